@@ -1,0 +1,62 @@
+# One place for everything: `make setup | demo | test | check | clean`.
+# CI runs what you run. `make test ONLY=python` and `make check ONLY=clippy` run one suite alone.
+
+PYTHON ?= python3
+export PYTHON
+VENV := .venv/bin
+ONLY ?=
+
+# Every build of the extension module, by maturin or by plain cargo, takes the same artefacts.
+CARGO_FILES := Cargo.toml $(wildcard Cargo.lock) $(wildcard */Cargo.toml)
+CORE := $(CARGO_FILES) $(shell find core/src -type f 2>/dev/null)
+PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
+NODE_SOURCES := $(CORE) package.json $(shell find bindings-node -path '*/node_modules' -prune -o \( -name '*.rs' -o -name '*.ts' \) -print 2>/dev/null)
+
+.PHONY: help setup servers demo test check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo    build, then watch three workers of two languages share one lock'
+	@echo 'make test    every test of every language   (one suite: make test ONLY=python)'
+	@echo 'make check   formatters, linters, type checkers   (one: make check ONLY=clippy)'
+	@echo 'make setup   only install and build what the others need'
+	@echo 'make clean   remove what all of these made'
+
+setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock
+
+.venv/.stamp-requirements: tests/requirements.txt scripts/setup.sh
+	@scripts/setup.sh tools
+	@scripts/setup.sh python
+	@touch $@
+
+# The Python package, editable, with its extension built in the dev profile.
+.venv/.stamp-leaselock: .venv/.stamp-requirements $(PYTHON_SOURCES)
+	@echo 'setup: building the Python package'
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --quiet --locked
+	@touch $@
+
+node_modules/.stamp-packages: package.json $(wildcard package-lock.json) | .venv/.stamp-requirements
+	@echo 'setup: installing the Node packages'
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The Node package, with its addon built in the dev profile.
+node_modules/.stamp-leaselock: node_modules/.stamp-packages $(NODE_SOURCES)
+	@echo 'setup: building the Node package'
+	@npm run --silent build:debug
+	@touch $@
+
+servers: .venv/.stamp-requirements
+	@scripts/setup.sh servers
+
+demo: .venv/.stamp-leaselock node_modules/.stamp-leaselock
+	@$(VENV)/python examples/demo/demo.py
+
+test: setup
+	@$(VENV)/python tests/servers.py -- $(VENV)/python scripts/suites.py test $(ONLY)
+
+check: .venv/.stamp-leaselock node_modules/.stamp-leaselock
+	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')
+
+clean:
+	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
