@@ -1,0 +1,182 @@
+"""A TCP proxy that misbehaves on request: silence, delay, lost replies, half-open and cut connections.
+
+    with Proxy(server.port) as proxy:
+        client = leaselock.Client(proxy.url)
+        proxy.to_client.drop = True  # the server executes, nobody hears of it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK = 65536
+TICK_SECONDS = 0.002
+
+
+@dataclass
+class Direction:
+    """What happens to the bytes of every connection in one direction; change it at any time.
+
+    `hold` keeps the bytes back and passes them on, in order, once it is false again; `drop` throws them away; `delay`
+    (seconds) passes them on late. `drop_if` is asked for each chunk and throws it away by answering true.
+    """
+
+    hold: bool = False
+    drop: bool = False
+    delay: float = 0.0
+    drop_if: Callable[[bytes], bool] | None = None
+    bytes: int = 0
+    dropped: int = 0
+    seen: list[bytes] = field(default_factory=list)
+    record: bool = False
+
+
+class _Pair:
+    """One client's connection and the one to the server that belongs to it."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.open = True
+
+    def close(self, *, reset: bool = False) -> None:
+        self.open = False
+        for end in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                if reset:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+class Proxy:
+    """A proxy from a free loopback port (`port`, `url`) to `target_port`.
+
+    `to_server` and `to_client` say what happens to the bytes each way. `refuse = True` closes new connections at once.
+    Both holds at once make a black hole.
+    """
+
+    def __init__(self, target_port: int, target_host: str = "127.0.0.1") -> None:
+        self._target = (target_host, target_port)
+        self.to_server = Direction()
+        self.to_client = Direction()
+        self.refuse = False
+        self.accepted = 0
+        self._pairs: list[_Pair] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return sum(pair.open for pair in self._pairs)
+
+    def black_hole(self) -> None:
+        """From now on nothing gets through either way, and connections stay open; new ones too are silent."""
+        self.to_server.hold = self.to_client.hold = True
+
+    def drop_all(self) -> None:
+        """From now on everything either way is lost, for good."""
+        self.to_server.drop = self.to_client.drop = True
+
+    def heal(self) -> None:
+        """Pass everything on again, what was held back first."""
+        for way in (self.to_server, self.to_client):
+            way.hold = way.drop = False
+            way.delay, way.drop_if = 0.0, None
+        self.refuse = False
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Close every connection, by RST when `reset`."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            pair.close(reset=reset)
+
+    def half_open(self) -> None:
+        """Close the server's ends only: the clients' connections stay open and go nowhere."""
+        with self._lock:
+            for pair in self._pairs:
+                pair.open = False
+                with contextlib.suppress(OSError):
+                    pair.server.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._closed = True
+        self._listener.close()
+        self.cut()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- how --
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refuse:
+                client.close()
+                continue
+            self.accepted += 1
+            try:
+                server = socket.create_connection(self._target, 5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            pair = _Pair(client, server)
+            with self._lock:
+                self._pairs.append(pair)
+            for source, sink, way in ((client, server, self.to_server), (server, client, self.to_client)):
+                threading.Thread(target=self._pump, args=(pair, source, sink, way), daemon=True).start()
+
+    def _pump(self, pair: _Pair, source: socket.socket, sink: socket.socket, way: Direction) -> None:
+        while True:
+            try:
+                data = source.recv(CHUNK)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            way.bytes += len(data)
+            if way.record:
+                way.seen.append(data)
+            if way.drop or (way.drop_if is not None and way.drop_if(data)):
+                way.dropped += len(data)
+                continue
+            if way.delay:
+                time.sleep(way.delay)
+            while way.hold and not self._closed and pair.open:
+                time.sleep(TICK_SECONDS)
+            with contextlib.suppress(OSError):
+                sink.sendall(data)
+        if pair.open:  # one side has closed: so does the other, unless it is half-open on purpose
+            pair.close()
+            with self._lock, contextlib.suppress(ValueError):
+                self._pairs.remove(pair)
