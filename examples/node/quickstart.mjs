@@ -1,0 +1,18 @@
+// Quickstart: one job at a time, from Node.
+import { Client } from "leaselock";
+
+const client = new Client(); // the server is in LEASELOCK_URL; or new Client("redis://…")
+
+// Waits up to ten seconds for its turn; renewed in the background from then on.
+await client.using("nightly-report", { ttl: 30_000, wait: 10_000 }, async (lease) => {
+  console.log(`writing the report under token ${lease.token}`);
+  await fetch("data:,ok", { signal: lease.signal }); // aborted at once if the lease is lost
+});
+
+// Takes it only if it is free.
+const lease = await client.tryAcquire("nightly-report");
+if (lease) {
+  console.log(`it was free, token ${lease.token}`);
+  await lease.release();
+}
+await client.close();
