@@ -1,0 +1,110 @@
+"""What the tests of the docs share: a server for each test, and ways to run the examples as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+sys.path.insert(0, str(ROOT / "tests"))
+
+SERVERS: list[dict[str, str]] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
+NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/docs`"
+
+
+@pytest.fixture(params=SERVERS or [None], ids=lambda s: s["name"] if s else "none")
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a server; the test runs once on each."""
+    if request.param is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(NO_SERVER)
+        pytest.skip(NO_SERVER)
+    return str(request.param["url"])
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as a user starts it, in a shell that has LEASELOCK_URL."""
+
+    command: list[str]
+
+    def start(self, url: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Starts it; its output and its errors come on one pipe."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("LEASELOCK_")}
+        environment |= {"LEASELOCK_URL": url, "PYTHONUNBUFFERED": "1", **variables}
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, url: str, *arguments: str, timeout: float = 30, **variables: str) -> str:
+        """Runs it to a good end and returns all that it printed."""
+        process = self.start(url, *arguments, **variables)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, f"{self.command} ended with {process.returncode}:\n{output}"
+        return output
+
+
+@pytest.fixture(scope="session")
+def rust_binaries() -> Path:
+    """The folder of the built Rust examples."""
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "leaselock-examples"], cwd=ROOT, check=True)
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--format-version=1", "--no-deps", "--locked"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
+
+
+@pytest.fixture
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Program]:
+    """Finds the program of a file in examples/, built where that is needed."""
+
+    def find(name: str) -> Program:
+        path = EXAMPLES / name
+        assert path.exists(), f"there is no example {name}"
+        match path.suffix:
+            case ".py":
+                return Program([sys.executable, str(path)])
+            case ".mjs":
+                return Program(["node", str(path)])
+            case ".mts":
+                return Program(["node", str(compiled(path))])
+            case ".rs":
+                return Program([str(request.getfixturevalue("rust_binaries") / path.stem)])
+        raise AssertionError(f"how is {name} run?")
+
+    return find
+
+
+def compiled(path: Path) -> Path:
+    """A TypeScript file as JavaScript, inside the project, so that `import "leaselock"` finds the package."""
+    folder = ROOT / "target" / "docs"
+    options = ["--target", "es2022", "--lib", "esnext,dom", "--module", "nodenext", "--strict", "--types", "node"]
+    tsc = ROOT / "node_modules" / ".bin" / "tsc"
+    done = subprocess.run(
+        [str(tsc), *options, "--outDir", str(folder), str(path)], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return folder / path.with_suffix(".mjs").name

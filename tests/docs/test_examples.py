@@ -1,0 +1,102 @@
+"""The examples do what they say: a fenced row, a job in one place only, a timer job that does not overlap."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import signal
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Program
+
+LANGUAGES = {"python": ".py", "node": ".mjs", "rust": ".rs"}
+
+
+def example(language: str, name: str) -> str:
+    """The example's file."""
+    folder = "rust/src/bin" if language == "rust" else language
+    return f"{folder}/{name}{LANGUAGES[language]}"
+
+
+def lines_until(process: subprocess.Popen[str], wanted: str, timeout: float = 20) -> str:
+    """Reads what a program prints until a line matches; returns that line."""
+    assert process.stdout is not None
+    seen, deadline = [], time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while selector.select(deadline - time.monotonic()):
+            line = process.stdout.readline()
+            seen.append(line)
+            if re.search(wanted, line):
+                return line
+            if not line:
+                break
+    raise AssertionError(f"no line matches {wanted!r} in:\n{''.join(seen)}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_fenced_row(language: str, url: str, program: Callable[[str], Program], tmp_path: Path) -> None:
+    run = program(example(language, "fenced_row")).run
+    tokens = []
+    for _ in range(2):
+        output = run(url, str(tmp_path / "orders"))
+        found = re.search(r"order 7 is paid, token (\d+)", output)
+        assert found, output
+        assert "a write with an older token: refused" in output
+        tokens.append(int(found[1]))
+    assert tokens[0] < tokens[1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_cron_does_not_overlap(language: str, url: str, program: Callable[[str], Program]) -> None:
+    job = program(example(language, "cron"))
+    first = job.start(url)
+    try:
+        lines_until(first, "cleaning up, token")
+        assert "running elsewhere" in job.run(url)
+        assert first.wait(20) == 0
+        assert "cleaning up, token" in job.run(url)
+    finally:
+        first.kill()
+        first.wait()
+
+
+@pytest.mark.parametrize(("ending", "within"), [(signal.SIGINT, 1.0), (signal.SIGKILL, 3.5)], ids=["ctrl-c", "killed"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_singleton_is_taken_over(
+    language: str, ending: signal.Signals, within: float, url: str, program: Callable[[str], Program]
+) -> None:
+    job = program(example(language, "singleton"))
+    with ExitStack() as stack:
+
+        def start() -> subprocess.Popen[str]:
+            process = job.start(url)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        leader, heir = start(), None
+        token = lines_until(leader, "leads, token")
+        heir = start()
+        lines_until(heir, "stands by")
+        time.sleep(0.5)  # the heir queues
+        leader.send_signal(ending)
+        at = time.monotonic()
+        heir_token = lines_until(heir, "leads, token")
+        assert time.monotonic() - at < within
+        assert int(heir_token.split()[-1]) > int(token.split()[-1])
+        if ending == signal.SIGINT:
+            lines_until(leader, "ends")
+            assert leader.wait(10) == 0
+        heir.send_signal(signal.SIGINT)
+        lines_until(heir, "ends")
+        assert heir.wait(10) == 0

@@ -1,0 +1,53 @@
+"""The README's quickstarts run exactly as typed, on every server, one after the other on the same names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from blocks import README, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Program
+
+QUICKSTARTS = [
+    b.mark.removeprefix("examples/")
+    for b in blocks(README.read_text())
+    if b.mark and b.file and b.language in ("python", "js", "ts", "rust")
+]
+
+
+def test_every_language_has_one() -> None:
+    folders = [q.split("/")[0] for q in QUICKSTARTS]
+    assert sorted(folders) == ["node", "node", "python", "python", "rust", "rust"]
+
+
+@pytest.mark.parametrize("name", QUICKSTARTS)
+def test_runs_as_typed(name: str, url: str, program: Callable[[str], Program]) -> None:
+    output = program(name).run(url)
+    token = re.search(r"report under token (\d+)", output)
+    assert token, output
+    assert "Warning" not in output
+    if "free" in output:
+        assert int(re.findall(r"it was free, token (\d+)", output)[0]) > int(token[1])
+
+
+@pytest.mark.parametrize("name", QUICKSTARTS)
+def test_without_a_url_it_says_what_to_do(name: str, program: Callable[[str], Program]) -> None:
+    process = program(name).start("")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "LEASELOCK_URL" in output
+    assert "redis://" in output
+
+
+@pytest.mark.parametrize("name", QUICKSTARTS)
+def test_a_server_that_is_not_there_is_said_in_words(name: str, program: Callable[[str], Program]) -> None:
+    process = program(name).start("redis://:canary-7c1e@127.0.0.1:1")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "127.0.0.1:1" in output
+    assert "canary" not in output
