@@ -30,10 +30,35 @@ class Suite:
     env: dict[str, str] = field(default_factory=dict)
 
 
+# The lines at a runner's end that count tests, and in them what passed, failed, was skipped. Summed over all such lines,
+# since cargo prints one for each binary.
+COUNTS = {
+    "cargo": (r"^test result:", r"(\d+) passed", r"(\d+) failed", r"(\d+) ignored"),
+    "pytest": (r" in \d+\.\d+s\b", r"(\d+) passed", r"(\d+) (?:failed|error)", r"(\d+) skipped"),
+    "node": (r"^(?:ℹ|#) (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
+}
+
+TEST = [str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One command; `counted` is how its output tells what ran (none: its exit code says it all)."""
+
+    name: str
+    command: list[str]
+    counted: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
 # What each runner prints at its end, as (passed, failed, skipped); summed, since cargo prints one line per binary.
 COUNTS = {
     "cargo": (r"^test result: \w+\. (\d+) passed", r"^test result: .* (\d+) failed", r"^test result: .* (\d+) ignored"),
-    "pytest": (r"^(?:=+ )?[\w ,]*?(\d+) passed.* in [\d.]+s", r"^(?:=+ )?(\d+) failed.* in [\d.]+s", r"(\d+) skipped.* in [\d.]+s"),
+    "pytest": (
+        r"^(?:=+ )?[\w ,]*?(\d+) passed.* in [\d.]+s",
+        r"^(?:=+ )?(\d+) failed.* in [\d.]+s",
+        r"(\d+) skipped.* in [\d.]+s",
+    ),
     "node": (r"^(?:ℹ|#) pass (\d+)", r"^(?:ℹ|#) fail (\d+)", r"^(?:ℹ|#) skipped (\d+)"),
 }
 
@@ -72,19 +97,25 @@ class Outcome:
 def run(suite: Suite) -> Outcome:
     """Runs one suite, showing its output as it comes."""
     print(f"\n=== {suite.name}: {' '.join(suite.command).replace(f'{ROOT}/', '')}", flush=True)
-    patterns = [re.compile(p) for p in COUNTS.get(suite.counted, ())]
+    closing, *kinds = (re.compile(p) for p in COUNTS.get(suite.counted, ("(?!)",)))
     counts = [0, 0, 0]
     started = time.monotonic()
-    environment = {**os.environ, **suite.env}
-    with subprocess.Popen(
-        suite.command, cwd=ROOT, env=environment, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    process = subprocess.Popen(
+        suite.command,
+        cwd=ROOT,
+        env={**os.environ, **suite.env},
+        text=True,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
-            for i, pattern in enumerate(patterns):
-                if found := pattern.search(line):
-                    counts[i] += int(found[1])
+            if closing.search(line):
+                for i, kind in enumerate(kinds):
+                    counts[i] += sum(map(int, kind.findall(line)))
     ok = process.returncode == 0
     if suite.counted and ok and counts[0] == 0:
         print(f"{suite.name}: the runner ended well but no test ran; that counts as a failure")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from fenced import Resource, serve
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
-import servers  # noqa: E402
+import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def redis() -> Iterator[tuple[str, str]]:
         return
     binary = servers.find_redis() or servers.find_valkey()
     if not binary:
-        raise Failed("there is no redis-server: apt-get install redis-server, or set LEASELOCK_URL to a server of yours")
+        raise Failed("no redis-server found: apt-get install redis-server, or set LEASELOCK_URL to a server")
     with servers.Server(binary, die_with_parent=True) as server:
         yield server.url, f"{Path(binary).name} on port {server.port}, started for this demo"
 
@@ -142,11 +143,12 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
         clean = all(workers[name].returncode == 0 for name in OTHERS)
 
     turns_taken = ", ".join(f"{name} {resource.turns[name]}" for name in commands)
-    growing = all(a < b for a, b in zip(resource.tokens, resource.tokens[1:], strict=False))
+    tokens = resource.tokens
+    growing = all(older < newer for older, newer in pairwise(tokens))
     return [
         (clean, f"three workers of two languages took turns: {turns_taken}"),
         (not resource.overlaps, "; ".join(resource.overlaps) or "never two of them inside at once"),
-        (growing, f"{len(resource.tokens)} tokens, each larger than the one before" if growing else f"tokens: {resource.tokens}"),
+        (growing, f"{len(tokens)} tokens, each larger than the one before" if growing else f"tokens: {tokens}"),
         (kept, f"a hung but living holder kept its lease for {HANG:.0f} s"),
         (at - killed <= TTL + SLACK, f"killed, its lock went to {heir} after {at - killed:.2f} s (lease {TTL:.0f} s)"),
         (not late and resource.refused == 1, "a late write with the dead worker's token was refused"),
