@@ -38,30 +38,6 @@ COUNTS = {
     "node": (r"^(?:ℹ|#) (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
 }
 
-TEST = [str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
-
-
-@dataclass(frozen=True)
-class Suite:
-    """One command; `counted` is how its output tells what ran (none: its exit code says it all)."""
-
-    name: str
-    command: list[str]
-    counted: str = ""
-    env: dict[str, str] = field(default_factory=dict)
-
-
-# What each runner prints at its end, as (passed, failed, skipped); summed, since cargo prints one line per binary.
-COUNTS = {
-    "cargo": (r"^test result: \w+\. (\d+) passed", r"^test result: .* (\d+) failed", r"^test result: .* (\d+) ignored"),
-    "pytest": (
-        r"^(?:=+ )?[\w ,]*?(\d+) passed.* in [\d.]+s",
-        r"^(?:=+ )?(\d+) failed.* in [\d.]+s",
-        r"(\d+) skipped.* in [\d.]+s",
-    ),
-    "node": (r"^(?:ℹ|#) pass (\d+)", r"^(?:ℹ|#) fail (\d+)", r"^(?:ℹ|#) skipped (\d+)"),
-}
-
 TEST = [
     Suite("rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"], "cargo"),
     Suite("python", [*PYTEST, "tests/python"], "pytest"),
