@@ -70,7 +70,7 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, server: &Server) -> Resu
     let clients: Vec<_> = run.stage.clients.lock().unwrap().values().cloned().collect();
     for client in clients {
         if let Err(failed) = client.close() {
-            result = result.and(Err(format!("closing at the end: {failed:?}")));
+            result = result.and(Err(format!("closing at the end: {failed}")));
         }
     }
     if !left_over.is_empty() {
@@ -254,9 +254,9 @@ impl Stage {
 
 fn judge(step: &Step, outcome: Outcome, took: Duration) -> Result<(), String> {
     match (outcome, &step.error, &step.expect) {
-        (Err(failed), None, _) => Err(format!("failed: {failed:?}"))?,
+        (Err(failed), None, _) => Err(format!("failed: {failed}"))?,
         (Err(failed), Some(error), _) if !matches(&failed.value(), error) => {
-            Err(format!("failed otherwise: {failed:?}"))?;
+            Err(format!("failed otherwise: {failed}"))?;
         }
         (Ok(value), Some(_), _) => Err(format!("did not fail: {value}"))?,
         (Ok(value), None, Some(expect)) if !matches(&value, expect) => {

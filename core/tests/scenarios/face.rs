@@ -1,5 +1,6 @@
 //! The two faces of the Rust API that scenarios run through, behind one pair of traits: async and blocking.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,21 @@ use tokio::runtime::{Handle, Runtime};
 use crate::file::Take;
 
 /// A failed step, as the file describes errors.
-#[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) name: String,
     pub(crate) code: String,
     pub(crate) reason: Option<String>,
     pub(crate) message: String,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.name, self.code)?;
+        if let Some(reason) = &self.reason {
+            write!(f, ", {reason}")?;
+        }
+        write!(f, "): {}", self.message)
+    }
 }
 
 pub(crate) type Outcome<T = Value> = Result<T, Failed>;
