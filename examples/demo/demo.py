@@ -7,6 +7,7 @@ LEASELOCK_URL, or else one started for this and stopped at the end. The exit cod
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from fenced import Resource, serve
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
-import servers
+import servers  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def paint(text: str, colour: str) -> str:
     return f"\x1b[{COLOURS.get(colour, '0')}m{text}\x1b[0m"
 
 
-class Failed(Exception):
+class DemoError(Exception):
     """What should have happened did not."""
 
 
@@ -52,6 +53,7 @@ class Demo:
         self.started = time.monotonic()
         self.victim_hangs = False
         self.ending = False
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.resource = Resource(self.show, self.decide)
 
     def show(self, worker: str, what: str, token: int | None) -> None:
@@ -70,10 +72,13 @@ class Demo:
         return "work"
 
     def until(self, what: str, condition: Callable[[], bool]) -> None:
-        """Waits for a condition, but not for ever."""
+        """Waits for a condition, but not for ever, and not when a worker gave up."""
         while not condition():
+            for name, process in self.workers.items():
+                if process.poll():
+                    raise DemoError(f"{name} failed; what it said stands above")
             if time.monotonic() - self.started > LIMIT:
-                raise Failed(f"after {LIMIT:.0f} s still waiting until {what}")
+                raise DemoError(f"after {LIMIT:.0f} s still waiting until {what}")
             time.sleep(0.01)
 
 
@@ -85,7 +90,7 @@ def redis() -> Iterator[tuple[str, str]]:
         return
     binary = servers.find_redis() or servers.find_valkey()
     if not binary:
-        raise Failed("no redis-server found: apt-get install redis-server, or set LEASELOCK_URL to a server")
+        raise DemoError("no redis-server found: apt-get install redis-server, or set LEASELOCK_URL to a server")
     with servers.Server(binary, die_with_parent=True) as server:
         yield server.url, f"{Path(binary).name} on port {server.port}, started for this demo"
 
@@ -94,7 +99,9 @@ def redis() -> Iterator[tuple[str, str]]:
 def worker(command: list[str], name: str, lock: str, url: str, resource: str) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a worker as a process of its own."""
     environment = {**os.environ, "LEASELOCK_URL": url, "LEASELOCK_APP_ID": "demo"}
-    process = subprocess.Popen([*command, name, lock, str(TTL), resource], env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        [*command, name, lock, str(TTL), resource], env=environment, stdin=subprocess.PIPE, start_new_session=True
+    )
     try:
         yield process
     finally:
@@ -115,6 +122,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
             "node-1": ["node", str(HERE / "worker.mjs")],
         }
         workers = {n: stack.enter_context(worker(c, n, lock, url, address)) for n, c in commands.items()}
+        demo.workers = dict(workers)
 
         demo.until("every worker had two turns and one hangs", lambda: demo.victim_hangs)
         entered, token = resource.entered[VICTIM]
@@ -122,7 +130,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
         time.sleep(max(0.0, entered + HANG - time.monotonic()))
         kept = resource.inside == VICTIM and resource.tokens[-1] == token
         with resource.lock:
-            workers[VICTIM].kill()
+            demo.workers.pop(VICTIM).kill()
             killed = time.monotonic()
             resource.inside = None
             demo.show(VICTIM, "KILLED while it holds the lock", None)
@@ -133,7 +141,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
 
         with resource.lock:
             demo.show(VICTIM, "its last write arrives late", token)
-            late = resource.write(VICTIM, token)
+            late = resource.write(token)
             demo.show("resource", "accepts it" if late else "refuses it: older than the newest", None)
         before = dict(resource.turns)
         demo.until("the other two had two turns more", lambda: all(resource.turns[w] >= before[w] + 2 for w in OTHERS))
@@ -146,7 +154,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
     tokens = resource.tokens
     growing = all(older < newer for older, newer in pairwise(tokens))
     return [
-        (clean, f"three workers of two languages took turns: {turns_taken}"),
+        (clean, f"workers of two languages took turns: {turns_taken}"),
         (not resource.overlaps, "; ".join(resource.overlaps) or "never two of them inside at once"),
         (growing, f"{len(tokens)} tokens, each larger than the one before" if growing else f"tokens: {tokens}"),
         (kept, f"a hung but living holder kept its lease for {HANG:.0f} s"),
@@ -157,17 +165,19 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
 
 def main() -> int:
     """Entry point."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     print("leaselock demo: three workers, one lock, and one of them is killed\n")
     try:
         with redis() as (url, words):
             print(f"  server  {words}\n  lock    a lease of {TTL:.0f} s, renewed while it is held\n")
             print(f"  {'time':>8}  {'worker':<9} {'what happens':<36} fencing token")
             seen = play(Demo(), url)
-    except Failed as failure:
+    except DemoError as failure:
         print(f"\n  {paint('FAILED', 'no')}  {failure}")
         return 1
     except KeyboardInterrupt:
-        print("\n  stopped by Ctrl-C; workers and server are gone")
+        print("\n  stopped; workers and server are gone")
         return 130
     print("\n  What was seen")
     for right, words in seen:

@@ -46,7 +46,7 @@ class Resource:
         self.show(worker, "got the lock", token)
         return self.decide(worker)
 
-    def write(self, worker: str, token: int) -> bool:
+    def write(self, token: int) -> bool:
         """The fence, and the whole of it: a write with an older token than the newest is refused."""
         if token < self.newest:
             self.refused += 1
@@ -71,7 +71,7 @@ def serve(resource: Resource) -> ThreadingHTTPServer:
             with resource.lock:
                 if self.path == "/enter":
                     reply = {"order": resource.enter(worker, token)}
-                elif self.path == "/write" and not resource.write(worker, token):
+                elif self.path == "/write" and not resource.write(token):
                     status, reply = 412, {"error": f"token {token} is older than {resource.newest}"}
                 elif self.path == "/leave":
                     resource.leave(worker)
@@ -81,7 +81,7 @@ def serve(resource: Resource) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *_: object) -> None:
             """Requests are not logged; `show` tells what matters."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,6 +1,6 @@
 // A worker of the demo, in Node: takes the lock, writes to the resource with its token, gives the lock back.
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client } from "leaselock";
+import { Client, LeaselockError } from "leaselock";
 
 const [me, lock, ttl, resource] = process.argv.slice(2);
 
@@ -11,14 +11,26 @@ async function tell(what, token) {
   return reply.json();
 }
 
-const client = new Client(); // the server is in LEASELOCK_URL
-let order = "work";
-while (order !== "stop") {
-  await client.using(lock, { ttl: Number(ttl) * 1000, label: me }, async (lease) => {
-    ({ order } = await tell("enter", lease.token));
-    await sleep(250); // the work
-    await tell("write", lease.token);
-    await tell("leave", lease.token);
-  });
+/** Takes turns until told to stop. */
+async function work(client) {
+  let order = "work";
+  while (order !== "stop") {
+    await client.using(lock, { ttl: Number(ttl) * 1000, label: me }, async (lease) => {
+      ({ order } = await tell("enter", lease.token));
+      await sleep(250); // the work
+      await tell("write", lease.token);
+      await tell("leave", lease.token);
+    });
+  }
 }
-await client.close();
+
+const client = new Client(); // the server is in LEASELOCK_URL
+try {
+  await work(client);
+} catch (error) {
+  if (!(error instanceof LeaselockError)) throw error;
+  console.error(`${me}: ${error.name}: ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  await client.close();
+}

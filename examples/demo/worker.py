@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 
-from leaselock import Client
+from leaselock import Client, LeaselockError
 
 ME, LOCK, TTL, RESOURCE = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
 
@@ -20,13 +20,21 @@ def tell(what: str, token: int) -> dict[str, str]:
     return answer
 
 
-with Client() as client:  # the server is in LEASELOCK_URL
+def work() -> None:
+    """Takes turns until told to stop."""
     order = "work"
-    while order != "stop":
-        with client.lock(LOCK, ttl=TTL, label=ME) as lease:
-            order = tell("enter", lease.token)["order"]
-            if order == "hang":
-                time.sleep(3600)  # the lease is renewed all the while, until this process is killed
-            time.sleep(0.25)  # the work
-            tell("write", lease.token)
-            tell("leave", lease.token)
+    with Client() as client:  # the server is in LEASELOCK_URL
+        while order != "stop":
+            with client.lock(LOCK, ttl=TTL, label=ME) as lease:
+                order = tell("enter", lease.token)["order"]
+                if order == "hang":
+                    sys.stdin.read()  # for ever; the lease is renewed all the while, until this process is killed
+                time.sleep(0.25)  # the work
+                tell("write", lease.token)
+                tell("leave", lease.token)
+
+
+try:
+    work()
+except LeaselockError as error:
+    sys.exit(f"{ME}: {type(error).__name__}: {error}")

@@ -13,8 +13,7 @@ ME = os.getpid()
 
 async def lead() -> None:
     """The job itself: here it runs until it is cancelled."""
-    while True:
-        await asyncio.sleep(0.2)
+    await asyncio.Event().wait()
 
 
 async def main() -> None:

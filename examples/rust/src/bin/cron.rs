@@ -1,4 +1,4 @@
-//! A job that a timer starts on several machines and that must not overlap with itself: whoever comes second skips it.
+//! A job that timers start on several machines and that must not overlap with itself: who comes second skips it.
 use std::{thread, time::Duration};
 
 use leaselock::{Error, blocking::Client};

@@ -4,7 +4,7 @@
 use std::{process, time::Duration};
 
 use leaselock::{Client, Error};
-use tokio::{signal, time};
+use tokio::signal;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -35,7 +35,5 @@ async fn stand_and_lead(client: &Client, me: u32) -> Result<(), Error> {
 
 /// The job itself: here it runs until it is told to end.
 async fn lead() {
-    loop {
-        time::sleep(Duration::from_millis(200)).await;
-    }
+    std::future::pending().await
 }
