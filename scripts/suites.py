@@ -30,12 +30,12 @@ class Suite:
     env: dict[str, str] = field(default_factory=dict)
 
 
-# The lines at a runner's end that count tests, and in them what passed, failed, was skipped. Summed over all such lines,
-# since cargo prints one for each binary.
+# The lines at a runner's end that count tests, and in them what passed, failed, was skipped. All such lines are summed:
+# cargo prints one for each binary.
 COUNTS = {
     "cargo": (r"^test result:", r"(\d+) passed", r"(\d+) failed", r"(\d+) ignored"),
     "pytest": (r" in \d+\.\d+s\b", r"(\d+) passed", r"(\d+) (?:failed|error)", r"(\d+) skipped"),
-    "node": (r"^(?:ℹ|#) (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
+    "node": (r"^[^\w\s] (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
 }
 
 TEST = [

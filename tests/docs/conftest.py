@@ -78,7 +78,7 @@ def rust_binaries() -> Path:
 
 
 @pytest.fixture
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Program]:
+def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
     """Finds the program of a file in examples/, built where that is needed."""
 
     def find(name: str) -> Program:
