@@ -1,0 +1,170 @@
+// A client: takes locks, looks at them, gives them back by hand.
+
+import { inspect } from "node:util";
+import type { NativeAcquireOptions, NativeClient, NativeLease, Page } from "../native.js";
+import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
+import { errorOf } from "./errors.js";
+import { startEvents } from "./events.js";
+import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
+import { reactor, result } from "./reactor.js";
+import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
+
+const CLIENT_OPTIONS = ["appId", "commandTimeout"] as const;
+const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
+const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
+
+startEvents();
+
+/**
+ * Takes locks on one store. Making one does no I/O; one is enough for a process, however much it does at once.
+ *
+ * A value of the wrong type is a `TypeError`, one out of range an `InvalidArgumentError`, and both come before anything
+ * is sent. Functions that return a promise reject and never throw.
+ */
+export class Client {
+  readonly #native: NativeClient;
+
+  /**
+   * @param url Where the store is, such as `redis://user:password@host:6379/0`; LEASELOCK_URL when it is not given.
+   */
+  constructor(url?: string, clientOptions?: ClientOptions) {
+    const { appId, commandTimeout } = options("Client", clientOptions, CLIENT_OPTIONS);
+    const opened = reactor.open(
+      optional(string, "url", url) ?? process.env["LEASELOCK_URL"],
+      optional(string, "appId", appId) ?? process.env["LEASELOCK_APP_ID"],
+      optional(number, "commandTimeout", commandTimeout),
+    );
+    if ("code" in opened) {
+      throw errorOf(opened);
+    }
+    this.#native = opened;
+  }
+
+  /**
+   * Takes a lock, waiting for it in the order of arrival. Rejects with a `LockTimeoutError` when `wait` runs out, a
+   * `StoreUnavailableError` when the store could not be reached at that moment, and the signal's reason when `signal` is
+   * aborted. Not re-entrant: a second acquire of the same name waits like any other.
+   */
+  async acquire(name: string, acquireOptions?: AcquireOptions): Promise<Lease> {
+    const given = options("acquire", acquireOptions, ACQUIRE_OPTIONS);
+    const native = nativeOptions(given);
+    native.wait = optional(number, "wait", given.wait);
+    const signal = startingSignal(given);
+    const lease = await result<NativeLease>(this.#native.acquire(string("name", name), native), signal);
+    return makeLease(lease);
+  }
+
+  /** Takes a lock if it is free: the lease, or `null` when somebody else holds the name. */
+  async tryAcquire(name: string, tryOptions?: TryAcquireOptions): Promise<Lease | null> {
+    const given = options("tryAcquire", tryOptions, TRY_OPTIONS);
+    const native = nativeOptions(given);
+    const signal = startingSignal(given);
+    const lease = await result<NativeLease | undefined>(this.#native.tryAcquire(string("name", name), native), signal);
+    return lease ? makeLease(lease) : null;
+  }
+
+  /**
+   * Runs `body` while holding a lock, gives the lock back, and resolves with what `body` returned.
+   *
+   * An error of the body always wins. With none, a lease that was lost on the way rejects with the `LeaseLostError` once
+   * the body has ended; give `lease.signal` to what should end sooner. A store that cannot be reached for the release
+   * is a process warning, since the work was done under a live lease.
+   *
+   * @example
+   * await client.using("nightly-report", { ttl: 30_000, wait: 10_000 }, async (lease) => {
+   *   await write(report, { fence: lease.token, signal: lease.signal });
+   * });
+   */
+  using<T>(name: string, body: (lease: Lease) => T | PromiseLike<T>): Promise<T>;
+  using<T>(
+    name: string,
+    acquireOptions: AcquireOptions | undefined,
+    body: (lease: Lease) => T | PromiseLike<T>,
+  ): Promise<T>;
+  async using<T>(
+    name: string,
+    optionsOrBody: AcquireOptions | undefined | ((lease: Lease) => T | PromiseLike<T>),
+    maybeBody?: (lease: Lease) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const [acquireOptions, given] =
+      typeof optionsOrBody === "function" ? [undefined, optionsOrBody] : [optionsOrBody, maybeBody];
+    const body = callable("the body of using", given as (lease: Lease) => T | PromiseLike<T>);
+    const lease = await this.acquire(name, acquireOptions);
+    let value: T;
+    try {
+      value = await body(lease);
+    } catch (error) {
+      await abandonScope(lease);
+      throw error;
+    }
+    await leaveScope(lease);
+    return value;
+  }
+
+  /** Gives back a name by hand, from any process: only while `owner` is who holds it. Never touches waiters. */
+  async release(name: string, owner: string): Promise<ReleaseStatus> {
+    return await result(this.#native.release(string("name", name), string("owner", owner)));
+  }
+
+  /** Who holds a name, or `null` when nobody does. */
+  async inspect(name: string): Promise<LockInfo | null> {
+    return (await result<LockInfo | undefined>(this.#native.inspect(string("name", name)))) ?? null;
+  }
+
+  /** The locks of this app id whose names match `pattern`, in which `*` and `?` are special; all when it is not given. */
+  async *locks(pattern?: string): AsyncGenerator<LockInfo, void, undefined> {
+    const native = this.#native.locks(optional(string, "pattern", pattern) ?? "*");
+    if ("code" in native) {
+      throw errorOf(native);
+    }
+    for (;;) {
+      const page: Page = await result(native.next());
+      yield* page.locks;
+      if (page.done) {
+        return;
+      }
+    }
+  }
+
+  /** Takes a name away from whoever holds it, who learns of it at the next renewal. `RELEASED` or `NOT_FOUND`. */
+  async forceRelease(name: string): Promise<ReleaseStatus> {
+    return await result(this.#native.forceRelease(string("name", name)));
+  }
+
+  /** Counters since this client was made. */
+  stats(): Stats {
+    return this.#native.stats();
+  }
+
+  /** Gives back every lease of this client and ends it; what still waits rejects with a `ClientClosedError`. */
+  async close(): Promise<void> {
+    await result(this.#native.close());
+  }
+
+  /** What `await using` does at the end of its scope: `close()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  [inspect.custom](_depth: number, inspectOptions: object): string {
+    // Not the URL: it may hold a password.
+    const { appId, closed } = this.#native;
+    return `Client ${inspect({ appId, closed }, inspectOptions)}`;
+  }
+}
+
+function nativeOptions(given: TryAcquireOptions): NativeAcquireOptions {
+  return {
+    ttl: optional(number, "ttl", given.ttl),
+    renew: optional(boolean, "renew", given.renew),
+    maxHold: optional(number, "maxHold", given.maxHold),
+    label: optional(string, "label", given.label),
+  };
+}
+
+/** The signal, which must not have been aborted already. */
+function startingSignal(given: TryAcquireOptions): AbortSignal | undefined {
+  const signal = optional(abortSignal, "signal", given.signal);
+  signal?.throwIfAborted();
+  return signal;
+}

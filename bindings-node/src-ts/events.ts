@@ -1,0 +1,45 @@
+// What happens without being asked for: published on the diagnostics channel, told to leases, warned about.
+
+import { channel } from "node:diagnostics_channel";
+import type { Event } from "../native.js";
+import { tellLost } from "./lease.js";
+import { listen } from "./reactor.js";
+import type { LeaselockEvent } from "./types.js";
+import { warn } from "./warnings.js";
+
+const diagnostics = channel("leaselock");
+
+function publish(event: LeaselockEvent): void {
+  if (diagnostics.hasSubscribers) {
+    diagnostics.publish(event);
+  }
+}
+
+function handle(event: Event): void {
+  switch (event.kind) {
+    case "lost": {
+      const { kind, ...loss } = event;
+      tellLost(event.owner);
+      publish({ event: kind, ...loss });
+      break;
+    }
+    case "collected": {
+      const { kind, ...lease } = event;
+      publish({ event: kind, ...lease });
+      warn(
+        `a lease on ${JSON.stringify(event.name)} was garbage-collected without being released; ` +
+          "it is given back now, but release leases with client.using(), await using or lease.release()",
+        "LEASELOCK_COLLECTED",
+      );
+      break;
+    }
+    case "report":
+      publish({ event: "report", ...event.fields });
+      break;
+  }
+}
+
+/** Begins to handle what happens. */
+export function startEvents(): void {
+  listen(handle);
+}

@@ -1,0 +1,25 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// What leaselock exports.
+
+export { Client } from "./client.js";
+export {
+  ClientClosedError,
+  InvalidArgumentError,
+  LeaseLostError,
+  LeaselockError,
+  LockTimeoutError,
+  StoreRefusedError,
+  StoreUnavailableError,
+} from "./errors.js";
+export { Lease } from "./lease.js";
+export type {
+  AcquireOptions,
+  ClientOptions,
+  LeaselockEvent,
+  LeaseState,
+  LockInfo,
+  LossReason,
+  Stats,
+  TryAcquireOptions,
+} from "./types.js";
+export { ReleaseStatus } from "./types.js";

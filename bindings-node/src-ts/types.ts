@@ -1,0 +1,85 @@
+// The plain data that goes in and out. Durations are milliseconds everywhere; fractions round down.
+
+/** How a client talks to its store. */
+export interface ClientOptions {
+  /** The namespace of the names; LEASELOCK_APP_ID, or none, when it is not given. Up to 256 bytes. */
+  appId?: string | undefined;
+  /** After how long without an answer the server counts as unreachable. 5000 ms when it is not given. */
+  commandTimeout?: number | undefined;
+}
+
+/** How to take a lock that is free. */
+export interface TryAcquireOptions {
+  /** The lease: how long the name stays taken when nothing more is heard of its holder. 100 ms to 365 days; 30 000 ms when it is not given. */
+  ttl?: number | undefined;
+  /** Whether the lease is renewed in the background, at a third of its TTL. It is, unless this is `false`. */
+  renew?: boolean | undefined;
+  /** How long the name may be held in all, renewals included. At least `ttl`. */
+  maxHold?: number | undefined;
+  /** For people: leads the owner string. Up to 128 bytes. */
+  label?: string | undefined;
+  /** Aborts the acquire, and only that: the promise rejects with the signal's reason, and nothing stays behind. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How to take a lock, waiting for it. */
+export interface AcquireOptions extends TryAcquireOptions {
+  /** How long to wait for the name: 0 tries once, `undefined` waits for ever. */
+  wait?: number | undefined;
+}
+
+/**
+ * `held`; `unsure` when a renewal has failed but the time has not run out (still held); `lost`; `released`.
+ */
+export type LeaseState = "held" | "unsure" | "lost" | "released";
+
+/**
+ * Why a lease was lost: its time ran out (`expired`), the store says that someone else holds the name (`taken`),
+ * `maxHold` was reached (`max_hold`), or somebody else released it (`released`).
+ */
+export type LossReason = "expired" | "taken" | "max_hold" | "released";
+
+/** What came of a release by name and owner. */
+export type ReleaseStatus = "RELEASED" | "NOT_FOUND" | "NOT_OWNER";
+
+/** What came of a release by name and owner. */
+export const ReleaseStatus = {
+  /** The name was given back. */
+  RELEASED: "RELEASED",
+  /** Nobody held the name. */
+  NOT_FOUND: "NOT_FOUND",
+  /** Somebody else holds the name; nothing was changed. */
+  NOT_OWNER: "NOT_OWNER",
+} as const satisfies { [status in ReleaseStatus]: status };
+
+/** Who holds a name. */
+export interface LockInfo {
+  name: string;
+  /** The holder's owner string; its label, where it has one, leads it. */
+  owner: string;
+  /** Milliseconds until the name is free again if it is not renewed; `null` when the key has no TTL. */
+  expiresIn: number | null;
+  /** How many wait for the name. */
+  waiters: number;
+}
+
+/** Counters of a client since it was made; `held` and `waiting` are as of now. */
+export interface Stats {
+  held: number;
+  waiting: number;
+  acquired: number;
+  contended: number;
+  timedOut: number;
+  cancelled: number;
+  released: number;
+  lost: number;
+  renewals: number;
+  renewFailures: number;
+  reconnects: number;
+}
+
+/** What is published on the `diagnostics_channel` named `leaselock`. */
+export type LeaselockEvent =
+  | { event: "lost"; name: string; owner: string; token: number; reason: LossReason }
+  | { event: "collected"; name: string; owner: string }
+  | { event: string; [field: string]: unknown };

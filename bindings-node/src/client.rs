@@ -1,0 +1,173 @@
+//! A client of the core, its calls turned into operations.
+
+use std::sync::Arc;
+
+use leaselock::options::{AcquireOptions, Request, Unit, duration};
+use napi::{Either, Env};
+use napi_derive::napi;
+
+use crate::failure::Failure;
+use crate::lease;
+use crate::locks::NativeLocks;
+use crate::mailbox::Mailbox;
+
+/// How to take a lock; durations in milliseconds.
+#[napi(object, object_to_js = false)]
+pub struct NativeAcquireOptions {
+    pub ttl: Option<f64>,
+    pub wait: Option<f64>,
+    pub renew: Option<bool>,
+    pub max_hold: Option<f64>,
+    pub label: Option<String>,
+}
+
+impl NativeAcquireOptions {
+    fn request(self, name: &str) -> leaselock::Result<Request> {
+        let millis = |field, value: Option<f64>| {
+            value
+                .map(|value| duration(field, value, Unit::Milliseconds))
+                .transpose()
+        };
+        let mut options = AcquireOptions::default();
+        if let Some(ttl) = millis("ttl", self.ttl)? {
+            options.ttl = ttl;
+        }
+        options.wait = millis("wait", self.wait)?;
+        options.max_hold = millis("maxHold", self.max_hold)?;
+        options.renew = self.renew.unwrap_or(options.renew);
+        options.label = self.label;
+        Request::new(name, options, Unit::Milliseconds)
+    }
+}
+
+/// The counters of a client.
+#[napi(object, object_from_js = false)]
+pub struct NativeStats {
+    pub held: f64,
+    pub waiting: f64,
+    pub acquired: f64,
+    pub contended: f64,
+    pub timed_out: f64,
+    pub cancelled: f64,
+    pub released: f64,
+    pub lost: f64,
+    pub renewals: f64,
+    pub renew_failures: f64,
+    pub reconnects: f64,
+}
+
+/// A client of the core.
+#[napi]
+pub struct NativeClient {
+    core: leaselock::Client,
+    mailbox: Arc<Mailbox>,
+}
+
+impl NativeClient {
+    pub(crate) fn new(core: leaselock::Client, mailbox: Arc<Mailbox>) -> Self {
+        Self { core, mailbox }
+    }
+}
+
+#[napi]
+impl NativeClient {
+    #[napi(getter)]
+    pub fn app_id(&self) -> &str {
+        self.core.app_id()
+    }
+
+    #[napi(getter)]
+    pub fn id(&self) -> &str {
+        self.core.id()
+    }
+
+    #[napi(getter)]
+    pub fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// The number of the submitted operation, or why it was refused before anything was sent.
+    #[napi]
+    pub fn acquire(&self, env: Env, name: String, options: NativeAcquireOptions) -> Either<u32, Failure> {
+        let request = match options.request(&name) {
+            Ok(request) => request,
+            Err(error) => return Either::B(error.into()),
+        };
+        let (core, mailbox) = (self.core.clone(), Arc::downgrade(&self.mailbox));
+        Either::A(self.mailbox.submit(&env, async move {
+            let lease = core.acquire_request(request).await?;
+            lease::report_loss(&lease, mailbox);
+            Ok(Some(lease))
+        }))
+    }
+
+    #[napi]
+    pub fn try_acquire(&self, env: Env, name: String, options: NativeAcquireOptions) -> Either<u32, Failure> {
+        let request = match options.request(&name) {
+            Ok(request) => request,
+            Err(error) => return Either::B(error.into()),
+        };
+        let (core, mailbox) = (self.core.clone(), Arc::downgrade(&self.mailbox));
+        Either::A(self.mailbox.submit(&env, async move {
+            let lease = core.try_acquire_request(request).await?;
+            if let Some(lease) = &lease {
+                lease::report_loss(lease, mailbox);
+            }
+            Ok(lease)
+        }))
+    }
+
+    #[napi]
+    pub fn release(&self, env: Env, name: String, owner: String) -> u32 {
+        let core = self.core.clone();
+        self.mailbox
+            .submit(&env, async move { core.release(&name, &owner).await })
+    }
+
+    #[napi]
+    pub fn force_release(&self, env: Env, name: String) -> u32 {
+        let core = self.core.clone();
+        self.mailbox
+            .submit(&env, async move { core.force_release(&name).await })
+    }
+
+    #[napi]
+    pub fn inspect(&self, env: Env, name: String) -> u32 {
+        let core = self.core.clone();
+        self.mailbox
+            .submit(&env, async move { core.inspect(&name).await })
+    }
+
+    #[napi]
+    pub fn locks(&self, pattern: String) -> Either<NativeLocks, Failure> {
+        match self.core.locks(&pattern) {
+            Ok(locks) => Either::A(NativeLocks::new(locks, self.mailbox.clone())),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    #[napi]
+    #[allow(clippy::cast_precision_loss, reason = "counters stay below 2^53")]
+    pub fn stats(&self) -> NativeStats {
+        let stats = self.core.stats();
+        NativeStats {
+            held: stats.held as f64,
+            waiting: stats.waiting as f64,
+            acquired: stats.acquired as f64,
+            contended: stats.contended as f64,
+            timed_out: stats.timed_out as f64,
+            cancelled: stats.cancelled as f64,
+            released: stats.released as f64,
+            lost: stats.lost as f64,
+            renewals: stats.renewals as f64,
+            renew_failures: stats.renew_failures as f64,
+            reconnects: stats.reconnects as f64,
+        }
+    }
+
+    #[napi]
+    pub fn close(&self, env: Env) -> u32 {
+        let core = self.core.clone();
+        self.mailbox.submit(&env, async move { core.close().await })
+    }
+}

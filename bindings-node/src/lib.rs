@@ -1,0 +1,23 @@
+//! The Node addon: a thin layer of N-API classes over the core, for the TypeScript face in `src-ts` alone.
+//!
+//! Nothing here throws into JavaScript or returns a promise. An operation is *submitted* to the runtime's thread and
+//! answered later through the [`mailbox`]; the face pairs the two by a number and makes promises and `Error`s of it.
+#![allow(
+    unsafe_code,
+    reason = "the N-API macros expand to unsafe code; none is written by hand"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "N-API hands arguments over by value"
+)]
+
+mod client;
+mod failure;
+mod lease;
+mod locks;
+mod logs;
+mod mailbox;
+mod outcome;
+mod reactor;
+mod runtime;

@@ -1,0 +1,215 @@
+//! Submitting operations to the runtime's thread and bringing back how they ended: all that knows about both threads.
+//!
+//! What is ready is queued, and one wake of the event loop delivers all of it, however much that is. The loop is kept
+//! alive while an operation is under way, and not otherwise.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use napi::bindgen_prelude::{FnArgs, Function};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::failure::Failure;
+use crate::outcome::{Completion, Event, Outcome};
+
+/// What one wake of the event loop delivers.
+pub(crate) type Delivery = FnArgs<(Vec<Completion>, Vec<Event>)>;
+/// The face's function that takes a delivery.
+pub(crate) type Deliver<'env> = Function<'env, Delivery, ()>;
+/// A function to call from any thread, which does not keep the event loop alive by itself.
+type Wake = ThreadsafeFunction<(), (), Delivery, Status, false, true>;
+
+/// One per JavaScript thread.
+pub(crate) struct Mailbox {
+    runtime: Handle,
+    ready: Mutex<Ready>,
+    /// Whether a wake of the event loop is on its way already.
+    waking: AtomicBool,
+    /// Touched by the JavaScript thread alone, but for the wake itself.
+    wake: Mutex<Option<Wake>>,
+    pending: Mutex<HashMap<u32, Option<AbortHandle>>>,
+    next: AtomicU32,
+}
+
+#[derive(Default)]
+struct Ready {
+    ended: Vec<(u32, Outcome)>,
+    events: Vec<Event>,
+    closed: bool,
+}
+
+impl Mailbox {
+    /// A mailbox that wakes this event loop to call `deliver`.
+    pub(crate) fn new(runtime: Handle, deliver: &Deliver<'_>) -> napi::Result<Arc<Self>> {
+        let mailbox = Arc::new(Self {
+            runtime,
+            ready: Mutex::default(),
+            waking: AtomicBool::new(false),
+            wake: Mutex::new(None),
+            pending: Mutex::default(),
+            next: AtomicU32::new(0),
+        });
+        let weak = Arc::downgrade(&mailbox);
+        let wake = deliver
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .build_callback(move |call| {
+                Ok(weak
+                    .upgrade()
+                    .map_or_else(|| (Vec::new(), Vec::new()), |mailbox| mailbox.collect(&call.env))
+                    .into())
+            })?;
+        *lock(&mailbox.wake) = Some(wake);
+        Ok(mailbox)
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Runs `work` on the runtime's thread; its outcome is delivered under the number that is returned.
+    pub(crate) fn submit<F>(self: &Arc<Self>, env: &Env, work: F) -> u32
+    where
+        F: Future<Output: Into<Outcome>> + Send + 'static,
+    {
+        let op = self.next.fetch_add(1, Ordering::Relaxed);
+        let ticket = Ticket {
+            op,
+            mailbox: self.clone(),
+            used: false,
+        };
+        let mut work = Box::pin(async move { ticket.hand_in(work.await.into()) });
+        // The first step is taken here, so that what the call changes at once has changed when it returns. A panic
+        // drops the work, and with it the ticket, which tells.
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            let _guard = self.runtime.enter();
+            work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        }));
+        let task = match step {
+            Ok(Poll::Pending) => Some(self.runtime.spawn(work).abort_handle()),
+            Ok(Poll::Ready(())) | Err(_) => None,
+        };
+        // Only this thread removes entries, in `collect`: the outcome cannot overtake the insertion.
+        let mut pending = lock(&self.pending);
+        pending.insert(op, task);
+        if pending.len() == 1 {
+            self.keep_alive(env, true);
+        }
+        op
+    }
+
+    /// Stops an operation; nothing more is delivered for it, and what it had taken is given back.
+    pub(crate) fn cancel(&self, env: &Env, op: u32) {
+        let mut pending = lock(&self.pending);
+        if let Some(task) = pending.remove(&op) {
+            if let Some(task) = task {
+                task.abort();
+            }
+            if pending.is_empty() {
+                self.keep_alive(env, false);
+            }
+        }
+    }
+
+    /// Queues an event; from any thread.
+    pub(crate) fn report(&self, event: Event) {
+        self.put(|ready| ready.events.push(event));
+    }
+
+    /// The JavaScript thread is ending: stops everything, drops what nobody will see.
+    pub(crate) fn close(&self) {
+        for task in lock(&self.pending).drain().filter_map(|(_, task)| task) {
+            task.abort();
+        }
+        let undelivered = {
+            let mut ready = lock(&self.ready);
+            ready.closed = true;
+            mem::take(&mut ready.ended)
+        };
+        drop(undelivered);
+        lock(&self.wake).take();
+    }
+
+    fn put(&self, add: impl FnOnce(&mut Ready)) {
+        {
+            let mut ready = lock(&self.ready);
+            if ready.closed {
+                return;
+            }
+            add(&mut ready);
+        }
+        if !self.waking.swap(true, Ordering::AcqRel)
+            && let Some(wake) = &*lock(&self.wake)
+        {
+            // Refused only while the environment is being torn down, when nobody listens any more.
+            let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Takes all that is ready; in the JavaScript thread.
+    fn collect(self: &Arc<Self>, env: &Env) -> (Vec<Completion>, Vec<Event>) {
+        // First the flag, then the queue: what comes in between causes one wake too many, never one too few.
+        self.waking.store(false, Ordering::Release);
+        let (ended, events) = {
+            let mut ready = lock(&self.ready);
+            (mem::take(&mut ready.ended), mem::take(&mut ready.events))
+        };
+        let mut completions = Vec::with_capacity(ended.len());
+        let mut pending = lock(&self.pending);
+        for (op, outcome) in ended {
+            // Of a cancelled operation nobody wants to hear; a lease it had taken is given back by being dropped here.
+            if pending.remove(&op).is_some() {
+                completions.push(Completion::new(op, outcome, self));
+            }
+        }
+        if !completions.is_empty() && pending.is_empty() {
+            self.keep_alive(env, false);
+        }
+        (completions, events)
+    }
+
+    fn keep_alive(&self, env: &Env, yes: bool) {
+        if let Some(wake) = &mut *lock(&self.wake) {
+            // Fails only while the environment is being torn down.
+            #[expect(deprecated, reason = "holding clones cannot express that the same function comes and goes")]
+            let _ = if yes { wake.refer(env) } else { wake.unref(env) };
+        }
+    }
+}
+
+/// The duty to say how an operation ended, discharged even where it panics.
+struct Ticket {
+    op: u32,
+    mailbox: Arc<Mailbox>,
+    used: bool,
+}
+
+impl Ticket {
+    fn hand_in(mut self, outcome: Outcome) {
+        self.used = true;
+        let op = self.op;
+        self.mailbox.put(|ready| ready.ended.push((op, outcome)));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.used {
+            let ended = (self.op, Outcome::Failed(Failure::unanswered()));
+            self.mailbox.put(|ready| ready.ended.push(ended));
+        }
+    }
+}
+
+/// A panic elsewhere leaves these plain collections as they were.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,156 @@
+//! What the runtime's thread tells JavaScript: how operations ended, and what happened meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use leaselock::{LockInfo, ReleaseStatus};
+use napi::bindgen_prelude::Either5;
+use napi_derive::napi;
+
+use crate::failure::Failure;
+use crate::lease::NativeLease;
+use crate::mailbox::Mailbox;
+
+/// How an operation ended, in terms of the core.
+pub(crate) enum Outcome {
+    Done,
+    Failed(Failure),
+    Flag(bool),
+    Lease(leaselock::Lease),
+    Status(ReleaseStatus),
+    Info(LockInfo),
+    Page(Page),
+}
+
+impl<T: Into<Self>> From<leaselock::Result<T>> for Outcome {
+    fn from(result: leaselock::Result<T>) -> Self {
+        match result {
+            Ok(value) => value.into(),
+            Err(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+impl From<bool> for Outcome {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<ReleaseStatus> for Outcome {
+    fn from(status: ReleaseStatus) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl From<Option<LockInfo>> for Outcome {
+    fn from(info: Option<LockInfo>) -> Self {
+        info.map_or(Self::Done, Self::Info)
+    }
+}
+
+impl From<Option<leaselock::Lease>> for Outcome {
+    fn from(lease: Option<leaselock::Lease>) -> Self {
+        lease.map_or(Self::Done, Self::Lease)
+    }
+}
+
+/// Who holds a name, and for how long.
+#[napi(object, object_from_js = false, js_name = "NativeLockInfo")]
+pub struct Info {
+    pub name: String,
+    pub owner: String,
+    /// Milliseconds; null when the key has no TTL.
+    #[napi(ts_type = "number | null")]
+    pub expires_in: napi::Either<f64, napi::bindgen_prelude::Null>,
+    pub waiters: f64,
+}
+
+impl From<LockInfo> for Info {
+    fn from(info: LockInfo) -> Self {
+        Self {
+            expires_in: match info.expires_in {
+                Some(left) => napi::Either::A(millis(left)),
+                None => napi::Either::B(napi::bindgen_prelude::Null),
+            },
+            name: info.name,
+            owner: info.owner,
+            #[allow(clippy::cast_precision_loss)]
+            waiters: info.waiters as f64,
+        }
+    }
+}
+
+/// Some of the locks that a listing found, and whether these were the last.
+#[napi(object, object_from_js = false)]
+pub struct Page {
+    pub locks: Vec<Info>,
+    pub done: bool,
+}
+
+/// How the operation `op` ended: `failure`, or else `value`, absent where there is nothing to say.
+#[napi(object, object_from_js = false)]
+pub struct Completion {
+    pub op: u32,
+    pub failure: Option<Failure>,
+    #[napi(ts_type = "NativeLease | boolean | string | NativeLockInfo | Page")]
+    pub value: Option<Value>,
+}
+
+type Value = Either5<NativeLease, bool, &'static str, Info, Page>;
+
+impl Completion {
+    /// Made in the thread of the JavaScript that will see it.
+    pub(crate) fn new(op: u32, outcome: Outcome, mailbox: &Arc<Mailbox>) -> Self {
+        let value = match outcome {
+            Outcome::Done => None,
+            Outcome::Failed(failure) => {
+                return Self {
+                    op,
+                    failure: Some(failure),
+                    value: None,
+                };
+            }
+            Outcome::Lease(lease) => Some(Either5::A(NativeLease::new(lease, mailbox.clone()))),
+            Outcome::Flag(flag) => Some(Either5::B(flag)),
+            Outcome::Status(status) => Some(Either5::C(status.as_str())),
+            Outcome::Info(info) => Some(Either5::D(info.into())),
+            Outcome::Page(page) => Some(Either5::E(page)),
+        };
+        Self {
+            op,
+            failure: None,
+            value,
+        }
+    }
+}
+
+/// Something that happened without being asked for.
+#[napi(discriminant = "kind", discriminant_case = "camelCase", object_from_js = false)]
+pub enum Event {
+    /// A lease was lost.
+    Lost {
+        name: String,
+        owner: String,
+        token: f64,
+        reason: &'static str,
+    },
+    /// A lease was garbage-collected unreleased, and is being given back.
+    Collected { name: String, owner: String },
+    /// The core reports something: its fields, as text.
+    Report { fields: HashMap<String, String> },
+}
+
+/// A duration as JavaScript counts it: whole milliseconds, rounded down.
+pub(crate) fn millis(duration: std::time::Duration) -> f64 {
+    // Exact below 2^53 ms, which is far past the largest TTL.
+    #[allow(clippy::cast_precision_loss)]
+    let millis = duration.as_millis() as f64;
+    millis
+}

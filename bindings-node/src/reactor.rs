@@ -1,0 +1,83 @@
+//! The addon's entrance: one reactor per JavaScript thread, from which clients are opened.
+
+use std::sync::Arc;
+
+use leaselock::options::{Unit, duration};
+use napi::{Either, Env};
+use napi_derive::napi;
+
+use crate::client::NativeClient;
+use crate::failure::Failure;
+use crate::logs;
+use crate::mailbox::{Deliver, Mailbox};
+use crate::runtime;
+
+/// Runs operations for one JavaScript thread and delivers how they ended.
+#[napi]
+pub struct Reactor {
+    mailbox: Arc<Mailbox>,
+}
+
+#[napi]
+impl Reactor {
+    /// `deliver` is called with all that has ended and happened since the last call.
+    #[napi(
+        constructor,
+        ts_args_type = "deliver: (completions: Array<Completion>, events: Array<Event>) => void"
+    )]
+    pub fn new(deliver: Deliver<'_>) -> napi::Result<Self> {
+        let runtime = runtime::handle().map_err(|error| {
+            napi::Error::from_reason(format!("leaselock cannot start its thread: {error}"))
+        })?;
+        let mailbox = Mailbox::new(runtime, &deliver)?;
+        logs::forward_to(&mailbox);
+        Ok(Self { mailbox })
+    }
+
+    /// A client; no I/O happens before its first use.
+    #[napi]
+    pub fn open(
+        &self,
+        url: Option<String>,
+        app_id: Option<String>,
+        command_timeout: Option<f64>,
+    ) -> Either<NativeClient, Failure> {
+        match self.build(url, app_id, command_timeout) {
+            Ok(client) => Either::A(NativeClient::new(client, self.mailbox.clone())),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// Stops an operation and undoes it; nothing is delivered for it any more.
+    #[napi]
+    pub fn cancel(&self, env: Env, op: u32) {
+        self.mailbox.cancel(&env, op);
+    }
+
+    fn build(
+        &self,
+        url: Option<String>,
+        app_id: Option<String>,
+        command_timeout: Option<f64>,
+    ) -> leaselock::Result<leaselock::Client> {
+        let mut builder = leaselock::Client::builder()
+            .unit(Unit::Milliseconds)
+            .runtime(self.mailbox.runtime().clone());
+        if let Some(url) = url {
+            builder = builder.url(&url);
+        }
+        if let Some(app_id) = app_id {
+            builder = builder.app_id(&app_id);
+        }
+        if let Some(value) = command_timeout {
+            builder = builder.command_timeout(duration("commandTimeout", value, Unit::Milliseconds)?);
+        }
+        builder.build()
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
