@@ -15,10 +15,13 @@ export { Lease } from "./lease.js";
 export type {
   AcquireOptions,
   ClientOptions,
+  CollectedEvent,
   LeaselockEvent,
   LeaseState,
   LockInfo,
   LossReason,
+  LostEvent,
+  ReportEvent,
   Stats,
   TryAcquireOptions,
 } from "./types.js";

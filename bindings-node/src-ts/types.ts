@@ -78,8 +78,38 @@ export interface Stats {
   reconnects: number;
 }
 
-/** What is published on the `diagnostics_channel` named `leaselock`. */
-export type LeaselockEvent =
-  | { event: "lost"; name: string; owner: string; token: number; reason: LossReason }
-  | { event: "collected"; name: string; owner: string }
-  | { event: string; [field: string]: unknown };
+/** What is published on the `diagnostics_channel` named `leaselock`, about the clients and leases of this thread. */
+export type LeaselockEvent = LostEvent | CollectedEvent | ReportEvent;
+
+/** A lease was lost. */
+export interface LostEvent {
+  event: "lost";
+  name: string;
+  owner: string;
+  token: number;
+  reason: LossReason;
+}
+
+/** A lease was garbage-collected unreleased, and is being given back. */
+export interface CollectedEvent {
+  event: "collected";
+  name: string;
+  owner: string;
+}
+
+/**
+ * A connection was made again; or a renewal, a release in the background or the undoing of an acquire has failed. All
+ * fields are text.
+ */
+export interface ReportEvent {
+  event: "reconnect" | "renew_failed" | "release_failed" | "undo_failed";
+  /** The client's id, the same in all of its reports. */
+  client: string;
+  message: string;
+  error?: string;
+  /** The lock, where it is about one. */
+  name?: string;
+  owner?: string;
+  /** How many leases it is about, where it is about a batch of renewals. */
+  leases?: string;
+}

@@ -9,6 +9,7 @@ use napi_derive::napi;
 use crate::failure::Failure;
 use crate::lease;
 use crate::locks::NativeLocks;
+use crate::logs::Subscription;
 use crate::mailbox::Mailbox;
 
 /// How to take a lock; durations in milliseconds.
@@ -60,12 +61,17 @@ pub struct NativeStats {
 #[napi]
 pub struct NativeClient {
     core: leaselock::Client,
-    mailbox: Arc<Mailbox>,
+    source: Arc<Subscription>,
 }
 
 impl NativeClient {
     pub(crate) fn new(core: leaselock::Client, mailbox: Arc<Mailbox>) -> Self {
-        Self { core, mailbox }
+        let source = Subscription::new(&core, mailbox);
+        Self { core, source }
+    }
+
+    fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.source.mailbox
     }
 }
 
@@ -88,60 +94,66 @@ impl NativeClient {
 
     /// The number of the submitted operation, or why it was refused before anything was sent.
     #[napi]
-    pub fn acquire(&self, env: Env, name: String, options: NativeAcquireOptions) -> Either<u32, Failure> {
+    pub fn acquire(
+        &self,
+        env: Env,
+        name: String,
+        options: NativeAcquireOptions,
+    ) -> Either<u32, Failure> {
         let request = match options.request(&name) {
             Ok(request) => request,
             Err(error) => return Either::B(error.into()),
         };
-        let (core, mailbox) = (self.core.clone(), Arc::downgrade(&self.mailbox));
-        Either::A(self.mailbox.submit(&env, async move {
-            let lease = core.acquire_request(request).await?;
-            lease::report_loss(&lease, mailbox);
-            Ok(Some(lease))
+        let (core, source) = (self.core.clone(), self.source.clone());
+        Either::A(self.mailbox().submit(&env, async move {
+            let result = core.acquire_request(request).await;
+            lease::outcome(result.map(Some), source)
         }))
     }
 
     #[napi]
-    pub fn try_acquire(&self, env: Env, name: String, options: NativeAcquireOptions) -> Either<u32, Failure> {
+    pub fn try_acquire(
+        &self,
+        env: Env,
+        name: String,
+        options: NativeAcquireOptions,
+    ) -> Either<u32, Failure> {
         let request = match options.request(&name) {
             Ok(request) => request,
             Err(error) => return Either::B(error.into()),
         };
-        let (core, mailbox) = (self.core.clone(), Arc::downgrade(&self.mailbox));
-        Either::A(self.mailbox.submit(&env, async move {
-            let lease = core.try_acquire_request(request).await?;
-            if let Some(lease) = &lease {
-                lease::report_loss(lease, mailbox);
-            }
-            Ok(lease)
+        let (core, source) = (self.core.clone(), self.source.clone());
+        Either::A(self.mailbox().submit(&env, async move {
+            let result = core.try_acquire_request(request).await;
+            lease::outcome(result, source)
         }))
     }
 
     #[napi]
     pub fn release(&self, env: Env, name: String, owner: String) -> u32 {
         let core = self.core.clone();
-        self.mailbox
+        self.mailbox()
             .submit(&env, async move { core.release(&name, &owner).await })
     }
 
     #[napi]
     pub fn force_release(&self, env: Env, name: String) -> u32 {
         let core = self.core.clone();
-        self.mailbox
+        self.mailbox()
             .submit(&env, async move { core.force_release(&name).await })
     }
 
     #[napi]
     pub fn inspect(&self, env: Env, name: String) -> u32 {
         let core = self.core.clone();
-        self.mailbox
+        self.mailbox()
             .submit(&env, async move { core.inspect(&name).await })
     }
 
     #[napi]
     pub fn locks(&self, pattern: String) -> Either<NativeLocks, Failure> {
         match self.core.locks(&pattern) {
-            Ok(locks) => Either::A(NativeLocks::new(locks, self.mailbox.clone())),
+            Ok(locks) => Either::A(NativeLocks::new(locks, self.mailbox().clone())),
             Err(error) => Either::B(error.into()),
         }
     }
@@ -168,6 +180,7 @@ impl NativeClient {
     #[napi]
     pub fn close(&self, env: Env) -> u32 {
         let core = self.core.clone();
-        self.mailbox.submit(&env, async move { core.close().await })
+        self.mailbox()
+            .submit(&env, async move { core.close().await })
     }
 }

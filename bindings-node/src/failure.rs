@@ -27,7 +27,9 @@ impl Failure {
     pub(crate) fn unanswered() -> Self {
         Self {
             code: "INTERNAL",
-            message: "the operation ended without an answer: a defect in leaselock; please report it".to_owned(),
+            message:
+                "the operation ended without an answer: a defect in leaselock; please report it"
+                    .to_owned(),
             reason: None,
         }
     }

@@ -7,21 +7,22 @@ use napi::{Either, Env};
 use napi_derive::napi;
 
 use crate::failure::Failure;
+use crate::logs::Subscription;
 use crate::mailbox::Mailbox;
-use crate::outcome::{Event, millis};
+use crate::outcome::{Event, Outcome, millis};
 
 /// A lease of the core. Collected unreleased it is given back, and that is reported.
 #[napi]
 pub struct NativeLease {
     core: Arc<leaselock::Lease>,
-    mailbox: Arc<Mailbox>,
+    source: Arc<Subscription>,
 }
 
 impl NativeLease {
-    pub(crate) fn new(core: leaselock::Lease, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(core: leaselock::Lease, source: Arc<Subscription>) -> Self {
         Self {
             core: Arc::new(core),
-            mailbox,
+            source,
         }
     }
 }
@@ -83,18 +84,27 @@ impl NativeLease {
 
     #[napi]
     pub fn extend(&self, env: Env, ttl: Option<f64>) -> Either<u32, Failure> {
-        let ttl = match ttl.map(|ttl| duration("ttl", ttl, Unit::Milliseconds)).transpose() {
+        let ttl = match ttl
+            .map(|ttl| duration("ttl", ttl, Unit::Milliseconds))
+            .transpose()
+        {
             Ok(ttl) => ttl,
             Err(error) => return Either::B(error.into()),
         };
         let core = self.core.clone();
-        Either::A(self.mailbox.submit(&env, async move { core.extend(ttl).await }))
+        Either::A(
+            self.source
+                .mailbox
+                .submit(&env, async move { core.extend(ttl).await }),
+        )
     }
 
     #[napi]
     pub fn release(&self, env: Env) -> u32 {
         let core = self.core.clone();
-        self.mailbox.submit(&env, async move { core.release().await })
+        self.source
+            .mailbox
+            .submit(&env, async move { core.release().await })
     }
 
     #[napi]
@@ -106,7 +116,7 @@ impl NativeLease {
 impl Drop for NativeLease {
     fn drop(&mut self) {
         if !self.core.is_settled() {
-            self.mailbox.report(Event::Collected {
+            self.source.mailbox.report(Event::Collected {
                 name: self.core.name().to_owned(),
                 owner: self.core.owner().to_owned(),
             });
@@ -114,9 +124,27 @@ impl Drop for NativeLease {
     }
 }
 
-/// Has the loss of `lease` reported to its mailbox, at once if it has already happened.
-pub(crate) fn report_loss(lease: &leaselock::Lease, mailbox: Weak<Mailbox>) {
-    let (name, owner, token) = (lease.name().to_owned(), lease.owner().to_owned(), token(lease));
+/// What came of an acquire; from now on the loss of the lease is reported.
+pub(crate) fn outcome(
+    acquired: leaselock::Result<Option<leaselock::Lease>>,
+    source: Arc<Subscription>,
+) -> Outcome {
+    match acquired {
+        Ok(Some(lease)) => {
+            report_loss(&lease, Arc::downgrade(&source.mailbox));
+            Outcome::Lease(lease, source)
+        }
+        Ok(None) => Outcome::Done,
+        Err(error) => Outcome::Failed(error.into()),
+    }
+}
+
+fn report_loss(lease: &leaselock::Lease, mailbox: Weak<Mailbox>) {
+    let (name, owner, token) = (
+        lease.name().to_owned(),
+        lease.owner().to_owned(),
+        token(lease),
+    );
     lease.on_lost(Box::new(move |reason| {
         if let Some(mailbox) = mailbox.upgrade() {
             mailbox.report(Event::Lost {

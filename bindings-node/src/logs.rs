@@ -1,8 +1,8 @@
-//! Forwards what the core reports through `tracing` to the mailboxes, for `diagnostics_channel`.
+//! Forwards what the core reports through `tracing` to the mailbox of the client it is about, for `diagnostics_channel`.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -13,18 +13,36 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::mailbox::Mailbox;
 use crate::outcome;
 
-static MAILBOXES: Mutex<Vec<Weak<Mailbox>>> = Mutex::new(Vec::new());
+/// Who hears of which client, by its id.
+static LISTENERS: LazyLock<Mutex<HashMap<String, Weak<Mailbox>>>> = LazyLock::new(Mutex::default);
 
-/// From now on `mailbox` hears what the core reports.
-pub(crate) fn forward_to(mailbox: &Arc<Mailbox>) {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        // The addon has a copy of `tracing` to itself, so nobody else can have set one.
-        let _ = tracing::subscriber::set_global_default(Forward);
-    });
-    let mut mailboxes = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
-    mailboxes.retain(|known| known.strong_count() > 0);
-    mailboxes.push(Arc::downgrade(mailbox));
+fn listeners() -> MutexGuard<'static, HashMap<String, Weak<Mailbox>>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As long as it lives, its mailbox hears what the core reports about its client.
+pub(crate) struct Subscription {
+    client: String,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Subscription {
+    pub(crate) fn new(client: &leaselock::Client, mailbox: Arc<Mailbox>) -> Arc<Self> {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(|| {
+            // The addon has a copy of `tracing` to itself, so nobody else can have set one.
+            let _ = tracing::subscriber::set_global_default(Forward);
+        });
+        let client = client.id().to_owned();
+        listeners().insert(client.clone(), Arc::downgrade(&mailbox));
+        Arc::new(Self { client, mailbox })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        listeners().remove(&self.client);
+    }
 }
 
 struct Forward;
@@ -54,18 +72,13 @@ impl Subscriber for Forward {
 
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
-        fields
-            .0
-            .insert("level".to_owned(), event.metadata().level().to_string());
         event.record(&mut fields);
-        let mailboxes: Vec<_> = {
-            let known = MAILBOXES.lock().unwrap_or_else(PoisonError::into_inner);
-            known.iter().filter_map(Weak::upgrade).collect()
-        };
-        for mailbox in mailboxes {
-            mailbox.report(outcome::Event::Report {
-                fields: fields.0.clone(),
-            });
+        let listener = fields
+            .0
+            .get("client")
+            .and_then(|client| listeners().get(client)?.upgrade());
+        if let Some(mailbox) = listener {
+            mailbox.report(outcome::Event::Report { fields: fields.0 });
         }
     }
 

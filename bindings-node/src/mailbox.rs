@@ -64,7 +64,10 @@ impl Mailbox {
             .build_callback(move |call| {
                 Ok(weak
                     .upgrade()
-                    .map_or_else(|| (Vec::new(), Vec::new()), |mailbox| mailbox.collect(&call.env))
+                    .map_or_else(
+                        || (Vec::new(), Vec::new()),
+                        |mailbox| mailbox.collect(&call.env),
+                    )
                     .into())
             })?;
         *lock(&mailbox.wake) = Some(wake);
@@ -155,7 +158,7 @@ impl Mailbox {
     }
 
     /// Takes all that is ready; in the JavaScript thread.
-    fn collect(self: &Arc<Self>, env: &Env) -> (Vec<Completion>, Vec<Event>) {
+    fn collect(&self, env: &Env) -> (Vec<Completion>, Vec<Event>) {
         // First the flag, then the queue: what comes in between causes one wake too many, never one too few.
         self.waking.store(false, Ordering::Release);
         let (ended, events) = {
@@ -167,7 +170,7 @@ impl Mailbox {
         for (op, outcome) in ended {
             // Of a cancelled operation nobody wants to hear; a lease it had taken is given back by being dropped here.
             if pending.remove(&op).is_some() {
-                completions.push(Completion::new(op, outcome, self));
+                completions.push(Completion::new(op, outcome));
             }
         }
         if !completions.is_empty() && pending.is_empty() {
@@ -179,8 +182,15 @@ impl Mailbox {
     fn keep_alive(&self, env: &Env, yes: bool) {
         if let Some(wake) = &mut *lock(&self.wake) {
             // Fails only while the environment is being torn down.
-            #[expect(deprecated, reason = "holding clones cannot express that the same function comes and goes")]
-            let _ = if yes { wake.refer(env) } else { wake.unref(env) };
+            #[expect(
+                deprecated,
+                reason = "holding clones cannot express that the same function comes and goes"
+            )]
+            let _ = if yes {
+                wake.refer(env)
+            } else {
+                wake.unref(env)
+            };
         }
     }
 }

@@ -9,14 +9,14 @@ use napi_derive::napi;
 
 use crate::failure::Failure;
 use crate::lease::NativeLease;
-use crate::mailbox::Mailbox;
+use crate::logs::Subscription;
 
 /// How an operation ended, in terms of the core.
 pub(crate) enum Outcome {
     Done,
     Failed(Failure),
     Flag(bool),
-    Lease(leaselock::Lease),
+    Lease(leaselock::Lease, Arc<Subscription>),
     Status(ReleaseStatus),
     Info(LockInfo),
     Page(Page),
@@ -52,12 +52,6 @@ impl From<ReleaseStatus> for Outcome {
 impl From<Option<LockInfo>> for Outcome {
     fn from(info: Option<LockInfo>) -> Self {
         info.map_or(Self::Done, Self::Info)
-    }
-}
-
-impl From<Option<leaselock::Lease>> for Outcome {
-    fn from(lease: Option<leaselock::Lease>) -> Self {
-        lease.map_or(Self::Done, Self::Lease)
     }
 }
 
@@ -107,7 +101,7 @@ type Value = Either5<NativeLease, bool, &'static str, Info, Page>;
 
 impl Completion {
     /// Made in the thread of the JavaScript that will see it.
-    pub(crate) fn new(op: u32, outcome: Outcome, mailbox: &Arc<Mailbox>) -> Self {
+    pub(crate) fn new(op: u32, outcome: Outcome) -> Self {
         let value = match outcome {
             Outcome::Done => None,
             Outcome::Failed(failure) => {
@@ -117,7 +111,7 @@ impl Completion {
                     value: None,
                 };
             }
-            Outcome::Lease(lease) => Some(Either5::A(NativeLease::new(lease, mailbox.clone()))),
+            Outcome::Lease(lease, source) => Some(Either5::A(NativeLease::new(lease, source))),
             Outcome::Flag(flag) => Some(Either5::B(flag)),
             Outcome::Status(status) => Some(Either5::C(status.as_str())),
             Outcome::Info(info) => Some(Either5::D(info.into())),
@@ -132,13 +126,18 @@ impl Completion {
 }
 
 /// Something that happened without being asked for.
-#[napi(discriminant = "kind", discriminant_case = "camelCase", object_from_js = false)]
+#[napi(
+    discriminant = "kind",
+    discriminant_case = "camelCase",
+    object_from_js = false
+)]
 pub enum Event {
     /// A lease was lost.
     Lost {
         name: String,
         owner: String,
         token: f64,
+        #[napi(ts_type = "'expired' | 'taken' | 'max_hold' | 'released'")]
         reason: &'static str,
     },
     /// A lease was garbage-collected unreleased, and is being given back.

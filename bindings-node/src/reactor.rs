@@ -8,7 +8,6 @@ use napi_derive::napi;
 
 use crate::client::NativeClient;
 use crate::failure::Failure;
-use crate::logs;
 use crate::mailbox::{Deliver, Mailbox};
 use crate::runtime;
 
@@ -30,7 +29,6 @@ impl Reactor {
             napi::Error::from_reason(format!("leaselock cannot start its thread: {error}"))
         })?;
         let mailbox = Mailbox::new(runtime, &deliver)?;
-        logs::forward_to(&mailbox);
         Ok(Self { mailbox })
     }
 
@@ -70,7 +68,8 @@ impl Reactor {
             builder = builder.app_id(&app_id);
         }
         if let Some(value) = command_timeout {
-            builder = builder.command_timeout(duration("commandTimeout", value, Unit::Milliseconds)?);
+            builder =
+                builder.command_timeout(duration("commandTimeout", value, Unit::Milliseconds)?);
         }
         builder.build()
     }
