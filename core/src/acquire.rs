@@ -1,0 +1,466 @@
+//! Acquiring a lock: take it, or queue for it and claim it; and undo whatever was begun when that comes to nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::client::Inner;
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::holding::Holding;
+use crate::lease::Lease;
+use crate::name::{LockId, fresh_owner};
+use crate::options::Request;
+use crate::store::{Ask, Asked, Failure, Releaser};
+use crate::waiting::{Slot, news};
+
+/// A short wait still gives the server this long for its first answer: an acquire that finds the name free is not to
+/// fail for being slower than its wait.
+const FIRST_ANSWER: Duration = Duration::from_millis(250);
+/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What came of a first command in the caller's thread.
+pub(crate) enum First {
+    Acquired(Lease),
+    /// Someone else holds it, and it was to be tried once.
+    Held,
+    /// [`Attempt::run`] goes on.
+    Undecided,
+}
+
+/// One acquire, from its first command to a lease; dropped before, it undoes itself in the background.
+pub(crate) struct Attempt {
+    client: Arc<Inner>,
+    request: Request,
+    lock: LockId,
+    owner: Arc<str>,
+    started: Instant,
+    /// The connection's epoch at the first command that may have left something behind.
+    sent_in: Option<u64>,
+    /// A command went unanswered on a connection that broke.
+    stale: bool,
+    slot: Option<Arc<Slot>>,
+    place: Option<u64>,
+    contended: bool,
+    done: bool,
+}
+
+impl Attempt {
+    /// Nothing is sent yet.
+    pub(crate) fn new(client: &Arc<Inner>, request: Request) -> Result<Self> {
+        if client.is_closed() {
+            return Err(Error::closed());
+        }
+        let lock = LockId::new(&client.app_id, request.name())?;
+        let owner = fresh_owner(request.options().label.as_deref()).into();
+        Ok(Self {
+            client: client.clone(),
+            request,
+            lock,
+            owner,
+            started: Instant::now(),
+            sent_in: None,
+            stale: false,
+            slot: None,
+            place: None,
+            contended: false,
+            done: false,
+        })
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        self.request.options().wait
+    }
+
+    /// When the wait is over; `None`: never.
+    fn deadline(&self) -> Option<Instant> {
+        self.wait().and_then(|wait| self.started.checked_add(wait))
+    }
+
+    /// When a first command without an answer has failed.
+    fn first_deadline(&self) -> Instant {
+        let limit = match self.wait() {
+            Some(wait) if !wait.is_zero() => {
+                wait.max(FIRST_ANSWER).min(self.client.command_timeout)
+            }
+            _ => self.client.command_timeout,
+        };
+        Instant::now() + limit
+    }
+
+    // ---- in the caller's thread
+
+    /// The first command, in the calling thread, if the store can do that.
+    pub(crate) fn take_blocking(&mut self, interrupted: &dyn Fn() -> bool) -> Result<First> {
+        let ttl = self.request.options().ttl;
+        let store = &self.client.store;
+        let Some(asked) = store.take_blocking(&self.lock, &self.owner, ttl, interrupted) else {
+            return Ok(First::Undecided);
+        };
+        // It went by a connection of its own: what follows goes by another, and could overtake it.
+        match asked {
+            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
+                Ok(First::Acquired(self.finish(token, sent)?))
+            }
+            Ok(Asked::Acquired { .. }) => {
+                self.sent_in = Some(self.client.store.epoch());
+                Ok(First::Undecided)
+            }
+            Ok(Asked::Held(_)) => {
+                self.contend();
+                if self.wait() == Some(Duration::ZERO) {
+                    self.done = true;
+                    Ok(First::Held)
+                } else {
+                    Ok(First::Undecided)
+                }
+            }
+            Err(failure) => {
+                self.sent_in = Some(self.client.store.epoch());
+                self.stale |= failure.unanswered;
+                if failure.is_temporary() {
+                    Ok(First::Undecided)
+                } else {
+                    // Dropping the attempt counts it as cancelled; a refusal is none.
+                    self.done = failure.error.kind() != ErrorKind::Interrupted;
+                    if self.done {
+                        self.undo_later();
+                    }
+                    Err(failure.error)
+                }
+            }
+        }
+    }
+
+    /// Whether nothing was asked yet.
+    pub(crate) fn is_untried(&self) -> bool {
+        !self.contended && self.sent_in.is_none()
+    }
+
+    /// Notes the runtime it goes on on.
+    pub(crate) fn enter(&self) {
+        self.client.enter();
+    }
+
+    // ---- on the runtime
+
+    /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
+    pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
+        match self.drive().await {
+            Ok(Some((token, sent))) => Ok(Some(self.finish(token, sent)?)),
+            Ok(None) => {
+                self.done = true;
+                Ok(None)
+            }
+            Err(error) => Err(self.fail(error).await),
+        }
+    }
+
+    async fn drive(&mut self) -> Result<Option<(u64, Moment)>> {
+        if !self.contended {
+            let ask = if self.sent_in.is_some() {
+                Ask::Retake
+            } else {
+                Ask::Take
+            };
+            match self.ask(ask, Some(self.first_deadline())).await? {
+                Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
+                Asked::Held(_) => self.contend(),
+            }
+            // A take that met a holder left nothing behind.
+            self.sent_in = None;
+        }
+        if self.wait() == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+        let slot = self.client.room.enter(&self.lock, &self.owner);
+        let Some(slot) = slot else {
+            return Err(Error::closed());
+        };
+        self.slot = Some(slot.clone());
+        self.client.counters.waiting.add();
+        let mut limit = Some(
+            self.first_deadline()
+                .min(self.deadline().unwrap_or_else(|| self.first_deadline())),
+        );
+        loop {
+            let news = slot.take_news();
+            if news & news::CLOSED != 0 {
+                return Err(Error::closed());
+            }
+            let queued = match self.ask(Ask::Queue { place: self.place }, limit).await? {
+                Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
+                Asked::Held(queued) => queued,
+            };
+            self.client.room.update(&slot, self.place, &queued);
+            self.place = Some(queued.place);
+            limit = self.deadline();
+            self.sleep(&slot).await?;
+        }
+    }
+
+    /// Sleeps until there is a reason to ask again.
+    async fn sleep(&self, slot: &Arc<Slot>) -> Result<()> {
+        loop {
+            let look_at = self.client.room.look_at(slot);
+            let deadline = self.deadline();
+            tokio::select! {
+                () = slot.notified() => {
+                    let news = slot.take_news();
+                    if news & news::CLOSED != 0 {
+                        return Err(Error::closed());
+                    }
+                    if news & (news::GRANTED | news::RECHECK) != 0 {
+                        return Ok(());
+                    }
+                }
+                () = until(look_at) => return Ok(()),
+                () = until(deadline) => return Err(self.timed_out()),
+            }
+        }
+    }
+
+    /// One command, repeated while its failure is temporary and `limit` has not come.
+    async fn ask(&mut self, mut ask: Ask, limit: Option<Instant>) -> Result<Asked> {
+        let client = self.client.clone();
+        let ttl = self.request.options().ttl;
+        let mut backoff = Backoff::new();
+        loop {
+            self.sent_in.get_or_insert_with(|| client.store.epoch());
+            let queue = matches!(ask, Ask::Queue { .. });
+            let (lock, owner) = (&self.lock, &self.owner);
+            let exchange = async {
+                if queue {
+                    client.store.listen().await?;
+                }
+                client.store.ask(lock, owner, ttl, ask).await
+            };
+            let failure = match before(limit, self.unless_closed(exchange)).await {
+                Some(Ok(Asked::Acquired { sent, .. })) if self.is_late(sent) => {
+                    // What is left of the lease is too little: claim it again, which sets its full time.
+                    Failure {
+                        error: Error::unavailable(format!(
+                            "the server answers too slowly for a ttl of {ttl:?}: the reply took {:?}; use a longer ttl",
+                            Moment::now().since(sent)
+                        )),
+                        unanswered: false,
+                    }
+                }
+                Some(Ok(asked)) => return Ok(asked),
+                Some(Err(failure)) => failure,
+                None if self.contended
+                    && self.deadline().is_some_and(|at| at <= Instant::now()) =>
+                {
+                    return Err(self.timed_out());
+                }
+                None => return Err(self.unanswered()),
+            };
+            self.stale |= failure.unanswered;
+            if ask == Ask::Take {
+                ask = Ask::Retake;
+            }
+            if !failure.is_temporary() {
+                return Err(failure.error);
+            }
+            let pause = backoff.next();
+            if limit.is_some_and(|limit| Instant::now() + pause >= limit) {
+                return Err(failure.error);
+            }
+            let pause = async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            };
+            if let Err(failure) = self.unless_closed(pause).await {
+                return Err(failure.error);
+            }
+        }
+    }
+
+    /// `work`, ended early when the client closes.
+    async fn unless_closed<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = self.client.closing() => Err(Failure { error: Error::closed(), unanswered: false }),
+        }
+    }
+
+    /// Half the TTL is the least that a lease handed to a user has left.
+    fn is_late(&self, sent: Moment) -> bool {
+        Moment::now().since(sent) > self.request.options().ttl / 2
+    }
+
+    // ---- how it ends
+
+    fn contend(&mut self) {
+        if !std::mem::replace(&mut self.contended, true) {
+            self.client.counters.contended.add();
+        }
+    }
+
+    fn finish(&mut self, token: u64, sent: Moment) -> Result<Lease> {
+        if self.client.is_closed() {
+            return Err(Error::closed());
+        }
+        let options = self.request.options();
+        let holding = Holding::new(
+            self.lock.clone(),
+            self.owner.clone(),
+            token,
+            options.ttl,
+            sent,
+            options.renew,
+            options.max_hold,
+            self.request.unit(),
+        );
+        let lease = Lease::new(self.client.clone(), Arc::new(holding));
+        self.done = true;
+        self.leave_room();
+        Ok(lease)
+    }
+
+    /// Undoes the attempt, waiting for that if there is reason to, and says what to tell the user.
+    async fn fail(&mut self, error: Error) -> Error {
+        self.done = true;
+        let timed_out = error.kind() == ErrorKind::LockTimeout;
+        let undo = self.undo_later();
+        if !timed_out {
+            return error;
+        }
+        self.client.counters.timed_out.add();
+        match undo {
+            Some(undo) => match tokio::time::timeout(LEAVE_TIMEOUT, undo).await {
+                Ok(Ok(true)) => error,
+                _ => self.unanswered(),
+            },
+            None => error,
+        }
+    }
+
+    fn timed_out(&self) -> Error {
+        let waited = self.started.elapsed();
+        Error::new(
+            ErrorKind::LockTimeout,
+            format!(
+                "the lock {:?} was still held by someone else after waiting {:.3} s; \
+                 wait longer, or see who holds it with inspect",
+                self.request.name(),
+                waited.as_secs_f64()
+            ),
+        )
+    }
+
+    fn unanswered(&self) -> Error {
+        Error::unavailable(format!(
+            "the store gave no answer while acquiring {:?} ({:.3} s); is the server reachable?",
+            self.request.name(),
+            self.started.elapsed().as_secs_f64()
+        ))
+    }
+
+    fn leave_room(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.client.room.leave(&slot, self.place);
+            self.client.counters.waiting.sub();
+        }
+    }
+
+    /// Begins to undo in the background, if anything was sent: the result tells whether the store answered.
+    fn undo_later(&mut self) -> Option<tokio::task::JoinHandle<bool>> {
+        self.leave_room();
+        let sent_in = self.sent_in.take()?;
+        let undo = undo(
+            self.client.clone(),
+            self.lock.clone(),
+            self.owner.clone(),
+            self.request.options().ttl,
+            sent_in,
+            self.stale,
+        );
+        self.client.background(undo)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.done {
+            self.client.counters.cancelled.add();
+            self.undo_later();
+        }
+    }
+}
+
+/// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
+/// passed on. Returns whether the store answered.
+async fn undo(
+    client: Arc<Inner>,
+    lock: LockId,
+    owner: Arc<str>,
+    ttl: Duration,
+    sent_in: u64,
+    mut stale: bool,
+) -> bool {
+    let give_up_at = Instant::now() + ttl.max(client.command_timeout);
+    let mut backoff = Backoff::new();
+    loop {
+        match client.store.release(&lock, Releaser::Own(&owner)).await {
+            Ok(_) => break,
+            Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
+                stale |= failure.unanswered;
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    target: "leaselock",
+                    event = "undo_failed",
+                    client = %client.client_id,
+                    name = %lock.name,
+                    owner = %owner,
+                    error = %failure.error,
+                    "an acquire could not be undone; its lock, if it got one, is free when its ttl ends"
+                );
+                return false;
+            }
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+    if stale || client.store.epoch() != sent_in {
+        // The old connection's last command may still be on its way to the server: take it back once more, later.
+        let again = again(client.clone(), lock, owner);
+        client.background(again);
+    }
+    true
+}
+
+async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(client.command_timeout) => {}
+        () = client.closing() => {}
+    }
+    client
+        .store
+        .release(&lock, Releaser::Own(&owner))
+        .await
+        .is_ok()
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The output of `future` if it is there by `limit`.
+async fn before<T>(limit: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout_at(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}

@@ -1,0 +1,316 @@
+//! The blocking client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lease::Lease;
+use super::runtime::Runtime;
+use crate::acquire::{Attempt, First};
+use crate::builder::{ClientBuilder, Interrupt, Settings};
+use crate::client::{LockInfo, ReleaseStatus};
+use crate::error::{Error, Result};
+use crate::options::{AcquireOptions, Request, Unit};
+use crate::stats::Stats;
+use crate::{client, listing};
+
+/// What every handle of one blocking client shares.
+pub(super) struct Inner {
+    pub(super) client: client::Client,
+    pub(super) runtime: Runtime,
+}
+
+impl Inner {
+    /// Opens one more connection for calls in their caller's thread, in the background.
+    pub(super) fn open_connection(&self) {
+        if let Ok(handle) = self.runtime.handle() {
+            let inner = self.client.inner.clone();
+            handle.spawn_blocking(move || inner.store.open_blocking());
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let client = self.client.clone();
+        self.runtime.stop(async move {
+            let timeout = client.inner.command_timeout;
+            let _ = tokio::time::timeout(timeout, client.settled()).await;
+        });
+    }
+}
+
+/// A [`Client`](crate::Client) whose calls block. Cheap to clone, and usable from any thread.
+///
+/// ```no_run
+/// # fn main() -> leaselock::Result<()> {
+/// let client = leaselock::blocking::Client::new("redis://localhost")?;
+/// let lease = client.acquire("orders").call()?;
+/// println!("fencing token {}", lease.token());
+/// lease.release()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+impl Client {
+    /// A client of the store at `url`, such as `redis://localhost:6379`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
+    pub fn new(url: &str) -> Result<Self> {
+        client::Client::builder().url(url).build_blocking()
+    }
+
+    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
+    pub fn from_env() -> Result<Self> {
+        client::Client::builder().build_blocking()
+    }
+
+    /// A client with more to say than a URL; end with [`build_blocking`](ClientBuilder::build_blocking).
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        client::Client::builder()
+    }
+
+    pub(crate) fn from_settings(settings: Settings, interrupt: Option<Interrupt>) -> Result<Self> {
+        let runtime = Runtime::new(settings.runtime.clone(), interrupt);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client: client::Client::from_inner(client::Inner::new(settings)?),
+                runtime,
+            }),
+        })
+    }
+
+    /// Acquires the lock `name`, waiting in line for it; set options, then [`call`](Acquire::call).
+    pub fn acquire(&self, name: impl Into<String>) -> Acquire {
+        Acquire(Asking::new(self, name.into()))
+    }
+
+    /// Acquires the lock `name` if it is free; set options, then [`call`](TryAcquire::call).
+    pub fn try_acquire(&self, name: impl Into<String>) -> TryAcquire {
+        TryAcquire(Asking::new(self, name.into()))
+    }
+
+    /// [`acquire`](Self::acquire) with a request made beforehand.
+    ///
+    /// # Errors
+    /// See [`Acquire::call`].
+    pub fn acquire_request(&self, request: Request) -> Result<Lease> {
+        let name = request.name().to_owned();
+        self.run(request)?.ok_or_else(|| Error::held(&name))
+    }
+
+    /// [`try_acquire`](Self::try_acquire) with a request made beforehand, whose `wait` is not used.
+    ///
+    /// # Errors
+    /// See [`Acquire::call`].
+    pub fn try_acquire_request(&self, request: Request) -> Result<Option<Lease>> {
+        self.run(request.without_wait())
+    }
+
+    fn run(&self, request: Request) -> Result<Option<Lease>> {
+        let runtime = &self.inner.runtime;
+        let mut attempt = Attempt::new(&self.inner.client.inner, request)?;
+        let lease = match attempt.take_blocking(&|| runtime.interrupted())? {
+            First::Acquired(lease) => Some(lease),
+            First::Held => None,
+            First::Undecided => {
+                let unconnected = attempt.is_untried();
+                let lease = runtime.wait_for(async move {
+                    attempt.enter();
+                    attempt.run().await
+                })?;
+                if unconnected {
+                    self.inner.open_connection();
+                }
+                lease
+            }
+        };
+        Ok(lease.map(|lease| Lease::new(self.inner.clone(), lease)))
+    }
+
+    /// Gives the lock back for `owner`, from any process. It touches no waiter.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
+        let (client, name, owner) = (self.async_client(), name.to_owned(), owner.to_owned());
+        self.inner
+            .runtime
+            .wait_for(async move { client.release(&name, &owner).await })
+    }
+
+    /// Breaks the lock, whoever holds it; see [`Client::force_release`](crate::Client::force_release).
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn force_release(&self, name: &str) -> Result<ReleaseStatus> {
+        let (client, name) = (self.async_client(), name.to_owned());
+        self.inner
+            .runtime
+            .wait_for(async move { client.force_release(&name).await })
+    }
+
+    /// Who holds `name`, for how long, and how many wait.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn inspect(&self, name: &str) -> Result<Option<LockInfo>> {
+        let (client, name) = (self.async_client(), name.to_owned());
+        self.inner
+            .runtime
+            .wait_for(async move { client.inspect(&name).await })
+    }
+
+    /// The held locks whose name matches `pattern`; see [`Client::locks`](crate::Client::locks).
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn locks(&self, pattern: &str) -> Result<Locks> {
+        Ok(Locks {
+            inner: self.inner.clone(),
+            listing: Some(self.inner.client.locks(pattern)?),
+        })
+    }
+
+    /// What this client has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.client.stats()
+    }
+
+    /// Gives back every lease of this client and ends its connections; see [`Client::close`](crate::Client::close).
+    ///
+    /// # Errors
+    /// See [`Client::close`](crate::Client::close).
+    pub fn close(&self) -> Result<()> {
+        let client = self.async_client();
+        self.inner
+            .runtime
+            .wait_for(async move { client.close().await })
+    }
+
+    /// The client's id: 32 hex digits, fresh for every client.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.inner.client.id()
+    }
+
+    /// The app id; empty is none.
+    #[must_use]
+    pub fn app_id(&self) -> &str {
+        self.inner.client.app_id()
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.client.is_closed()
+    }
+
+    fn async_client(&self) -> client::Client {
+        self.inner.client.clone()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.inner.client, f)
+    }
+}
+
+/// The locks that match a pattern, one by one. Made by [`Client::locks`].
+pub struct Locks {
+    inner: Arc<Inner>,
+    listing: Option<listing::Locks>,
+}
+
+impl Iterator for Locks {
+    type Item = Result<LockInfo>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut listing = self.listing.take()?;
+        let stepped = self.inner.runtime.wait_for(async move {
+            let next = listing.next().await;
+            Ok((next, listing))
+        });
+        match stepped {
+            Ok((next, listing)) => {
+                self.listing = Some(listing);
+                next
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// A lock being asked for: its options, until the call.
+#[derive(Clone, Debug)]
+struct Asking {
+    client: Client,
+    name: String,
+    options: AcquireOptions,
+}
+
+impl Asking {
+    fn new(client: &Client, name: String) -> Self {
+        Self {
+            client: client.clone(),
+            name,
+            options: AcquireOptions::default(),
+        }
+    }
+
+    fn request(&self) -> Result<Request> {
+        Request::new(&self.name, self.options.clone(), Unit::Seconds)
+    }
+}
+
+crate::options::setters! {
+    /// An acquire that waits.
+    #[must_use = "nothing is acquired until call()"]
+    #[derive(Clone, Debug)]
+    pub struct Acquire(Asking);
+    /// An acquire that tries once.
+    #[must_use = "nothing is acquired until call()"]
+    #[derive(Clone, Debug)]
+    pub struct TryAcquire(Asking);
+}
+
+impl Acquire {
+    /// How long to wait at most; without it, for ever. Zero tries once.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.0.options.wait = Some(wait);
+        self
+    }
+
+    /// Acquires the lock, blocking.
+    ///
+    /// # Errors
+    /// [`LockTimeout`](crate::ErrorKind::LockTimeout) when a `wait` was set and ran out,
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable),
+    /// [`StoreRefused`](crate::ErrorKind::StoreRefused),
+    /// [`ClientClosed`](crate::ErrorKind::ClientClosed) or
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn call(self) -> Result<Lease> {
+        self.0.client.acquire_request(self.0.request()?)
+    }
+}
+
+impl TryAcquire {
+    /// Acquires the lock if it is free, blocking for no more than the answer.
+    ///
+    /// # Errors
+    /// See [`Acquire::call`]; a lock that is held is `None`, not an error.
+    pub fn call(self) -> Result<Option<Lease>> {
+        self.0.client.try_acquire_request(self.0.request()?)
+    }
+}

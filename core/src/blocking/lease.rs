@@ -1,0 +1,166 @@
+//! A lease in the hands of a caller who blocks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Inner;
+use crate::error::{Error, LossReason, Result};
+use crate::holding::{LeaseState, LossHook};
+use crate::lease::{self, Release};
+
+/// A lock that is held, until its time runs out; see [`Lease`](crate::Lease). Usable from any thread.
+pub struct Lease {
+    lease: Arc<lease::Lease>,
+    inner: Arc<Inner>,
+}
+
+impl Lease {
+    pub(super) fn new(inner: Arc<Inner>, lease: lease::Lease) -> Self {
+        Self {
+            lease: Arc::new(lease),
+            inner,
+        }
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.lease.name()
+    }
+
+    /// What is written in the store: unique to this lease.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.lease.owner()
+    }
+
+    /// The fencing token: larger than that of every earlier lease on this name. Below 2^53.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.lease.token()
+    }
+
+    /// The TTL that renewals set.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.lease.ttl()
+    }
+
+    /// Time to the local deadline; zero when the lease is over.
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        self.lease.expires_in()
+    }
+
+    /// What the lease is now.
+    #[must_use]
+    pub fn state(&self) -> LeaseState {
+        self.lease.state()
+    }
+
+    /// Whether the lock is held now, as far as can be known without asking the store.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        self.lease.held()
+    }
+
+    /// Fails unless the lock is held.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost).
+    pub fn check(&self) -> Result<()> {
+        self.lease.check()
+    }
+
+    /// Why the lease was lost, if it was.
+    #[must_use]
+    pub fn loss_reason(&self) -> Option<LossReason> {
+        self.lease.loss_reason()
+    }
+
+    /// The error of having lost it on the way, for the end of a scope.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn lost_error(&self) -> Option<Error> {
+        self.lease.lost_error()
+    }
+
+    /// Whether dropping it has nothing to give back.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.lease.is_settled()
+    }
+
+    /// Calls `hook` once when the lease is lost; see [`Lease::on_lost`](crate::Lease::on_lost).
+    pub fn on_lost(&self, hook: LossHook) {
+        self.lease.on_lost(hook);
+    }
+
+    /// Waits until the lease is lost, at most for `timeout`; whether it is.
+    ///
+    /// # Errors
+    /// Only when the client's interrupt hook ends the wait.
+    pub fn wait_lost(&self, timeout: Option<Duration>) -> Result<bool> {
+        if self.loss_reason().is_some() {
+            return Ok(true);
+        }
+        let lease = self.lease.clone();
+        self.inner.runtime.wait_for(async move {
+            if let Some(timeout) = timeout {
+                return Ok(tokio::time::timeout(timeout, lease.lost()).await.is_ok());
+            }
+            lease.lost().await;
+            Ok(true)
+        })
+    }
+
+    /// Makes the lease end exactly `ttl` from now; see [`Lease::extend`](crate::Lease::extend).
+    ///
+    /// # Errors
+    /// See [`Lease::extend`](crate::Lease::extend).
+    pub fn extend(&self, ttl: Option<Duration>) -> Result<()> {
+        let lease = self.lease.clone();
+        self.inner
+            .runtime
+            .wait_for(async move { lease.extend(ttl).await })
+    }
+
+    /// Gives the lock back; see [`Lease::release`](crate::Lease::release).
+    ///
+    /// # Errors
+    /// See [`Lease::release`](crate::Lease::release).
+    pub fn release(&self) -> Result<bool> {
+        let runtime = &self.inner.runtime;
+        match self.lease.release_blocking(&|| runtime.interrupted()) {
+            Release::Done(result) => result,
+            Release::Wait => {
+                let lease = self.lease.clone();
+                runtime.wait_for(async move { lease.release().await })
+            }
+            Release::Send {
+                unanswered,
+                unconnected,
+            } => {
+                let lease = self.lease.clone();
+                let result = runtime.wait_for(async move { lease.send_release(unanswered).await });
+                if unconnected {
+                    self.inner.open_connection();
+                }
+                result
+            }
+        }
+    }
+
+    /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach).
+    pub fn detach(&self) {
+        self.lease.detach();
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.lease, f)
+    }
+}

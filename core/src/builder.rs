@@ -1,0 +1,146 @@
+//! How a client is made: where the store is, and what applies to everything it does.
+
+use std::env;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::blocking;
+use crate::client::{Client, Inner};
+use crate::error::{Error, Result};
+use crate::name;
+use crate::options::{self, Unit};
+
+/// Says whether a blocked call is to end; asked at least every 50 ms.
+pub(crate) type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Collects what a client needs. Made by [`Client::builder`].
+#[derive(Clone, Default)]
+pub struct ClientBuilder {
+    url: Option<String>,
+    app_id: Option<String>,
+    command_timeout: Option<Duration>,
+    unit: Unit,
+    runtime: Option<Handle>,
+    interrupt: Option<Interrupt>,
+}
+
+/// Checked settings of a client.
+pub(crate) struct Settings {
+    pub(crate) url: String,
+    pub(crate) app_id: String,
+    pub(crate) command_timeout: Duration,
+    pub(crate) runtime: Option<Handle>,
+}
+
+impl ClientBuilder {
+    /// Where the store is: `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS, `unix:/path`. Without
+    /// it, `LEASELOCK_URL` is read.
+    #[must_use]
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The application the locks belong to: two applications may use the same name without meeting. Without it,
+    /// `LEASELOCK_APP_ID` is read; empty is none.
+    #[must_use]
+    pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
+        self.app_id = Some(app_id.into());
+        self
+    }
+
+    /// How long a command may go unanswered before the server counts as unreachable; 5 s without it.
+    #[must_use]
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = Some(timeout);
+        self
+    }
+
+    /// The unit in which error texts speak of durations.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// The runtime for the client's background work, in place of the one of its first use.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// A hook that blocking calls ask, at least every 50 ms and in the caller's thread, whether to stop.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        self.interrupt = Some(interrupt);
+        self
+    }
+
+    /// An async client. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
+    pub fn build(self) -> Result<Client> {
+        let settings = self.settings()?;
+        Ok(Client::from_inner(Inner::new(settings)?))
+    }
+
+    /// A blocking client. Nothing is connected yet, and no thread started.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
+    pub fn build_blocking(self) -> Result<blocking::Client> {
+        let settings = self.settings()?;
+        blocking::Client::from_settings(settings, self.interrupt)
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        let url = self
+            .url
+            .clone()
+            .or_else(|| variable("LEASELOCK_URL"))
+            .ok_or_else(|| {
+                Error::invalid(
+                    "no URL: pass one, such as \"redis://localhost:6379\", \
+                     or set the environment variable LEASELOCK_URL to one",
+                )
+            })?;
+        let app_id = self
+            .app_id
+            .clone()
+            .or_else(|| variable("LEASELOCK_APP_ID"))
+            .unwrap_or_default();
+        name::check_app_id(&app_id)?;
+        let timeout = self
+            .command_timeout
+            .unwrap_or(options::DEFAULT_COMMAND_TIMEOUT);
+        options::check_command_timeout(timeout, self.unit)?;
+        Ok(Settings {
+            url,
+            app_id,
+            command_timeout: timeout,
+            runtime: self.runtime.clone(),
+        })
+    }
+}
+
+/// An environment variable; empty is not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the URL: it may hold a password.
+        f.debug_struct("ClientBuilder")
+            .field("app_id", &self.app_id)
+            .field("command_timeout", &self.command_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,499 @@
+//! The client: where locks are taken, looked at and given back.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::acquire::Attempt;
+use crate::backoff::Backoff;
+use crate::builder::{ClientBuilder, Settings};
+use crate::error::{Error, Result};
+use crate::holding::{Holding, LeaseState};
+use crate::keeper::Keeper;
+use crate::lease::{self, Lease};
+use crate::listing::Locks;
+use crate::name::{self, LockId, fresh_client_id};
+use crate::options::{AcquireOptions, Request, Unit};
+use crate::stats::{Counters, Stats};
+use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
+use crate::waiting::WaitingRoom;
+
+/// What came of a release by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReleaseStatus {
+    /// The name was the owner's and is given back.
+    Released,
+    /// Nobody holds the name.
+    NotFound,
+    /// Someone else holds the name.
+    NotOwner,
+}
+
+impl ReleaseStatus {
+    /// The status in every language: `RELEASED`, `NOT_FOUND` or `NOT_OWNER`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "RELEASED",
+            Self::NotFound => "NOT_FOUND",
+            Self::NotOwner => "NOT_OWNER",
+        }
+    }
+}
+
+/// Who holds a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockInfo {
+    /// The lock's name.
+    pub name: String,
+    /// The holder's owner string.
+    pub owner: String,
+    /// Time until the holder's lease ends; `None` when it has no end, which only a foreign holder's can be.
+    pub expires_in: Option<Duration>,
+    /// How many wait for it.
+    pub waiters: u64,
+}
+
+/// What every handle of one client shares.
+pub(crate) struct Inner {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) app_id: Arc<str>,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) command_timeout: Duration,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) room: WaitingRoom,
+    pub(crate) counters: Counters,
+    runtime: OnceLock<Handle>,
+    closed: CancellationToken,
+    jobs: TaskTracker,
+}
+
+impl Inner {
+    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
+        let client_id: Arc<str> = fresh_client_id().into();
+        let this = Arc::new(OnceLock::<Weak<Self>>::new());
+        let listener = {
+            let this = this.clone();
+            Arc::new(move |event: Event| {
+                if let Some(inner) = this.get().and_then(Weak::upgrade) {
+                    inner.on_event(event);
+                }
+            })
+        };
+        let store = store::open(
+            &settings.url,
+            client_id.clone(),
+            settings.command_timeout,
+            listener,
+        )?;
+        let inner = Arc::new(Self {
+            store,
+            app_id: settings.app_id.into(),
+            client_id,
+            command_timeout: settings.command_timeout,
+            keeper: Keeper::new(),
+            room: WaitingRoom::default(),
+            counters: Counters::default(),
+            runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
+            closed: CancellationToken::new(),
+            jobs: TaskTracker::new(),
+        });
+        let _ = this.set(Arc::downgrade(&inner));
+        Ok(inner)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Completes when the client begins to close.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + '_ {
+        self.closed.cancelled()
+    }
+
+    /// Remembers the runtime this is called on, if none was given: background work goes there.
+    pub(crate) fn enter(&self) {
+        self.runtime.get_or_init(Handle::current);
+    }
+
+    /// Runs a task of the client itself, which ends when the client does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = self.runtime.get() {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Runs a job that closing the client waits for; `None` without a runtime, where nothing was ever sent.
+    pub(crate) fn background(
+        &self,
+        job: impl Future<Output = bool> + Send + 'static,
+    ) -> Option<JoinHandle<bool>> {
+        let runtime = self.runtime.get()?;
+        Some(self.jobs.spawn_on(job, runtime))
+    }
+
+    /// Completes when no background job is left.
+    async fn settled(&self) {
+        self.jobs.close();
+        self.jobs.wait().await;
+    }
+
+    fn on_event(self: &Arc<Self>, event: Event) {
+        if self.room.on_event(&event) {
+            return;
+        }
+        // A grant for a waiter that has gone: hand it on now rather than when its claim window ends. An acquire that
+        // has just turned into a lease needs no grant any more, and keeps the name.
+        if let Event::Granted { lock, owner } = event
+            && !self.keeper.holds(&owner)
+        {
+            let client = self.clone();
+            self.background(async move {
+                let releaser = Releaser::Own(&owner);
+                client.store.release(&lock, releaser).await.is_ok()
+            });
+        }
+    }
+
+    /// The keeper let go of a lease.
+    pub(crate) fn on_ended(&self, holding: &Holding) {
+        self.counters.held.sub();
+        if holding.state() == LeaseState::Lost {
+            self.counters.lost.add();
+            tracing::warn!(
+                target: "leaselock",
+                event = "lost",
+                client = %self.client_id,
+                name = %holding.lock.name,
+                owner = %holding.owner,
+                reason = %holding.loss().map_or("", |reason| reason.as_str()),
+                "a lease was lost"
+            );
+        }
+    }
+
+    /// One command, repeated while its failure is temporary, at most for the command time-out. The flag tells whether an
+    /// earlier attempt went unanswered, and so may have been carried out.
+    pub(crate) async fn retrying<'a, T, F>(&'a self, command: impl Fn() -> F) -> Result<(T, bool)>
+    where
+        F: Future<Output = Result<T, Failure>> + 'a,
+    {
+        if self.is_closed() {
+            return Err(Error::closed());
+        }
+        self.enter();
+        self.repeat(false, command).await
+    }
+
+    /// The same, also for a client that is closing.
+    pub(crate) async fn repeat<'a, T, F>(
+        &'a self,
+        mut unanswered: bool,
+        command: impl Fn() -> F,
+    ) -> Result<(T, bool)>
+    where
+        F: Future<Output = Result<T, Failure>> + 'a,
+    {
+        let limit = Instant::now() + self.command_timeout;
+        let mut backoff = Backoff::new();
+        loop {
+            let failure = match command().await {
+                Ok(value) => return Ok((value, unanswered)),
+                Err(failure) => failure,
+            };
+            unanswered |= failure.unanswered;
+            let pause = backoff.next();
+            if !failure.is_temporary() || Instant::now() + pause >= limit {
+                return Err(failure.error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.keeper.stop();
+        self.store.close();
+    }
+}
+
+/// A connection to a store, and the leases taken through it. Cheap to clone; nothing is connected before the first use.
+///
+/// The client runs its background work on the tokio runtime of its first use, which must live as long as its leases.
+///
+/// ```no_run
+/// # async fn example() -> leaselock::Result<()> {
+/// let client = leaselock::Client::builder()
+///     .url("redis://localhost")
+///     .app_id("shop")
+///     .build()?;
+/// let lease = client.acquire("orders:42").ttl(std::time::Duration::from_secs(10)).await?;
+/// // ... work, with lease.token() ...
+/// lease.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Client {
+    /// A client of the store at `url`, such as `redis://localhost:6379`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
+    pub fn new(url: &str) -> Result<Self> {
+        Self::builder().url(url).build()
+    }
+
+    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
+    pub fn from_env() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A client with more to say than a URL.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// Acquires the lock `name`, waiting in line for it; set options, then `.await` it for a [`Lease`].
+    ///
+    /// Dropping the future at any point undoes it in the background. Fails with
+    /// [`LockTimeout`](crate::ErrorKind::LockTimeout) when a `wait` was set and ran out,
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable),
+    /// [`StoreRefused`](crate::ErrorKind::StoreRefused),
+    /// [`ClientClosed`](crate::ErrorKind::ClientClosed) or
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn acquire(&self, name: impl Into<String>) -> Acquire {
+        Acquire(Asking::new(self, name.into()))
+    }
+
+    /// Acquires the lock `name` if it is free; set options, then `.await` it for an `Option` of a [`Lease`].
+    pub fn try_acquire(&self, name: impl Into<String>) -> TryAcquire {
+        TryAcquire(Asking::new(self, name.into()))
+    }
+
+    /// [`acquire`](Self::acquire) with a request made beforehand.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    pub async fn acquire_request(&self, request: Request) -> Result<Lease> {
+        let name = request.name().to_owned();
+        match self.run(request).await? {
+            Some(lease) => Ok(lease),
+            None => Err(Error::held(&name)),
+        }
+    }
+
+    /// [`try_acquire`](Self::try_acquire) with a request made beforehand, whose `wait` is not used.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    pub async fn try_acquire_request(&self, request: Request) -> Result<Option<Lease>> {
+        self.run(request.without_wait()).await
+    }
+
+    async fn run(&self, request: Request) -> Result<Option<Lease>> {
+        self.inner.enter();
+        Attempt::new(&self.inner, request)?.run().await
+    }
+
+    /// Gives the lock back for `owner`, from any process. It touches no waiter.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
+        let lock = LockId::new(&self.inner.app_id, name)?;
+        name::check_owner(owner)?;
+        self.release_as(&lock, Releaser::ByHand(owner)).await
+    }
+
+    /// Breaks the lock, whoever holds it. The holder learns of it at its next renewal, and until then both may act: its
+    /// fencing token is the older one.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub async fn force_release(&self, name: &str) -> Result<ReleaseStatus> {
+        let lock = LockId::new(&self.inner.app_id, name)?;
+        self.release_as(&lock, Releaser::Forced).await
+    }
+
+    async fn release_as(&self, lock: &LockId, releaser: Releaser<'_>) -> Result<ReleaseStatus> {
+        let store = &self.inner.store;
+        let release = || store.release(lock, releaser);
+        Ok(match self.inner.retrying(release).await? {
+            // A repeat whose first answer was lost finds its own success.
+            (Ownership::Mine, _) | (Ownership::Nobody, true) => ReleaseStatus::Released,
+            (Ownership::Nobody, false) => ReleaseStatus::NotFound,
+            (Ownership::Other, _) => ReleaseStatus::NotOwner,
+        })
+    }
+
+    /// Who holds `name`, for how long, and how many wait.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub async fn inspect(&self, name: &str) -> Result<Option<LockInfo>> {
+        let lock = LockId::new(&self.inner.app_id, name)?;
+        let store = &self.inner.store;
+        let (found, _) = self.inner.retrying(|| store.inspect(&lock)).await?;
+        Ok(found)
+    }
+
+    /// The held locks of this app id whose name matches `pattern`, in which `*` stands for any text and `?` for one
+    /// byte. Locks that come and go meanwhile may or may not be listed.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn locks(&self, pattern: &str) -> Result<Locks> {
+        Locks::new(self.inner.clone(), pattern)
+    }
+
+    /// What this client has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.read(self.inner.store.reconnects())
+    }
+
+    /// Gives back every lease of this client, sends its waiters home with
+    /// [`ClientClosed`](crate::ErrorKind::ClientClosed), and ends its connections, within the command time-out.
+    ///
+    /// # Errors
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) when leases could not be given back; they end with their
+    /// TTL. The client is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let inner = &self.inner;
+        if inner.closed.is_cancelled() {
+            return Ok(());
+        }
+        inner.enter();
+        inner.closed.cancel();
+        inner.room.close();
+        for (id, holding) in inner.keeper.all() {
+            if inner.keeper.remove(id) {
+                lease::release_in_background(inner, &holding);
+            }
+        }
+        let settled = tokio::time::timeout(inner.command_timeout, inner.settled()).await;
+        inner.keeper.stop();
+        inner.store.close();
+        settled.map_err(|_| {
+            Error::unavailable(format!(
+                "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
+                inner.command_timeout
+            ))
+        })
+    }
+
+    /// Completes when nothing is being undone or given back in the background.
+    #[doc(hidden)]
+    pub async fn settled(&self) {
+        self.inner.settled().await;
+    }
+
+    /// The client's id: 32 hex digits, fresh for every client.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.client_id
+    }
+
+    /// The app id; empty is none.
+    #[must_use]
+    pub fn app_id(&self) -> &str {
+        &self.inner.app_id
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("server", &self.inner.store.address())
+            .field("app_id", &self.app_id())
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lock being asked for: its options, until it is awaited.
+#[derive(Clone, Debug)]
+struct Asking {
+    client: Client,
+    name: String,
+    options: AcquireOptions,
+}
+
+impl Asking {
+    fn new(client: &Client, name: String) -> Self {
+        Self {
+            client: client.clone(),
+            name,
+            options: AcquireOptions::default(),
+        }
+    }
+
+    fn request(&self) -> Result<Request> {
+        Request::new(&self.name, self.options.clone(), Unit::Seconds)
+    }
+}
+
+crate::options::setters! {
+    /// An acquire that waits; `.await` gives a [`Lease`].
+    #[must_use = "nothing is acquired until it is awaited"]
+    #[derive(Clone, Debug)]
+    pub struct Acquire(Asking);
+    /// An acquire that tries once; `.await` gives an `Option` of a [`Lease`].
+    #[must_use = "nothing is acquired until it is awaited"]
+    #[derive(Clone, Debug)]
+    pub struct TryAcquire(Asking);
+}
+
+impl Acquire {
+    /// How long to wait at most; without it, for ever. Zero tries once.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.0.options.wait = Some(wait);
+        self
+    }
+}
+
+impl IntoFuture for Acquire {
+    type Output = Result<Lease>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.0.client.acquire_request(self.0.request()?).await })
+    }
+}
+
+impl IntoFuture for TryAcquire {
+    type Output = Result<Option<Lease>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.0.client.try_acquire_request(self.0.request()?).await })
+    }
+}

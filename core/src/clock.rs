@@ -1,0 +1,56 @@
+//! The clock of deadlines: monotonic, and counting the time the machine was suspended.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// A point in time since boot. Wall-clock jumps do not move it; a suspend does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(Duration);
+
+// CLOCK_MONOTONIC stands still during a suspend on Linux, and a lease does not; elsewhere it counts it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+
+impl Moment {
+    /// The current moment.
+    #[inline]
+    pub(crate) fn now() -> Self {
+        // The clock exists since Linux 2.6.39; were it missing, a lease could not be timed at all.
+        let time = clock_gettime(CLOCK).expect("the system has no boot-time clock");
+        Self(time.into())
+    }
+
+    /// Time from `earlier` to `self`, zero if it is not earlier.
+    #[inline]
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Time from now to `self`, zero if it is past.
+    #[inline]
+    pub(crate) fn remaining(self) -> Duration {
+        self.since(Self::now())
+    }
+
+    /// Whether `self` has come.
+    #[inline]
+    pub(crate) fn is_past(self) -> bool {
+        Self::now() >= self
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Self;
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_add(rhs))
+    }
+}
+
+/// What a lease's local deadline ends before the server's: 1 % of the TTL for clocks that run at
+/// different rates, and 2 ms for the server's own granularity of expiry.
+pub(crate) fn drift(ttl: Duration) -> Duration {
+    ttl / 100 + Duration::from_millis(2)
+}

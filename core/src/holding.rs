@@ -1,0 +1,478 @@
+//! The state of one lease: held, unsure, lost or released, its deadline, and who is told when it is lost.
+//!
+//! Shared by the handle the user has and by the keeper that renews it. No I/O here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::{Moment, drift};
+use crate::error::{Error, LossReason, Result};
+use crate::name::LockId;
+use crate::options::Unit;
+use crate::store::Ownership;
+
+/// A lease is renewed when this part of its TTL has passed: two more attempts fit before it ends.
+const RENEW_AFTER: u32 = 3;
+
+/// What a lease is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseState {
+    /// Held, and the store said so within its time.
+    Held,
+    /// A renewal has failed, but the deadline has not come: still held.
+    Unsure,
+    /// Over, and not by its holder's release.
+    Lost,
+    /// Given back by its holder.
+    Released,
+}
+
+impl LeaseState {
+    /// The state's name in every language: `held`, `unsure`, `lost` or `released`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Unsure => "unsure",
+            Self::Lost => "lost",
+            Self::Released => "released",
+        }
+    }
+}
+
+pub(crate) type LossHook = Box<dyn FnOnce(LossReason) + Send>;
+
+/// What is asked of the keeper next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Renew it now, for this long.
+    Renew(Duration),
+    /// Look again then.
+    At(Moment),
+    /// Nothing more to do.
+    Nothing,
+}
+
+/// How a release has to be carried out.
+pub(crate) enum GiveBack {
+    /// Send it.
+    Send,
+    /// Someone else is sending it: wait for a change.
+    Busy,
+    /// It is known already whether this lease gave the name back.
+    Known(bool),
+}
+
+pub(crate) struct Holding {
+    pub(crate) lock: LockId,
+    pub(crate) owner: Arc<str>,
+    pub(crate) token: u64,
+    renew: bool,
+    /// Where `max_hold` ends.
+    hold_until: Option<Moment>,
+    unit: Unit,
+    changed: Notify,
+    inner: Mutex<Inner>,
+}
+
+// Independent facts, not a state machine: the phase is one.
+#[allow(clippy::struct_excessive_bools)]
+struct Inner {
+    ttl: Duration,
+    deadline: Moment,
+    /// The deadline is that of `max_hold`: there is no renewing past it.
+    last: bool,
+    phase: Phase,
+    unsure: bool,
+    detached: bool,
+    /// A renewal or an extension is under way; they take turns.
+    busy: bool,
+    releasing: bool,
+    gave_back: Option<bool>,
+    hooks: Vec<LossHook>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Live,
+    Lost(LossReason),
+    Released,
+}
+
+impl Holding {
+    /// A lease acquired by a command that was sent at `sent`; `asked` is when the first command that may have taken it was.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        lock: LockId,
+        owner: Arc<str>,
+        token: u64,
+        ttl: Duration,
+        sent: Moment,
+        renew: bool,
+        max_hold: Option<Duration>,
+        unit: Unit,
+    ) -> Self {
+        let hold_until = max_hold.map(|max_hold| sent + max_hold);
+        Self {
+            lock,
+            owner,
+            token,
+            renew,
+            hold_until,
+            unit,
+            changed: Notify::new(),
+            inner: Mutex::new(Inner {
+                ttl,
+                deadline: deadline(sent, ttl),
+                last: max_hold.is_some_and(|max_hold| max_hold <= ttl),
+                phase: Phase::Live,
+                unsure: false,
+                detached: false,
+                busy: false,
+                releasing: false,
+                gave_back: None,
+                hooks: Vec::new(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- what it is
+
+    pub(crate) fn state(&self) -> LeaseState {
+        let (state, hooks) = self.lock().observe();
+        self.tell(hooks);
+        state
+    }
+
+    pub(crate) fn loss(&self) -> Option<LossReason> {
+        self.state();
+        match self.lock().phase {
+            Phase::Lost(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn ttl(&self) -> Duration {
+        self.lock().ttl
+    }
+
+    pub(crate) fn expires_in(&self) -> Duration {
+        let inner = self.lock();
+        match inner.phase {
+            Phase::Live => inner.deadline.remaining(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether it needs no giving back: released, detached, or lost.
+    pub(crate) fn is_settled(&self) -> bool {
+        let inner = self.lock();
+        inner.detached || inner.phase != Phase::Live || inner.deadline.is_past()
+    }
+
+    /// The error of using a lease that is not held.
+    pub(crate) fn not_held(&self) -> Option<Error> {
+        match self.state() {
+            LeaseState::Held | LeaseState::Unsure => None,
+            LeaseState::Lost => self.loss_error(),
+            LeaseState::Released => Some(Error::released(&self.lock.name)),
+        }
+    }
+
+    /// The error of having lost it.
+    pub(crate) fn loss_error(&self) -> Option<Error> {
+        self.loss()
+            .map(|reason| Error::lost(&self.lock.name, reason))
+    }
+
+    /// Completes at the next change of state.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    // ---- loss
+
+    /// Calls `hook` when the lease is lost: at once if it is.
+    pub(crate) fn on_lost(&self, hook: LossHook) {
+        let mut inner = self.lock();
+        let (_, mut told) = inner.observe();
+        let phase = inner.phase;
+        if phase == Phase::Live {
+            inner.hooks.push(hook);
+        } else {
+            drop(inner);
+            if let Phase::Lost(reason) = phase {
+                if let Some((_, hooks)) = &mut told {
+                    hooks.push(hook);
+                } else {
+                    hook(reason);
+                }
+            }
+            self.tell(told);
+        }
+    }
+
+    fn lose(&self, reason: LossReason) {
+        let told = self.lock().lose(reason);
+        self.tell(told);
+    }
+
+    /// Runs what [`Inner::lose`] returned, with nothing locked.
+    fn tell(&self, told: Option<(LossReason, Vec<LossHook>)>) {
+        if let Some((reason, hooks)) = told {
+            self.changed.notify_waiters();
+            for hook in hooks {
+                hook(reason);
+            }
+        }
+    }
+
+    // ---- the keeper's side
+
+    /// When the keeper has to look at a new lease for the first time.
+    pub(crate) fn first_due(&self) -> Moment {
+        self.lock().due(self.renew, Moment::now())
+    }
+
+    /// The keeper's time has come.
+    pub(crate) fn on_due(&self, now: Moment) -> Next {
+        let mut inner = self.lock();
+        let (_, told) = inner.observe();
+        let next = if inner.phase != Phase::Live || inner.detached {
+            Next::Nothing
+        } else if !self.renew || inner.last {
+            Next::At(inner.deadline)
+        } else if inner.busy {
+            // An extension is under way: look again when it is likely to be over.
+            Next::At((now + inner.ttl / 20).min(inner.deadline))
+        } else {
+            let ttl = self.bounded(inner.ttl, now);
+            if deadline(now, ttl) <= inner.deadline {
+                // `max_hold` leaves nothing to gain.
+                inner.last = true;
+                Next::At(inner.deadline)
+            } else {
+                inner.busy = true;
+                Next::Renew(ttl)
+            }
+        };
+        drop(inner);
+        self.tell(told);
+        next
+    }
+
+    /// A TTL cut to where `max_hold` ends.
+    fn bounded(&self, ttl: Duration, now: Moment) -> Duration {
+        match self.hold_until {
+            Some(end) => ttl.min(crate::options::floor(end.since(now))),
+            None => ttl,
+        }
+    }
+
+    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure.
+    pub(crate) fn on_renewed(
+        &self,
+        sent: Moment,
+        ttl: Duration,
+        outcome: Option<Ownership>,
+    ) -> Next {
+        let now = Moment::now();
+        let mut inner = self.lock();
+        inner.busy = false;
+        let next = match outcome {
+            _ if inner.phase != Phase::Live || inner.detached => Next::Nothing,
+            Some(Ownership::Mine) => {
+                inner.extended(sent, ttl, self.hold_until);
+                Next::At(inner.due(self.renew, now))
+            }
+            Some(ownership) => {
+                drop(inner);
+                self.lose(reason(ownership));
+                self.changed.notify_waiters();
+                return Next::Nothing;
+            }
+            None => {
+                inner.unsure = true;
+                let pause =
+                    (inner.ttl / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
+                Next::At((now + pause).min(inner.deadline))
+            }
+        };
+        drop(inner);
+        self.changed.notify_waiters();
+        next
+    }
+
+    // ---- the holder's side
+
+    /// Begins an extension: `Ok(None)` while another renewal is under way. The local deadline shrinks before anything is sent.
+    pub(crate) fn begin_extend(&self, ttl: Option<Duration>) -> Result<Option<Duration>> {
+        if let Some(error) = self.not_held() {
+            return Err(error);
+        }
+        let now = Moment::now();
+        let mut inner = self.lock();
+        let ttl = crate::options::floor(ttl.unwrap_or(inner.ttl));
+        crate::options::check_ttl(ttl, self.unit)?;
+        if self.bounded(ttl, now) < ttl {
+            return Err(Error::invalid(format!(
+                "extending {:?} by {ttl:?} would hold it past its max_hold, which ends in {:?}",
+                self.lock.name,
+                self.hold_until.map_or(Duration::ZERO, Moment::remaining)
+            )));
+        }
+        if inner.busy {
+            return Ok(None);
+        }
+        inner.busy = true;
+        inner.deadline = inner.deadline.min(deadline(now, ttl));
+        Ok(Some(ttl))
+    }
+
+    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown.
+    pub(crate) fn end_extend(
+        &self,
+        sent: Moment,
+        ttl: Duration,
+        outcome: Option<Ownership>,
+    ) -> Option<Moment> {
+        let mut inner = self.lock();
+        inner.busy = false;
+        let mut due = None;
+        if inner.phase == Phase::Live {
+            match outcome {
+                Some(Ownership::Mine) => {
+                    inner.ttl = ttl;
+                    inner.extended(sent, ttl, self.hold_until);
+                    due = Some(inner.due(self.renew, Moment::now()));
+                }
+                Some(ownership) => {
+                    drop(inner);
+                    self.lose(reason(ownership));
+                    self.changed.notify_waiters();
+                    return None;
+                }
+                None => {
+                    inner.unsure = true;
+                    due = Some(Moment::now());
+                }
+            }
+        }
+        drop(inner);
+        self.changed.notify_waiters();
+        due
+    }
+
+    /// Stops renewing; the name is left to its TTL. Whether it was live.
+    pub(crate) fn detach(&self) -> bool {
+        let mut inner = self.lock();
+        let live = inner.phase == Phase::Live && !inner.detached;
+        inner.detached = true;
+        live
+    }
+
+    /// Begins giving it back: from now on it is not held.
+    pub(crate) fn begin_release(&self) -> GiveBack {
+        let mut inner = self.lock();
+        let (_, told) = inner.observe();
+        let give_back = if inner.releasing {
+            GiveBack::Busy
+        } else if let Some(gave_back) = inner.gave_back {
+            GiveBack::Known(gave_back)
+        } else {
+            match inner.phase {
+                Phase::Lost(LossReason::Taken | LossReason::Released) => {
+                    inner.gave_back = Some(false);
+                    GiveBack::Known(false)
+                }
+                // Past the local deadline the store may still have it for a moment: ask it to let go.
+                Phase::Lost(_) => {
+                    inner.releasing = true;
+                    GiveBack::Send
+                }
+                Phase::Live | Phase::Released => {
+                    inner.phase = Phase::Released;
+                    inner.hooks = Vec::new();
+                    inner.releasing = true;
+                    GiveBack::Send
+                }
+            }
+        };
+        drop(inner);
+        self.tell(told);
+        give_back
+    }
+
+    /// The release came to this; `None`: it has to be tried again.
+    pub(crate) fn end_release(&self, gave_back: Option<bool>) {
+        let mut inner = self.lock();
+        inner.releasing = false;
+        inner.gave_back = gave_back;
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Inner {
+    /// The state now; a lease whose deadline has come becomes lost, and the hooks to run are returned.
+    fn observe(&mut self) -> (LeaseState, Option<(LossReason, Vec<LossHook>)>) {
+        let mut told = None;
+        if self.phase == Phase::Live && self.deadline.is_past() {
+            told = self.lose(if self.last {
+                LossReason::MaxHold
+            } else {
+                LossReason::Expired
+            });
+        }
+        let state = match self.phase {
+            Phase::Live if self.unsure => LeaseState::Unsure,
+            Phase::Live => LeaseState::Held,
+            Phase::Lost(_) => LeaseState::Lost,
+            Phase::Released => LeaseState::Released,
+        };
+        (state, told)
+    }
+
+    fn lose(&mut self, reason: LossReason) -> Option<(LossReason, Vec<LossHook>)> {
+        if self.phase != Phase::Live {
+            return None;
+        }
+        self.phase = Phase::Lost(reason);
+        Some((reason, std::mem::take(&mut self.hooks)))
+    }
+
+    /// The store set the TTL by a command sent at `sent`.
+    fn extended(&mut self, sent: Moment, ttl: Duration, hold_until: Option<Moment>) {
+        self.unsure = false;
+        self.deadline = deadline(sent, ttl);
+        self.last = hold_until.is_some_and(|end| end <= sent + ttl);
+    }
+
+    /// When to renew, or else when it ends.
+    fn due(&self, renew: bool, now: Moment) -> Moment {
+        if renew && !self.last {
+            // Counted from now rather than from sending: a slow reply must not make renewals back to back.
+            (now + self.ttl / RENEW_AFTER).min(self.deadline)
+        } else {
+            self.deadline
+        }
+    }
+}
+
+/// The end of a lease as its holder reckons it: before the store's, by the drift of two clocks.
+fn deadline(sent: Moment, ttl: Duration) -> Moment {
+    sent + ttl.saturating_sub(drift(ttl))
+}
+
+fn reason(ownership: Ownership) -> LossReason {
+    match ownership {
+        Ownership::Other => LossReason::Taken,
+        Ownership::Mine | Ownership::Nobody => LossReason::Released,
+    }
+}

@@ -1,0 +1,262 @@
+//! The keeper: one task per client that renews its leases in batches and notices those that have ended.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::client::Inner;
+use crate::clock::Moment;
+use crate::holding::{Holding, Next};
+use crate::store::{Failure, Ownership, Renewal};
+
+/// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
+const TICK: Duration = Duration::from_secs(1);
+/// What is due this soon is done now, so that renewals go in batches.
+const BATCH: Duration = Duration::from_millis(20);
+/// A renewal waits for its answer this part of the TTL, and no less than the floor.
+const TIMEOUT_PART: u32 = 6;
+const TIMEOUT_FLOOR: Duration = Duration::from_millis(50);
+
+/// The leases of one client, by when they are due.
+pub(crate) struct Keeper {
+    book: Mutex<Book>,
+    wake: Notify,
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct Book {
+    due: BTreeSet<(Moment, u64)>,
+    leases: HashMap<u64, (Moment, Arc<Holding>)>,
+    last_id: u64,
+    /// When the task wakes by itself; `None`: it waits to be woken.
+    wakes_at: Option<Moment>,
+    started: bool,
+    /// Something was added since the task last looked.
+    active: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            book: Mutex::default(),
+            wake: Notify::new(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes charge of a lease; returns its number here.
+    pub(crate) fn add(self: &Arc<Self>, client: &Arc<Inner>, holding: Arc<Holding>) -> u64 {
+        let due = holding.first_due();
+        let mut book = self.lock();
+        book.last_id += 1;
+        let id = book.last_id;
+        book.due.insert((due, id));
+        book.leases.insert(id, (due, holding));
+        book.active = true;
+        let start = !std::mem::replace(&mut book.started, true);
+        let wake = book.wakes_at.is_none_or(|at| due < at);
+        drop(book);
+        if start {
+            client.spawn(run(self.clone(), Arc::downgrade(client)));
+        } else if wake {
+            self.wake.notify_one();
+        }
+        id
+    }
+
+    /// Lets go of a lease; whether it was still in charge of it.
+    pub(crate) fn remove(&self, id: u64) -> bool {
+        let mut book = self.lock();
+        match book.leases.remove(&id) {
+            Some((due, _)) => {
+                book.due.remove(&(due, id));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Looks at a lease again at `due`.
+    pub(crate) fn reschedule(&self, id: u64, due: Moment) {
+        let mut book = self.lock();
+        let book = &mut *book;
+        if let Some((at, _)) = book.leases.get_mut(&id) {
+            book.due.remove(&(*at, id));
+            *at = due;
+            book.due.insert((due, id));
+            if book.wakes_at.is_none_or(|at| due < at) {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// Whether `owner` is that of a lease in charge.
+    pub(crate) fn holds(&self, owner: &str) -> bool {
+        let book = self.lock();
+        book.leases
+            .values()
+            .any(|(_, holding)| *holding.owner == *owner)
+    }
+
+    /// Every lease in charge.
+    pub(crate) fn all(&self) -> Vec<(u64, Arc<Holding>)> {
+        let book = self.lock();
+        book.leases
+            .iter()
+            .map(|(id, (_, holding))| (*id, holding.clone()))
+            .collect()
+    }
+
+    /// Ends the task.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Takes out what is due by `until`. Each is due again at its own deadline until it is rescheduled.
+    fn take_due(&self, until: Moment) -> Vec<(u64, Arc<Holding>)> {
+        let mut book = self.lock();
+        let mut taken = Vec::new();
+        while let Some(&(due, id)) = book.due.first() {
+            if due > until {
+                break;
+            }
+            book.due.pop_first();
+            if let Some((_, holding)) = book.leases.get(&id) {
+                taken.push((id, holding.clone()));
+            }
+        }
+        taken
+    }
+
+    /// How long to sleep; `None`: until woken.
+    fn plan(&self, now: Moment) -> Option<Duration> {
+        let mut book = self.lock();
+        let active = std::mem::take(&mut book.active) || !book.leases.is_empty();
+        let sleep = active.then(|| {
+            let due = book.due.first().map_or(TICK, |(due, _)| due.since(now));
+            due.min(TICK)
+        });
+        book.wakes_at = sleep.map(|sleep| now + sleep);
+        sleep
+    }
+}
+
+async fn run(keeper: Arc<Keeper>, client: Weak<Inner>) {
+    while !keeper.stopped.load(Ordering::Acquire) {
+        let now = Moment::now();
+        let mut batches: BTreeMap<u32, Vec<(u64, Arc<Holding>, Duration)>> = BTreeMap::new();
+        for (id, holding) in keeper.take_due(now + BATCH) {
+            match holding.on_due(now) {
+                Next::Renew(ttl) => {
+                    // The deadline is watched while the renewal is under way.
+                    keeper.reschedule(id, now + holding.expires_in());
+                    // Alike TTLs together: a short one's time-out must not fail a long one.
+                    let class = wide(ttl).ilog2();
+                    batches.entry(class).or_default().push((id, holding, ttl));
+                }
+                Next::At(due) => keeper.reschedule(id, due.max(now + Duration::from_millis(1))),
+                Next::Nothing => {
+                    if keeper.remove(id)
+                        && let Some(client) = client.upgrade()
+                    {
+                        client.on_ended(&holding);
+                    }
+                }
+            }
+        }
+        for batch in batches.into_values() {
+            let Some(client) = client.upgrade() else {
+                return;
+            };
+            let keeper = keeper.clone();
+            client
+                .clone()
+                .spawn(async move { renew(&keeper, &client, batch).await });
+        }
+        match keeper.plan(now) {
+            Some(sleep) => {
+                let _ = tokio::time::timeout(sleep, keeper.wake.notified()).await;
+            }
+            None => keeper.wake.notified().await,
+        }
+    }
+}
+
+fn wide(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Renews one batch, and tells each lease what came of it.
+async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holding>, Duration)>) {
+    let renewals: Vec<Renewal> = batch
+        .iter()
+        .map(|(_, holding, ttl)| Renewal {
+            lock: holding.lock.clone(),
+            owner: holding.owner.clone(),
+            ttl: *ttl,
+        })
+        .collect();
+    let shortest = renewals.iter().map(|renewal| renewal.ttl).min();
+    let timeout = renew_timeout(client.command_timeout, shortest.unwrap_or_default());
+    let sent = Moment::now();
+    let results = client.store.renew(&renewals, timeout).await;
+    let outcome = |at: usize| -> Result<Ownership, Failure> {
+        match &results {
+            Ok(results) => results[at].clone(),
+            Err(failure) => Err(failure.clone()),
+        }
+    };
+    if let Err(failure) = &results {
+        tracing::warn!(
+            target: "leaselock",
+            event = "renew_failed",
+            client = %client.client_id,
+            leases = batch.len(),
+            error = %failure.error,
+            "a renewal failed and is tried again until the deadline"
+        );
+    }
+    for (at, (id, holding, ttl)) in batch.into_iter().enumerate() {
+        let outcome = outcome(at);
+        match &outcome {
+            Ok(Ownership::Mine) => client.counters.renewals.add(),
+            Ok(_) => {}
+            Err(failure) => {
+                client.counters.renew_failures.add();
+                if results.is_ok() {
+                    tracing::warn!(
+                        target: "leaselock",
+                        event = "renew_failed",
+                        client = %client.client_id,
+                        name = %holding.lock.name,
+                        owner = %holding.owner,
+                        error = %failure.error,
+                        "a renewal failed and is tried again until the deadline"
+                    );
+                }
+            }
+        }
+        match holding.on_renewed(sent, ttl, outcome.ok()) {
+            Next::At(due) => keeper.reschedule(id, due),
+            Next::Nothing | Next::Renew(_) => {
+                if keeper.remove(id) {
+                    client.on_ended(&holding);
+                }
+            }
+        }
+    }
+}
+
+/// How long a renewal or an extension waits for its answer.
+pub(crate) fn renew_timeout(command_timeout: Duration, ttl: Duration) -> Duration {
+    command_timeout.min((ttl / TIMEOUT_PART).max(TIMEOUT_FLOOR))
+}

@@ -1,0 +1,436 @@
+//! A lease in its holder's hands.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::client::Inner;
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind, LossReason, Result};
+use crate::holding::{GiveBack, Holding, LeaseState, LossHook};
+use crate::keeper::renew_timeout;
+use crate::store::{Failure, Ownership, Releaser, Renewal};
+
+/// A lock that is held, until its time runs out.
+///
+/// Dropping it gives the lock back in the background; [`release`](Self::release) does so and waits for the answer. It is
+/// renewed by its client, unless that was turned off. Whether it is still held is known without asking anyone:
+/// [`held`](Self::held) turns false at a deadline that lies before the server's.
+///
+/// ```no_run
+/// # async fn example() -> leaselock::Result<()> {
+/// let client = leaselock::Client::new("redis://localhost")?;
+/// let lease = client.acquire("orders").await?;
+/// println!("fencing token {}", lease.token());
+/// lease.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Lease {
+    client: Arc<Inner>,
+    pub(crate) holding: Arc<Holding>,
+    id: u64,
+}
+
+impl Lease {
+    pub(crate) fn new(client: Arc<Inner>, holding: Arc<Holding>) -> Self {
+        client.counters.acquired.add();
+        client.counters.held.add();
+        let id = client.keeper.add(&client, holding.clone());
+        Self {
+            client,
+            holding,
+            id,
+        }
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.holding.lock.name
+    }
+
+    /// What is written in the store: unique to this lease.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.holding.owner
+    }
+
+    /// The fencing token: larger than that of every earlier lease on this name. Below 2^53.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.holding.token
+    }
+
+    /// The TTL that renewals set.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.holding.ttl()
+    }
+
+    /// Time to the local deadline; zero when the lease is over.
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        self.holding.expires_in()
+    }
+
+    /// What the lease is now.
+    #[must_use]
+    pub fn state(&self) -> LeaseState {
+        self.holding.state()
+    }
+
+    /// Whether the lock is held now, as far as can be known without asking the store.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        matches!(self.state(), LeaseState::Held | LeaseState::Unsure)
+    }
+
+    /// Fails unless the lock is held.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost).
+    pub fn check(&self) -> Result<()> {
+        self.holding.not_held().map_or(Ok(()), Err)
+    }
+
+    /// Why the lease was lost, if it was.
+    #[must_use]
+    pub fn loss_reason(&self) -> Option<LossReason> {
+        self.holding.loss()
+    }
+
+    /// The error of having lost it on the way, for the end of a scope.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn lost_error(&self) -> Option<Error> {
+        self.holding.loss_error()
+    }
+
+    /// Whether dropping it has nothing to give back.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.holding.is_settled()
+    }
+
+    /// Calls `hook` once when the lease is lost, at once if it is, and never for a release. It runs on the client's
+    /// runtime and must not block.
+    pub fn on_lost(&self, hook: LossHook) {
+        self.holding.on_lost(hook);
+    }
+
+    /// Completes when the lease is lost, at once if it is; never after a release.
+    pub async fn lost(&self) -> LossReason {
+        loop {
+            let changed = self.holding.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(reason) = self.holding.loss() {
+                return reason;
+            }
+            changed.await;
+        }
+    }
+
+    /// Makes the lease end exactly `ttl` from now, or its own TTL when `None`, and renewals set that from now on. The
+    /// local deadline shrinks before anything is sent.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost) when it is not held any more,
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a TTL out of range or past `max_hold`,
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) and
+    /// [`StoreRefused`](crate::ErrorKind::StoreRefused); then the lease ends at the earlier of both deadlines.
+    pub async fn extend(&self, ttl: Option<Duration>) -> Result<()> {
+        let ttl = self.begin_extend(ttl).await?;
+        let mut turn = Extending {
+            lease: self,
+            ttl,
+            sent: Moment::now(),
+            over: false,
+        };
+        let limit = Instant::now() + self.client.command_timeout;
+        let mut backoff = Backoff::new();
+        loop {
+            turn.sent = Moment::now();
+            let failure = match self.renew_once(ttl).await {
+                Ok(ownership) => {
+                    turn.finish(Some(ownership));
+                    if ownership == Ownership::Mine {
+                        self.client.counters.renewals.add();
+                    }
+                    // Lost, or over before the answer came.
+                    return self.check();
+                }
+                Err(failure) => failure,
+            };
+            self.client.counters.renew_failures.add();
+            let pause = backoff.next();
+            if !failure.is_temporary() || !self.held() || Instant::now() + pause >= limit {
+                turn.finish(None);
+                self.check()?;
+                return Err(failure.error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn begin_extend(&self, ttl: Option<Duration>) -> Result<Duration> {
+        loop {
+            let changed = self.holding.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(ttl) = self.holding.begin_extend(ttl)? {
+                return Ok(ttl);
+            }
+            changed.await;
+        }
+    }
+
+    async fn renew_once(&self, ttl: Duration) -> Result<Ownership, Failure> {
+        let renewal = Renewal {
+            lock: self.holding.lock.clone(),
+            owner: self.holding.owner.clone(),
+            ttl,
+        };
+        let timeout = renew_timeout(self.client.command_timeout, ttl);
+        let mut results = self
+            .client
+            .store
+            .renew(std::slice::from_ref(&renewal), timeout)
+            .await?;
+        results.pop().unwrap_or_else(|| {
+            Err(Failure {
+                error: Error::unavailable("the store gave no answer to a renewal"),
+                unanswered: true,
+            })
+        })
+    }
+
+    /// Gives the lock back. `true` when this lease gave it back, also when asked again; `false` when it had already
+    /// gone. From the call on it is not held, whatever comes of it.
+    ///
+    /// # Errors
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) and
+    /// [`StoreRefused`](crate::ErrorKind::StoreRefused); it may be tried again, and else the lock is free when its TTL ends.
+    pub async fn release(&self) -> Result<bool> {
+        loop {
+            let changed = self.holding.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            match self.begin_release() {
+                GiveBack::Known(gave_back) => return Ok(gave_back),
+                GiveBack::Busy => changed.await,
+                GiveBack::Send => break,
+            }
+        }
+        self.send_release(false).await
+    }
+
+    /// From here on it is not held.
+    pub(crate) fn begin_release(&self) -> GiveBack {
+        let give_back = self.holding.begin_release();
+        self.leave_keeper();
+        give_back
+    }
+
+    /// The second half of a release; `unanswered`: one was sent before, and may have been carried out.
+    pub(crate) async fn send_release(&self, unanswered: bool) -> Result<bool> {
+        let mut turn = Releasing {
+            lease: self,
+            over: false,
+        };
+        let result = give_back(&self.client, &self.holding, unanswered).await;
+        turn.finish(result.as_ref().ok().copied());
+        result
+    }
+
+    /// A release in the caller's thread, as far as that goes.
+    pub(crate) fn release_blocking(&self, interrupted: &dyn Fn() -> bool) -> Release {
+        match self.begin_release() {
+            GiveBack::Known(gave_back) => return Release::Done(Ok(gave_back)),
+            GiveBack::Busy => return Release::Wait,
+            GiveBack::Send => {}
+        }
+        let holding = &self.holding;
+        let store = &self.client.store;
+        match store.release_blocking(&holding.lock, &holding.owner, interrupted) {
+            Some(Ok(ownership)) => {
+                let gave_back = ownership == Ownership::Mine;
+                self.end_release(Some(gave_back));
+                Release::Done(Ok(gave_back))
+            }
+            Some(Err(failure)) if failure.error.kind() == ErrorKind::Interrupted => {
+                send_in_background(&self.client, holding, true);
+                Release::Done(Err(failure.error))
+            }
+            Some(Err(failure)) if !failure.is_temporary() => {
+                self.end_release(None);
+                Release::Done(Err(failure.error))
+            }
+            Some(Err(failure)) => Release::Send {
+                unanswered: failure.unanswered,
+                unconnected: false,
+            },
+            None => Release::Send {
+                unanswered: false,
+                unconnected: true,
+            },
+        }
+    }
+
+    /// The store answered a release.
+    pub(crate) fn end_release(&self, gave_back: Option<bool>) {
+        if gave_back == Some(true) {
+            self.client.counters.released.add();
+        }
+        self.holding.end_release(gave_back);
+    }
+
+    /// Stops renewing and leaves the name to its TTL, for a release with [`owner`](Self::owner) elsewhere. Dropping the
+    /// lease no longer gives it back.
+    pub fn detach(&self) {
+        if self.holding.detach() {
+            self.leave_keeper();
+        }
+    }
+
+    fn leave_keeper(&self) {
+        if self.client.keeper.remove(self.id) {
+            self.client.on_ended(&self.holding);
+        }
+    }
+}
+
+/// How far a release in the caller's thread came.
+pub(crate) enum Release {
+    Done(Result<bool>),
+    /// Another release is under way: wait for that.
+    Wait,
+    /// It has to be sent by the runtime. `unanswered`: it may have been carried out already; `unconnected`: there was no
+    /// connection for the caller's thread.
+    Send {
+        unanswered: bool,
+        unconnected: bool,
+    },
+}
+
+/// Gives a lease back in the background, after its keeper let go of it.
+pub(crate) fn release_in_background(client: &Arc<Inner>, holding: &Arc<Holding>) {
+    client.on_ended(holding);
+    if let GiveBack::Send = holding.begin_release() {
+        send_in_background(client, holding, false);
+    }
+}
+
+fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: bool) {
+    let (job_client, holding) = (client.clone(), holding.clone());
+    client.background(async move {
+        let client = job_client;
+        let result = give_back(&client, &holding, unanswered).await;
+        if let Ok(true) = result {
+            client.counters.released.add();
+        }
+        holding.end_release(result.as_ref().ok().copied());
+        if let Err(error) = &result {
+            tracing::warn!(
+                target: "leaselock",
+                event = "release_failed",
+                client = %client.client_id,
+                name = %holding.lock.name,
+                owner = %holding.owner,
+                error = %error,
+                "a lease could not be given back; its lock is free when its ttl ends"
+            );
+        }
+        result.is_ok()
+    });
+}
+
+/// Sends a release until it is answered, at most for the command time-out.
+async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Result<bool> {
+    let release = || {
+        client
+            .store
+            .release(&holding.lock, Releaser::Own(&holding.owner))
+    };
+    let (ownership, unanswered) = client.repeat(unanswered, release).await?;
+    // Where an earlier attempt went unanswered, it is the one that gave the lock back.
+    Ok(ownership == Ownership::Mine || unanswered)
+}
+
+/// An extension's turn: ends however the future does.
+struct Extending<'a> {
+    lease: &'a Lease,
+    ttl: Duration,
+    sent: Moment,
+    over: bool,
+}
+
+impl Extending<'_> {
+    fn finish(&mut self, outcome: Option<Ownership>) {
+        self.over = true;
+        let lease = self.lease;
+        match lease.holding.end_extend(self.sent, self.ttl, outcome) {
+            Some(due) => lease.client.keeper.reschedule(lease.id, due),
+            None => {
+                if !lease.held() {
+                    lease.leave_keeper();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Extending<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.finish(None);
+        }
+    }
+}
+
+/// A release's turn: a future dropped on the way goes on in the background.
+struct Releasing<'a> {
+    lease: &'a Lease,
+    over: bool,
+}
+
+impl Releasing<'_> {
+    fn finish(&mut self, gave_back: Option<bool>) {
+        self.over = true;
+        self.lease.end_release(gave_back);
+    }
+}
+
+impl Drop for Releasing<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            send_in_background(&self.lease.client, &self.lease.holding, true);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.holding.is_settled() {
+            self.leave_keeper();
+        } else if let GiveBack::Send = self.begin_release() {
+            send_in_background(&self.client, &self.holding, false);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("name", &self.name())
+            .field("owner", &self.owner())
+            .field("token", &self.token())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+//! Distributed locks held under a lease, on Redis or Valkey.
+//!
+//! A lock is a name that one holder has at a time. It is held under a *lease*: a holder that crashes loses the name when
+//! its time runs out. Leases are renewed in the background, waiters are served in the order in which they came, without
+//! polling, and every lease carries a *fencing token* that grows with each, so that the protected resource can refuse a
+//! holder that has lost the lock without knowing it.
+//!
+//! ```no_run
+//! # async fn example() -> leaselock::Result<()> {
+//! use std::time::Duration;
+//!
+//! let client = leaselock::Client::new("redis://localhost")?;
+//! let lease = client
+//!     .acquire("orders:42")
+//!     .ttl(Duration::from_secs(10))
+//!     .wait(Duration::from_secs(60))
+//!     .await?;
+//! // ... the work; pass lease.token() to whatever it writes to ...
+//! lease.check()?;
+//! lease.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`blocking::Client`] is the same for callers without an async runtime.
+
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod backoff;
+pub mod blocking;
+mod builder;
+mod client;
+mod clock;
+mod error;
+mod holding;
+mod keeper;
+mod lease;
+mod listing;
+mod name;
+mod options;
+mod stats;
+mod store;
+mod waiting;
+
+pub use builder::ClientBuilder;
+pub use client::{Acquire, Client, LockInfo, ReleaseStatus, TryAcquire};
+pub use error::{Error, ErrorKind, LossReason, Result};
+pub use holding::LeaseState;
+pub use lease::Lease;
+pub use listing::Locks;
+pub use options::{
+    AcquireOptions, DEFAULT_COMMAND_TIMEOUT, DEFAULT_TTL, MAX_TTL, MIN_TTL, Request, Unit, duration,
+};
+pub use stats::Stats;

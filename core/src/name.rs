@@ -1,0 +1,146 @@
+//! What a name, an app id, an owner and a label may be. Checked before anything is sent.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, Result};
+
+const MAX_NAME_BYTES: usize = 512;
+const MAX_APP_ID_BYTES: usize = 256;
+const MAX_LABEL_BYTES: usize = 128;
+/// Parts of a key are joined by this, so no part may hold it.
+const SEPARATOR: &str = "||";
+
+/// A lock's identity: its name within an app id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LockId {
+    pub(crate) app_id: std::sync::Arc<str>,
+    pub(crate) name: std::sync::Arc<str>,
+}
+
+impl LockId {
+    /// The checked lock `name` within the checked `app_id`.
+    pub(crate) fn new(app_id: &std::sync::Arc<str>, name: &str) -> Result<Self> {
+        check_name(name)?;
+        check_braces(app_id, name)?;
+        Ok(Self {
+            app_id: app_id.clone(),
+            name: name.into(),
+        })
+    }
+}
+
+/// Checks a lock's name, all but its braces, which depend on the app id.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    check_bytes("name", name, 1, MAX_NAME_BYTES)?;
+    check_separators("name", name)
+}
+
+/// Checks an app id; empty is none.
+pub(crate) fn check_app_id(app_id: &str) -> Result<()> {
+    check_bytes("app_id", app_id, 0, MAX_APP_ID_BYTES)?;
+    check_separators("app_id", app_id)
+}
+
+/// Checks an owner given by hand.
+pub(crate) fn check_owner(owner: &str) -> Result<()> {
+    check_bytes("owner", owner, 1, MAX_NAME_BYTES)
+}
+
+/// Checks the label that leads an owner.
+pub(crate) fn check_label(label: &str) -> Result<()> {
+    check_bytes("label", label, 1, MAX_LABEL_BYTES)
+}
+
+/// Checks a pattern of `locks`: a name in which `*` and `?` are special.
+pub(crate) fn check_pattern(pattern: &str) -> Result<()> {
+    check_bytes("pattern", pattern, 1, MAX_NAME_BYTES)
+}
+
+fn check_bytes(what: &str, text: &str, min: usize, max: usize) -> Result<()> {
+    if text.len() < min {
+        return Err(Error::invalid(format!(
+            "{what} is empty; it needs {min} to {max} bytes"
+        )));
+    }
+    if text.len() > max {
+        return Err(Error::invalid(format!(
+            "{what} is {} bytes long; it may have at most {max} bytes of UTF-8",
+            text.len()
+        )));
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Err(Error::invalid(format!(
+            "{what} contains the control character U+{:04X}; use printable text",
+            control as u32
+        )));
+    }
+    Ok(())
+}
+
+fn check_separators(what: &str, text: &str) -> Result<()> {
+    if text.contains(SEPARATOR) {
+        return Err(Error::invalid(format!(
+            "{what} {text:?} contains '||', which separates the parts of a key; use another separator"
+        )));
+    }
+    if text.starts_with('|') || text.ends_with('|') {
+        return Err(Error::invalid(format!(
+            "{what} {text:?} begins or ends with '|', which would run into the separator '||' of a key"
+        )));
+    }
+    Ok(())
+}
+
+/// Braces choose the slot in a cluster. Either there is none, or the key has a valid hash tag: its first `{` is
+/// followed by at least one other character and a `}`. Anything else would spread one lock over two slots.
+fn check_braces(app_id: &str, name: &str) -> Result<()> {
+    let key = join(app_id, name);
+    if key.contains(['{', '}']) && !has_hash_tag(&key) {
+        return Err(Error::invalid(format!(
+            "name {name:?} (app id {app_id:?}) has a brace but no hash tag; \
+             use no braces, or one tag such as 'orders:{{42}}'"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether `key` has a hash tag by the rule of the Redis cluster specification.
+pub(crate) fn has_hash_tag(key: &str) -> bool {
+    key.split_once('{')
+        .and_then(|(_, after)| after.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty())
+}
+
+/// `<app id>||<name>`, or `<name>` with no app id.
+pub(crate) fn join(app_id: &str, name: &str) -> String {
+    if app_id.is_empty() {
+        name.to_owned()
+    } else {
+        [app_id, SEPARATOR, name].concat()
+    }
+}
+
+/// A fresh owner: 128 bits of the system's randomness in hex, behind `label` and a colon when there is one.
+pub(crate) fn fresh_owner(label: Option<&str>) -> String {
+    let mut owner = String::with_capacity(label.map_or(0, |label| label.len() + 1) + 32);
+    if let Some(label) = label {
+        owner.push_str(label);
+        owner.push(':');
+    }
+    push_random(&mut owner);
+    owner
+}
+
+/// A fresh client id, in hex.
+pub(crate) fn fresh_client_id() -> String {
+    let mut id = String::with_capacity(32);
+    push_random(&mut id);
+    id
+}
+
+fn push_random(text: &mut String) {
+    let mut bytes = [0u8; 16];
+    // Two holders must never be taken for one: without randomness there is no safe way on.
+    getrandom::fill(&mut bytes).expect("the system has no source of randomness");
+    let _ = write!(text, "{:032x}", u128::from_ne_bytes(bytes));
+}

@@ -1,0 +1,241 @@
+//! The arguments of an acquire, and their checks. Nothing is sent before these pass.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::name;
+
+/// The lease when none is named.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(30);
+/// Below this a lease could end within an ordinary round trip or scheduling delay.
+pub const MIN_TTL: Duration = Duration::from_millis(100);
+/// Far past any use, and far below where milliseconds would overflow.
+pub const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long a command may go unanswered before the server counts as unreachable.
+pub const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The unit in which the caller writes durations; error texts speak it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds, as in Python.
+    #[default]
+    Seconds,
+    /// Milliseconds, as in Node.
+    Milliseconds,
+}
+
+impl Unit {
+    /// A field's name as the caller writes it: `max_hold`, or `maxHold` where durations are milliseconds.
+    fn field(self, name: &'static str) -> std::borrow::Cow<'static, str> {
+        match self {
+            Self::Seconds => name.into(),
+            Self::Milliseconds => {
+                let mut camel = String::new();
+                for (at, word) in name.split('_').enumerate() {
+                    let (first, rest) = word.split_at(usize::from(!word.is_empty()));
+                    if at == 0 {
+                        camel.push_str(first);
+                    } else {
+                        camel.push_str(&first.to_uppercase());
+                    }
+                    camel.push_str(rest);
+                }
+                camel.into()
+            }
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+        }
+    }
+
+    fn show(self, duration: Duration) -> String {
+        match self {
+            Self::Seconds => format!("{} s", duration.as_secs_f64()),
+            Self::Milliseconds => format!("{} ms", duration.as_millis()),
+        }
+    }
+}
+
+/// A duration from a number in `unit`, rounded down to the millisecond.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is negative, infinite or not a number.
+pub fn duration(field: &'static str, value: f64, unit: Unit) -> Result<Duration> {
+    if !value.is_finite() || value < 0.0 {
+        return Err(Error::invalid(format!(
+            "{} is {value}; it must be a finite number of {}, zero or more",
+            unit.field(field),
+            unit.name()
+        )));
+    }
+    let millis = match unit {
+        // Half a microsecond of grace: 0.29 s is 289.99999999999997 ms, and means 290.
+        Unit::Seconds => value * 1000.0 + 0.0005,
+        Unit::Milliseconds => value,
+    };
+    // Past the largest TTL every value is refused or means "for ever long"; `as` saturates.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Ok(Duration::from_millis(millis as u64))
+}
+
+/// How to take a lock.
+#[derive(Clone, Debug)]
+pub struct AcquireOptions {
+    /// The lease: how long the name stays taken when nothing more is heard of the holder. 100 ms to 365 days.
+    pub ttl: Duration,
+    /// How long to wait for the name: `None` for ever, zero tries once.
+    pub wait: Option<Duration>,
+    /// Whether the lease is renewed in the background at a third of its TTL.
+    pub renew: bool,
+    /// How long the name may be held in all, renewals included. At least `ttl`.
+    pub max_hold: Option<Duration>,
+    /// For people: leads the owner string. At most 128 bytes.
+    pub label: Option<String>,
+}
+
+impl Default for AcquireOptions {
+    fn default() -> Self {
+        Self {
+            ttl: DEFAULT_TTL,
+            wait: None,
+            renew: true,
+            max_hold: None,
+            label: None,
+        }
+    }
+}
+
+/// Declares the types that collect an acquire's options, with a setter each.
+macro_rules! setters {
+    ($($(#[$meta:meta])* pub struct $name:ident($inner:ty);)+) => {$(
+        $(#[$meta])*
+        pub struct $name($inner);
+
+        impl $name {
+            /// How long the lock stays taken when nothing more is heard of its holder; 30 s without it.
+            pub fn ttl(mut self, ttl: std::time::Duration) -> Self {
+                self.0.options.ttl = ttl;
+                self
+            }
+
+            /// Whether the lease is renewed in the background; it is without this.
+            pub fn renew(mut self, renew: bool) -> Self {
+                self.0.options.renew = renew;
+                self
+            }
+
+            /// How long the lock may be held in all, counted from the command that took it.
+            pub fn max_hold(mut self, max_hold: std::time::Duration) -> Self {
+                self.0.options.max_hold = Some(max_hold);
+                self
+            }
+
+            /// For people: leads the owner string. At most 128 bytes.
+            pub fn label(mut self, label: impl Into<String>) -> Self {
+                self.0.options.label = Some(label.into());
+                self
+            }
+        }
+    )+};
+}
+pub(crate) use setters;
+
+/// A checked request for a lock, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    name: String,
+    options: AcquireOptions,
+    unit: Unit,
+}
+
+impl Request {
+    /// Checks everything but the braces of the name, which depend on the client's app id too.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn new(name: &str, mut options: AcquireOptions, unit: Unit) -> Result<Self> {
+        name::check_name(name)?;
+        options.ttl = floor(options.ttl);
+        options.wait = options.wait.map(floor);
+        options.max_hold = options.max_hold.map(floor);
+        check_ttl(options.ttl, unit)?;
+        if let Some(max_hold) = options.max_hold
+            && max_hold < options.ttl
+        {
+            return Err(Error::invalid(format!(
+                "{} is {}, shorter than the ttl of {}; it bounds the whole time a lock is held, \
+                 so it must be at least the ttl",
+                unit.field("max_hold"),
+                unit.show(max_hold),
+                unit.show(options.ttl)
+            )));
+        }
+        if let Some(label) = &options.label {
+            name::check_label(label)?;
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            options,
+            unit,
+        })
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The options, with durations rounded down to the millisecond.
+    #[must_use]
+    pub fn options(&self) -> &AcquireOptions {
+        &self.options
+    }
+
+    /// The same request, to be tried once.
+    #[must_use]
+    pub(crate) fn without_wait(mut self) -> Self {
+        self.options.wait = Some(Duration::ZERO);
+        self
+    }
+
+    pub(crate) fn unit(&self) -> Unit {
+        self.unit
+    }
+}
+
+/// Checks a TTL; the error says which unit it was read in.
+pub(crate) fn check_ttl(ttl: Duration, unit: Unit) -> Result<()> {
+    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "ttl is {}; it must be between {} and 365 days ({}), and it is read in {}",
+        unit.show(ttl),
+        unit.show(MIN_TTL),
+        unit.show(MAX_TTL),
+        unit.name()
+    )))
+}
+
+/// Checks a command time-out.
+pub(crate) fn check_command_timeout(timeout: Duration, unit: Unit) -> Result<()> {
+    if timeout >= Duration::from_millis(1) && timeout <= MAX_TTL {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{} is {}; it must be more than zero and at most 365 days, and it is read in {}",
+        unit.field("command_timeout"),
+        unit.show(timeout),
+        unit.name()
+    )))
+}
+
+/// The server counts in whole milliseconds.
+pub(crate) fn floor(duration: Duration) -> Duration {
+    Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
+}

@@ -1,0 +1,218 @@
+//! What a client needs of a store, and nothing of how it does it.
+//!
+//! A store speaks of owners: an owner is unique to one lease, so every operation may be repeated, and a repeat after
+//! a lost reply finds its own first success.
+
+pub(crate) mod redis;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::LockInfo;
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::name::LockId;
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One way to ask for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Take it if it is free; nothing was asked for this owner before.
+    Take,
+    /// Take it if it is free or already the owner's: the retry of a take whose reply was lost.
+    Retake,
+    /// Claim it, take it, or queue for it; `place` is the place already held in the queue.
+    Queue { place: Option<u64> },
+}
+
+/// What came of asking for a name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    /// Acquired, for the full TTL, counted from before the command that set it was sent.
+    Acquired { token: u64, sent: Moment },
+    /// Someone else holds it.
+    Held(Queued),
+}
+
+/// Where a waiter stands. All zero when it did not queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Queued {
+    /// When the holder's time ends, if it has an end.
+    pub(crate) expires_in: Option<Duration>,
+    /// Arrival time in the queue; to be named when asking again.
+    pub(crate) place: u64,
+    /// Whether this waiter is the next.
+    pub(crate) head: bool,
+    /// How many wait, this one included.
+    pub(crate) waiters: u64,
+}
+
+/// What came of a renewal or a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// The name was the owner's.
+    Mine,
+    /// Nobody holds it.
+    Nobody,
+    /// Someone else holds it.
+    Other,
+}
+
+/// Whom a release is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Releaser<'a> {
+    /// A lease or a waiter of this client: leaves the queue too.
+    Own(&'a str),
+    /// An owner named by hand: no queue entry is touched.
+    ByHand(&'a str),
+    /// Whoever holds it.
+    Forced,
+}
+
+/// One lease to extend.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewal {
+    pub(crate) lock: LockId,
+    pub(crate) owner: Arc<str>,
+    pub(crate) ttl: Duration,
+}
+
+/// News for waiters.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The name was handed to this owner, which must claim it.
+    Granted { lock: LockId, owner: String },
+    /// This owner is the next; the holder's time ends then.
+    Next {
+        owner: String,
+        expires_in: Option<Duration>,
+    },
+    /// News may have been lost: every waiter must ask again.
+    Reset,
+}
+
+/// Receives [`Event`]s; called from the store's own task, and must not block.
+pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// A failed operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// The command may have been carried out, or may still be.
+    pub(crate) unanswered: bool,
+}
+
+impl Failure {
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.error.kind() == ErrorKind::StoreUnavailable
+    }
+}
+
+/// A page of a listing: the locks found, and where to go on.
+pub(crate) struct Page {
+    pub(crate) locks: Vec<LockInfo>,
+    pub(crate) next: Option<u64>,
+}
+
+/// Where locks are kept. Each method is one exchange with the store, and safe to repeat. A future that is dropped may
+/// or may not have been carried out, but nothing sent later for that owner overtakes it while [`epoch`](Self::epoch)
+/// stays the same.
+pub(crate) trait Store: Send + Sync {
+    /// Asks for a name.
+    fn ask<'a>(
+        &'a self,
+        lock: &'a LockId,
+        owner: &'a str,
+        ttl: Duration,
+        ask: Ask,
+    ) -> BoxFuture<'a, Result<Asked, Failure>>;
+
+    /// Gives a name back, or takes a waiter out of the queue.
+    fn release<'a>(
+        &'a self,
+        lock: &'a LockId,
+        releaser: Releaser<'a>,
+    ) -> BoxFuture<'a, Result<Ownership, Failure>>;
+
+    /// Extends many leases at once, each by itself. The outer failure is that of all.
+    fn renew<'a>(
+        &'a self,
+        renewals: &'a [Renewal],
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Result<Ownership, Failure>>, Failure>>;
+
+    /// Looks at one name.
+    fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>>;
+
+    /// A page of the names of `app_id` that match `pattern`.
+    fn list<'a>(
+        &'a self,
+        app_id: &'a Arc<str>,
+        pattern: &'a str,
+        cursor: u64,
+    ) -> BoxFuture<'a, Result<Page, Failure>>;
+
+    /// Makes sure that events arrive from now on; before a waiter queues, and after a [`Event::Reset`].
+    fn listen(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// The number of the connection that commands go by, or of the first one before it is made. Commands sent under
+    /// different numbers may overtake each other.
+    fn epoch(&self) -> u64;
+
+    /// How often a connection was lost and made again.
+    fn reconnects(&self) -> u64;
+
+    /// The twin of [`ask`](Self::ask) with [`Ask::Take`] for a caller who may block: in the caller's thread, if it can be
+    /// done at once. `None`: use `ask`. It answers within `timeout`, and calls `interrupted` at least every 50 ms.
+    fn take_blocking(
+        &self,
+        _lock: &LockId,
+        _owner: &str,
+        _ttl: Duration,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Asked, Failure>> {
+        None
+    }
+
+    /// The twin of [`release`](Self::release) for an own owner, likewise.
+    fn release_blocking(
+        &self,
+        _lock: &LockId,
+        _owner: &str,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Ownership, Failure>> {
+        None
+    }
+
+    /// Opens one more connection for callers who block, if there are too few. Blocks; a failure is no news, since the next
+    /// call that uses the shared connection tells it better.
+    fn open_blocking(&self) {}
+
+    /// For messages: where the store is, without credentials.
+    fn address(&self) -> String;
+
+    /// Ends every connection.
+    fn close(&self);
+}
+
+/// The store at `url`; nothing is connected yet.
+pub(crate) fn open(
+    url: &str,
+    client_id: Arc<str>,
+    timeout: Duration,
+    listener: Listener,
+) -> crate::error::Result<Box<dyn Store>> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    match scheme {
+        "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
+            let store = redis::RedisStore::new(url, client_id, timeout, listener)?;
+            Ok(Box::new(store))
+        }
+        _ => Err(Error::invalid(
+            "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, or unix:/path",
+        )),
+    }
+}

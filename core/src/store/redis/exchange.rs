@@ -1,0 +1,190 @@
+//! Operations as exchanges of requests and replies, with no I/O: the shared connection and the blocking ones drive the
+//! same.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use super::keys::Keys;
+use super::wire::{self, Answer, By, Took, Waited};
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::name::LockId;
+use crate::store::{Ask, Asked, Failure, Ownership, Queued, Releaser};
+
+/// What to do after replies were read.
+pub(super) enum Step<T> {
+    /// Send the next request.
+    Again,
+    Done(Result<T, Failure>),
+}
+
+/// One operation: requests to send, until the replies make a result.
+pub(super) trait Exchange {
+    type Output;
+
+    fn request(&self) -> Pipeline;
+
+    /// Reads the replies to the last request, which was sent at `sent`.
+    fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Self::Output>;
+
+    /// When the token counter was seeded by this exchange.
+    fn seeded(&self) -> Option<Moment> {
+        None
+    }
+}
+
+/// Asking for a name.
+pub(super) struct Asking<'a> {
+    keys: Keys,
+    owner: &'a str,
+    ttl: Duration,
+    client_id: &'a str,
+    take: bool,
+    queue: Option<u64>,
+    by: By,
+    seeded: Option<Moment>,
+}
+
+impl<'a> Asking<'a> {
+    /// `seeded`: whether the connection's last `wait` is recent enough for a take.
+    pub(super) fn new(
+        lock: &LockId,
+        owner: &'a str,
+        ttl: Duration,
+        client_id: &'a str,
+        ask: Ask,
+        seeded: bool,
+    ) -> Self {
+        Self {
+            keys: Keys::new(lock),
+            owner,
+            ttl,
+            client_id,
+            take: seeded && ask == Ask::Take,
+            queue: match ask {
+                Ask::Take | Ask::Retake => None,
+                Ask::Queue { place } => Some(place.unwrap_or(0)),
+            },
+            by: By::Hash,
+            seeded: None,
+        }
+    }
+}
+
+impl Exchange for Asking<'_> {
+    type Output = Asked;
+
+    fn request(&self) -> Pipeline {
+        if self.take {
+            wire::take(&self.keys, self.owner, self.ttl)
+        } else {
+            wire::wait(
+                self.by,
+                &self.keys,
+                self.owner,
+                self.ttl,
+                self.client_id,
+                self.queue,
+            )
+        }
+    }
+
+    fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Asked> {
+        if self.take {
+            return match wire::took(replies) {
+                Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::Acquired { token, sent })),
+                Ok(Took::Held) => Step::Done(Ok(Asked::Held(Queued::default()))),
+                Ok(Took::Unseeded) => {
+                    self.take = false;
+                    Step::Again
+                }
+                Err(error) => refused(error),
+            };
+        }
+        match wire::waited(replies) {
+            Answer::Ok(Waited::More) => Step::Again,
+            Answer::Ok(waited) => {
+                self.seeded = Some(sent);
+                Step::Done(Ok(match waited {
+                    Waited::Acquired(token) => Asked::Acquired { token, sent },
+                    Waited::Held(queued) => Asked::Held(queued),
+                    Waited::More => Asked::Held(Queued::default()),
+                }))
+            }
+            Answer::NoScript => by_text(&mut self.by),
+            Answer::Err(error) => refused(error),
+        }
+    }
+
+    fn seeded(&self) -> Option<Moment> {
+        self.seeded
+    }
+}
+
+/// Giving a name back, or a place in the queue.
+pub(super) struct Releasing<'a> {
+    keys: Keys,
+    releaser: Releaser<'a>,
+    client_id: &'a str,
+    by: By,
+    first: Option<Ownership>,
+}
+
+impl<'a> Releasing<'a> {
+    pub(super) fn new(lock: &LockId, releaser: Releaser<'a>, client_id: &'a str) -> Self {
+        Self {
+            keys: Keys::new(lock),
+            releaser,
+            client_id,
+            by: By::Hash,
+            first: None,
+        }
+    }
+}
+
+impl Exchange for Releasing<'_> {
+    type Output = Ownership;
+
+    fn request(&self) -> Pipeline {
+        wire::release(self.by, &self.keys, self.releaser, self.client_id)
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
+        match wire::released(replies) {
+            Answer::Ok((ownership, more)) => {
+                // Only the first answer tells whose it was; further ones pass over dead waiters.
+                let first = *self.first.get_or_insert(ownership);
+                if more {
+                    Step::Again
+                } else {
+                    Step::Done(Ok(first))
+                }
+            }
+            Answer::NoScript => by_text(&mut self.by),
+            Answer::Err(error) => refused(error),
+        }
+    }
+}
+
+fn by_text<T>(by: &mut By) -> Step<T> {
+    match by {
+        By::Hash => {
+            *by = By::Text;
+            Step::Again
+        }
+        By::Text => refused(no_script()),
+    }
+}
+
+fn refused<T>(error: Error) -> Step<T> {
+    Step::Done(Err(Failure {
+        error,
+        unanswered: false,
+    }))
+}
+
+/// The server does not know a script by its text: it is no server of ours, or it was flushed in between.
+pub(super) fn no_script() -> Error {
+    Error::unavailable("the server does not know a script that was just sent to it")
+}

@@ -1,0 +1,52 @@
+-- Hand-over: gives a free name to its first live waiter. Included by wait.lua and release.lua.
+--
+-- A queue member is '1|<client id>|<owner>' (1 is the wire version); a client listens on 'lock||inbox||<client id>'.
+-- Inbox messages are lines: '1', then 'grant', K, owner, or 'next', K, owner, PTTL of K in ms.
+
+local CLAIM_WINDOW_MS = '2000' -- a grant is claimed within this, or the name goes on to the next
+local QUEUE_GRACE_MS = 90000 -- a queue outlives its lock by no more than this
+local MAX_POPS = 100 -- dead waiters passed over by one script, so that none runs long
+
+local function publish(member, kind, rest)
+  local id, owner = string.match(member, '^1|(%x+)|(.*)$')
+  if not id then
+    return 0, nil -- another wire version: it asks again by itself
+  end
+  -- pcall: a denied or failing PUBLISH must not undo half a hand-over; the waiter's own timer finds the grant.
+  local heard = redis.pcall('PUBLISH', 'lock||inbox||' .. id, '1\n' .. kind .. '\n' .. KEYS[1] .. '\n' .. owner .. rest)
+  return heard, owner
+end
+
+-- Tells the head of the queue that it is next, with the time it has to watch.
+local function tell_head()
+  local head = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
+  if head then
+    publish(head, 'next', '\n' .. string.format('%.0f', redis.call('PTTL', KEYS[1])))
+  end
+end
+
+local function keep_queue()
+  local pttl = math.max(redis.call('PTTL', KEYS[1]), 0)
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', pttl + QUEUE_GRACE_MS))
+end
+
+-- Pops waiters until one is found alive. `asking` is the caller's member: alive, since it asks.
+-- Returns 'asking' (popped, K is not set yet), 'granted' (K is set), 'empty', or 'more' (call again).
+local function hand_over(asking)
+  for _ = 1, MAX_POPS do
+    local member = redis.call('ZPOPMIN', KEYS[2])[1]
+    if not member then
+      return 'empty'
+    end
+    if member == asking then
+      return 'asking'
+    end
+    local heard, owner = publish(member, 'grant', '')
+    if heard ~= 0 then
+      redis.call('SET', KEYS[1], owner, 'PX', CLAIM_WINDOW_MS)
+      tell_head()
+      return 'granted'
+    end
+  end
+  return 'more'
+end

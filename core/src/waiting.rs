@@ -1,0 +1,243 @@
+//! The waiting room: which acquires of this client wait, what news came for them, and who watches the clock.
+//!
+//! Nobody polls. A waiter sleeps until its grant arrives. In case the holder dies, the first waiter of each name here
+//! looks when the holder's time is up; the others sleep without a timer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::backoff::jitter;
+use crate::name::LockId;
+use crate::store::{Event, Queued};
+
+/// The next in line looks this long after the holder's time is up: a server expires a key within its millisecond.
+const HEAD_DELAY: Duration = Duration::from_millis(2);
+/// The others look up to this much later, so that the next in line is first and they do not come all at once.
+const OTHERS_JITTER: Duration = Duration::from_millis(400);
+/// However long the holder's time is, someone looks after as many twentieths of a second as there are waiters, and no
+/// sooner or later than this. It catches a lost message and a foreign holder, which never tells.
+const CHECK_MIN: Duration = Duration::from_secs(3);
+const CHECK_MAX: Duration = Duration::from_secs(30);
+const CHECKS_PER_SECOND: u64 = 20;
+
+/// News for a waiter, as bits.
+pub(crate) mod news {
+    /// The name was handed to it: claim it.
+    pub(crate) const GRANTED: u8 = 1;
+    /// News may have been lost: ask again.
+    pub(crate) const RECHECK: u8 = 2;
+    /// The client is closing.
+    pub(crate) const CLOSED: u8 = 4;
+}
+
+/// One waiter.
+pub(crate) struct Slot {
+    lock: LockId,
+    owner: Arc<str>,
+    news: AtomicU8,
+    notify: Notify,
+}
+
+impl Slot {
+    /// The news since the last call.
+    pub(crate) fn take_news(&self) -> u8 {
+        self.news.swap(0, Ordering::AcqRel)
+    }
+
+    /// Completes when there is news, or the time to look has changed.
+    pub(crate) async fn notified(&self) {
+        self.notify.notified().await;
+    }
+
+    fn tell(&self, news: u8) {
+        self.news.fetch_or(news, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+}
+
+/// All waiters of a client.
+#[derive(Default)]
+pub(crate) struct WaitingRoom {
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    slots: HashMap<Arc<str>, Arc<Slot>>,
+    lines: HashMap<LockId, Line>,
+    closed: bool,
+}
+
+/// The waiters of this client for one name, in the order of their places.
+#[derive(Default)]
+struct Line {
+    places: BTreeMap<(u64, Arc<str>), Arc<Slot>>,
+    seen: Option<Seen>,
+}
+
+/// What was last heard about a name.
+struct Seen {
+    at: Instant,
+    expires_at: Option<Instant>,
+    waiters: u64,
+    /// The first waiter here is the first of all.
+    head: bool,
+    jitter: Duration,
+}
+
+impl Seen {
+    fn new(expires_in: Option<Duration>, waiters: u64, head: bool) -> Self {
+        let at = Instant::now();
+        Self {
+            at,
+            expires_at: expires_in.and_then(|left| at.checked_add(left)),
+            waiters,
+            head,
+            jitter: jitter(OTHERS_JITTER),
+        }
+    }
+
+    /// When someone of this client has to look.
+    fn look_at(&self) -> Instant {
+        let per_second = Duration::from_millis(1000 / CHECKS_PER_SECOND);
+        let waiters = u32::try_from(self.waiters).unwrap_or(u32::MAX);
+        let latest = self.at
+            + per_second
+                .saturating_mul(waiters)
+                .clamp(CHECK_MIN, CHECK_MAX);
+        let delay = if self.head { HEAD_DELAY } else { self.jitter };
+        match self.expires_at {
+            Some(expires_at) => latest.min(expires_at + delay.max(HEAD_DELAY)),
+            None => latest,
+        }
+    }
+}
+
+impl WaitingRoom {
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new waiter; it hears news from now on. `None` when the client is closed.
+    pub(crate) fn enter(&self, lock: &LockId, owner: &Arc<str>) -> Option<Arc<Slot>> {
+        let mut book = self.lock();
+        if book.closed {
+            return None;
+        }
+        let slot = Arc::new(Slot {
+            lock: lock.clone(),
+            owner: owner.clone(),
+            news: AtomicU8::new(0),
+            notify: Notify::new(),
+        });
+        book.slots.insert(owner.clone(), slot.clone());
+        Some(slot)
+    }
+
+    /// A waiter's standing, as it was just told; `before` is its earlier place.
+    pub(crate) fn update(&self, slot: &Arc<Slot>, before: Option<u64>, queued: &Queued) {
+        let mut book = self.lock();
+        let line = book.lines.entry(slot.lock.clone()).or_default();
+        if let Some(before) = before
+            && before != queued.place
+        {
+            line.places.remove(&(before, slot.owner.clone()));
+        }
+        line.places
+            .insert((queued.place, slot.owner.clone()), slot.clone());
+        let first = line
+            .places
+            .first_key_value()
+            .is_some_and(|(_, first)| Arc::ptr_eq(first, slot));
+        let head = if first {
+            queued.head
+        } else {
+            line.seen.as_ref().is_some_and(|seen| seen.head)
+        };
+        line.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
+    }
+
+    /// When this waiter has to look by itself; `None`: another one does.
+    pub(crate) fn look_at(&self, slot: &Arc<Slot>) -> Option<Instant> {
+        let book = self.lock();
+        let line = book.lines.get(&slot.lock)?;
+        let (_, first) = line.places.first_key_value()?;
+        if Arc::ptr_eq(first, slot) {
+            line.seen.as_ref().map(Seen::look_at)
+        } else {
+            None
+        }
+    }
+
+    /// The waiter is gone; the next one here watches the clock if it did.
+    pub(crate) fn leave(&self, slot: &Arc<Slot>, place: Option<u64>) {
+        let mut book = self.lock();
+        let book = &mut *book;
+        book.slots.remove(&slot.owner);
+        let Some(line) = book.lines.get_mut(&slot.lock) else {
+            return;
+        };
+        let first = line
+            .places
+            .first_key_value()
+            .is_some_and(|(_, first)| Arc::ptr_eq(first, slot));
+        if let Some(place) = place {
+            line.places.remove(&(place, slot.owner.clone()));
+        }
+        match line.places.first_key_value() {
+            None => {
+                book.lines.remove(&slot.lock);
+            }
+            Some((_, next)) if first => {
+                if let Some(seen) = &mut line.seen {
+                    seen.head = false;
+                }
+                next.notify.notify_one();
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Passes an event on; `false` when it is a grant for a waiter that is not here.
+    pub(crate) fn on_event(&self, event: &Event) -> bool {
+        let mut book = self.lock();
+        let book = &mut *book;
+        match event {
+            Event::Granted { owner, .. } => {
+                let Some(slot) = book.slots.get(owner.as_str()) else {
+                    return false;
+                };
+                slot.tell(news::GRANTED);
+            }
+            Event::Next { owner, expires_in } => {
+                if let Some(slot) = book.slots.get(owner.as_str())
+                    && let Some(line) = book.lines.get_mut(&slot.lock)
+                {
+                    let waiters = line.seen.as_ref().map_or(1, |seen| seen.waiters);
+                    line.seen = Some(Seen::new(*expires_in, waiters, true));
+                    slot.notify.notify_one();
+                }
+            }
+            Event::Reset => {
+                for slot in book.slots.values() {
+                    slot.tell(news::RECHECK);
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends every waiter home.
+    pub(crate) fn close(&self) {
+        let mut book = self.lock();
+        book.closed = true;
+        for slot in book.slots.values() {
+            slot.tell(news::CLOSED);
+        }
+    }
+}
