@@ -71,8 +71,13 @@ async fn a_dapr_holder_keeps_leases_out() {
         assert!(dapr.try_lock("res", "dapr", 15));
 
         assert!(client.try_acquire("res").await.unwrap().is_none());
-        let LockInfo { name, owner, expires_in, waiters } =
-            client.inspect("res").await.unwrap().unwrap();
+        let LockInfo {
+            name,
+            owner,
+            expires_in,
+            waiters,
+            ..
+        } = client.inspect("res").await.unwrap().unwrap();
         assert_eq!((name.as_str(), owner.as_str(), waiters), ("res", "dapr", 0));
         assert!((ms(13_000)..=ms(15_000)).contains(&expires_in.unwrap()));
         assert_eq!(
@@ -206,7 +211,10 @@ async fn the_eight_conformance_cases() {
         // 8. lock2 can be taken again after its 3 s, and not before
         assert!(take(&client, &lock2, 3).await.unwrap().is_none());
         tokio::time::sleep(ms(3_050).saturating_sub(start.elapsed())).await;
-        let again = take(&client, &lock2, 3).await.unwrap().expect("lock2 again");
+        let again = take(&client, &lock2, 3)
+            .await
+            .unwrap()
+            .expect("lock2 again");
         assert!(again.token() > second.token());
         assert!(!second.held());
     }

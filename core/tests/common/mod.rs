@@ -1,5 +1,5 @@
 //! What the tests share: servers of their own, a proxy that misbehaves, plain connections, fresh names.
-#![allow(dead_code, unused_imports)] // every test program uses its part of it
+#![allow(dead_code, unused_imports, unreachable_pub)] // every test program uses its part of it
 
 pub mod proxy;
 pub mod server;

@@ -36,7 +36,10 @@ impl Direction {
     pub fn drop_next(&self, text: &'static str) {
         let mut done = false;
         self.drop_if(move |chunk| {
-            let hit = !done && chunk.windows(text.len()).any(|part| part == text.as_bytes());
+            let hit = !done
+                && chunk
+                    .windows(text.len())
+                    .any(|part| part == text.as_bytes());
             done |= hit;
             hit
         });
@@ -44,7 +47,12 @@ impl Direction {
 
     fn drops(&self, chunk: &[u8]) -> bool {
         let drops = self.drop.load(SeqCst)
-            || self.rule.lock().unwrap().as_mut().is_some_and(|rule| rule(chunk));
+            || self
+                .rule
+                .lock()
+                .unwrap()
+                .as_mut()
+                .is_some_and(|rule| rule(chunk));
         if drops {
             self.dropped.fetch_add(1, SeqCst);
         }

@@ -77,10 +77,7 @@ impl Server {
 
     /// Starts it with every command written to disk before it is answered, for restarts that keep the data.
     pub fn start_durable(binary: &Binary) -> Self {
-        Self::start(
-            binary,
-            &["--appendonly", "yes", "--appendfsync", "always"],
-        )
+        Self::start(binary, &["--appendonly", "yes", "--appendfsync", "always"])
     }
 
     /// Starts it speaking TLS with the certificate `cert` of the folder `certs`.
@@ -88,11 +85,7 @@ impl Server {
         Self::start_with(binary, &[], Some((certs.to_owned(), cert)))
     }
 
-    fn start_with(
-        binary: &Binary,
-        args: &[&str],
-        tls: Option<(PathBuf, &'static str)>,
-    ) -> Self {
+    fn start_with(binary: &Binary, args: &[&str], tls: Option<(PathBuf, &'static str)>) -> Self {
         let folder = std::env::temp_dir().join(format!("leaselock-test-{}", super::fresh()));
         std::fs::create_dir(&folder).expect("a temporary folder");
         let mut server = Self {
@@ -110,7 +103,11 @@ impl Server {
                 return server;
             }
         }
-        panic!("{} does not start:\n{}", binary.path.display(), server.log());
+        panic!(
+            "{} does not start:\n{}",
+            binary.path.display(),
+            server.log()
+        );
     }
 
     /// Starts one of each binary there is, for a test that runs on all of them in turn.
@@ -229,7 +226,14 @@ impl Server {
         match &self.tls {
             None => command.args(["--port", &port]),
             Some((certs, cert)) => command
-                .args(["--port", "0", "--tls-auth-clients", "no", "--tls-port", &port])
+                .args([
+                    "--port",
+                    "0",
+                    "--tls-auth-clients",
+                    "no",
+                    "--tls-port",
+                    &port,
+                ])
                 .arg("--tls-ca-cert-file")
                 .arg(certs.join("ca.crt"))
                 .arg("--tls-cert-file")

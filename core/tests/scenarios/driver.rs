@@ -67,7 +67,14 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, server: &Server) -> Resu
         }
     }
     let left_over: Vec<_> = run.tasks.keys().cloned().collect();
-    let clients: Vec<_> = run.stage.clients.lock().unwrap().values().cloned().collect();
+    let clients: Vec<_> = run
+        .stage
+        .clients
+        .lock()
+        .unwrap()
+        .values()
+        .cloned()
+        .collect();
     for client in clients {
         if let Err(failed) = client.close() {
             result = result.and(Err(format!("closing at the end: {failed}")));
@@ -103,7 +110,11 @@ impl Run<'_> {
                 .face
                 .client(&self.server.url(), app.as_deref(), *command_timeout)
                 .map(|client| {
-                    self.stage.clients.lock().unwrap().insert(keep_as.clone(), client);
+                    self.stage
+                        .clients
+                        .lock()
+                        .unwrap()
+                        .insert(keep_as.clone(), client);
                     Value::Null
                 }),
             Op::Start { task, step } => {
@@ -111,7 +122,9 @@ impl Run<'_> {
                 let (stage, op) = (self.stage.clone(), step.op.clone());
                 let thread = std::thread::spawn(move || {
                     let start = Instant::now();
-                    let outcome = stage.act(&op).unwrap_or_else(|error| Err(Failed::driver(error)));
+                    let outcome = stage
+                        .act(&op)
+                        .unwrap_or_else(|error| Err(Failed::driver(error)));
                     (outcome, start.elapsed())
                 });
                 self.tasks.insert(task.clone(), Task { step, thread });
@@ -182,7 +195,11 @@ impl Stage {
                 }
                 Err(failed) => Err(failed),
             },
-            Op::Release { client, name, owner } => self.client(client)?.release(name, owner),
+            Op::Release {
+                client,
+                name,
+                owner,
+            } => self.client(client)?.release(name, owner),
             Op::ForceRelease { client, name } => self.client(client)?.force_release(name),
             Op::Inspect { client, name } => self.client(client)?.inspect(name),
             Op::Locks { client, pattern } => self.client(client)?.locks(pattern),
@@ -200,13 +217,23 @@ impl Stage {
                 self.lease(lease)?.detach();
                 Ok(Value::Null)
             }
-            Op::WaitLost { lease, timeout } => self.lease(lease)?.wait_lost(*timeout).map(Value::from),
+            Op::WaitLost { lease, timeout } => {
+                self.lease(lease)?.wait_lost(*timeout).map(Value::from)
+            }
             Op::Sleep { ms } => {
                 std::thread::sleep(Duration::from_secs_f64(ms / 1000.0));
                 Ok(Value::Null)
             }
-            Op::UntilWaiters { client, name, count } => self.until_waiters(client, name, *count)?,
-            Op::Client { .. } | Op::Start { .. } | Op::Pending { .. } | Op::Join { .. } | Op::Redis { .. } => {
+            Op::UntilWaiters {
+                client,
+                name,
+                count,
+            } => self.until_waiters(client, name, *count)?,
+            Op::Client { .. }
+            | Op::Start { .. }
+            | Op::Pending { .. }
+            | Op::Join { .. }
+            | Op::Redis { .. } => {
                 return Err("this step cannot run in the background".to_owned());
             }
         })
@@ -236,19 +263,28 @@ impl Stage {
         let keep_as = keep_as.unwrap_or(&unnamed).to_owned();
         let look = lease.look();
         let words = &mut self.words.lock().unwrap().leases;
-        words.insert(format!("owner:{keep_as}"), look["owner"].as_str().unwrap().to_owned());
+        words.insert(
+            format!("owner:{keep_as}"),
+            look["owner"].as_str().unwrap().to_owned(),
+        );
         words.insert(format!("token:{keep_as}"), look["token"].to_string());
         leases.insert(keep_as, lease);
     }
 
     fn client(&self, name: &str) -> Result<Arc<dyn FaceClient>, String> {
         let clients = self.clients.lock().unwrap();
-        clients.get(name).cloned().ok_or_else(|| format!("no client {name}"))
+        clients
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("no client {name}"))
     }
 
     fn lease(&self, name: &str) -> Result<Arc<dyn FaceLease>, String> {
         let leases = self.leases.lock().unwrap();
-        leases.get(name).cloned().ok_or_else(|| format!("no lease {name}"))
+        leases
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("no lease {name}"))
     }
 }
 

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leaselock::options::{Unit, duration};
-use leaselock::{Client, ClientBuilder, Error, LockInfo, Stats, blocking};
+use leaselock::{Client, ClientBuilder, Error, LockInfo, Stats, Unit, blocking, duration};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
@@ -214,7 +213,11 @@ impl FaceClient for AsyncClient {
     }
 
     fn release(&self, name: &str, owner: &str) -> Outcome {
-        Ok(self.1.block_on(self.0.release(name, owner))?.as_str().into())
+        Ok(self
+            .1
+            .block_on(self.0.release(name, owner))?
+            .as_str()
+            .into())
     }
 
     fn force_release(&self, name: &str) -> Outcome {
@@ -302,7 +305,9 @@ impl FaceClient for BlockingClient {
 
     fn try_acquire(&self, take: &Take) -> Outcome<Option<Arc<dyn FaceLease>>> {
         let request = with_arguments!(self.0.try_acquire(&take.name), take);
-        Ok(request.call()?.map(|lease| Arc::new(BlockingLease(lease)) as _))
+        Ok(request
+            .call()?
+            .map(|lease| Arc::new(BlockingLease(lease)) as _))
     }
 
     fn release(&self, name: &str, owner: &str) -> Outcome {
@@ -355,6 +360,9 @@ impl FaceLease for BlockingLease {
 
     fn wait_lost(&self, timeout: f64) -> Outcome<Option<String>> {
         let lost = self.0.wait_lost(Some(millis("timeout", timeout)?))?;
-        Ok(lost.then(|| self.0.loss_reason()).flatten().map(|r| r.as_str().to_owned()))
+        Ok(lost
+            .then(|| self.0.loss_reason())
+            .flatten()
+            .map(|r| r.as_str().to_owned()))
     }
 }

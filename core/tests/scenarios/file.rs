@@ -173,7 +173,10 @@ impl Words {
     pub(crate) fn fill(&self, value: &Value) -> Result<Value, String> {
         Ok(match value {
             Value::String(text) => Value::String(self.fill_text(text)?),
-            Value::Array(items) => items.iter().map(|item| self.fill(item)).collect::<Result<_, _>>()?,
+            Value::Array(items) => items
+                .iter()
+                .map(|item| self.fill(item))
+                .collect::<Result<_, _>>()?,
             Value::Object(fields) => Value::Object(
                 fields
                     .iter()
@@ -192,7 +195,10 @@ impl Words {
             let (word, after) = after
                 .split_once('>')
                 .ok_or_else(|| format!("a placeholder without an end in {text:?}"))?;
-            match word.strip_prefix("repeat:").and_then(|word| word.rsplit_once(':')) {
+            match word
+                .strip_prefix("repeat:")
+                .and_then(|word| word.rsplit_once(':'))
+            {
                 Some((part, times)) => {
                     filled.push_str(&part.repeat(times.parse().map_err(|_| times.to_owned())?));
                 }

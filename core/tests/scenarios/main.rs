@@ -62,7 +62,9 @@ fn run_all(face: &dyn Face) {
             }
         });
         alone.iter().for_each(|scenario| run(scenario));
-        let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failures = failures
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let all = together.len() + alone.len();
         assert!(
             failures.is_empty(),
