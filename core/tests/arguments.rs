@@ -6,10 +6,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use leaselock::{
-    AcquireOptions, Client, Error, ErrorKind, MAX_TTL, MIN_TTL, Request, Unit, blocking, duration,
+    AcquireOptions, Client, Error, ErrorKind, Request, Unit, blocking, duration,
 };
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
+
+/// The bounds as the contract names them.
+const MIN_TTL: Duration = Duration::from_millis(100);
+const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Where every client here would connect to, were it to send anything.
 struct Trap {
