@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::backoff::Backoff;
 use crate::client::Inner;
@@ -21,7 +22,7 @@ use crate::waiting::{Slot, news};
 /// fail for being slower than its wait.
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What came of a first command in the caller's thread.
 pub(crate) enum First {
@@ -47,6 +48,7 @@ pub(crate) struct Attempt {
     place: Option<u64>,
     contended: bool,
     done: bool,
+    _under_way: TaskTrackerToken,
 }
 
 impl Attempt {
@@ -69,6 +71,7 @@ impl Attempt {
             place: None,
             contended: false,
             done: false,
+            _under_way: client.attempt(),
         })
     }
 

@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::acquire::Attempt;
+use crate::acquire::{Attempt, LEAVE_TIMEOUT};
 use crate::backoff::Backoff;
 use crate::builder::{ClientBuilder, Settings};
 use crate::error::{Error, Result};
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     runtime: OnceLock<Handle>,
     closed: CancellationToken,
     jobs: TaskTracker,
+    attempts: TaskTracker,
 }
 
 impl Inner {
@@ -106,6 +108,7 @@ impl Inner {
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
             closed: CancellationToken::new(),
             jobs: TaskTracker::new(),
+            attempts: TaskTracker::new(),
         });
         let _ = this.set(Arc::downgrade(&inner));
         Ok(inner)
@@ -141,6 +144,11 @@ impl Inner {
         Some(self.jobs.spawn_on(job, runtime))
     }
 
+    /// Held by an acquire while it is under way, for closing the client.
+    pub(crate) fn attempt(&self) -> TaskTrackerToken {
+        self.attempts.token()
+    }
+
     /// Completes when no background job is left.
     async fn settled(&self) {
         self.jobs.close();
@@ -165,8 +173,15 @@ impl Inner {
     }
 
     /// The keeper let go of a lease.
-    pub(crate) fn on_ended(&self, holding: &Holding) {
+    pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
         self.counters.held.sub();
+        if holding.may_outlive_its_loss() {
+            let (client, holding) = (self.clone(), holding.clone());
+            self.background(async move {
+                let releaser = Releaser::Own(&holding.owner);
+                client.store.release(&holding.lock, releaser).await.is_ok()
+            });
+        }
         if holding.state() == LeaseState::Lost {
             self.counters.lost.add();
             tracing::warn!(
@@ -393,6 +408,13 @@ impl Client {
                 lease::release_in_background(inner, &holding);
             }
         }
+        // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
+        inner.attempts.close();
+        let _ = tokio::time::timeout(
+            LEAVE_TIMEOUT.min(inner.command_timeout),
+            inner.attempts.wait(),
+        )
+        .await;
         let settled = tokio::time::timeout(inner.command_timeout, inner.settled()).await;
         inner.keeper.stop();
         inner.store.close();

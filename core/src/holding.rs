@@ -91,6 +91,8 @@ struct Inner {
     busy: bool,
     releasing: bool,
     gave_back: Option<bool>,
+    /// The release found it gone: lost on the way, and nobody had noticed.
+    found_gone: Option<LossReason>,
     hooks: Vec<LossHook>,
 }
 
@@ -133,6 +135,7 @@ impl Holding {
                 busy: false,
                 releasing: false,
                 gave_back: None,
+                found_gone: None,
                 hooks: Vec::new(),
             }),
         }
@@ -185,10 +188,20 @@ impl Holding {
         }
     }
 
-    /// The error of having lost it.
+    /// The error of having lost it, also where only the release noticed.
     pub(crate) fn loss_error(&self) -> Option<Error> {
-        self.loss()
-            .map(|reason| Error::lost(&self.lock.name, reason))
+        let reason = self.loss().or_else(|| self.lock().found_gone)?;
+        Some(Error::lost(&self.lock.name, reason))
+    }
+
+    /// Whether it ran out after a renewal without an answer, which may have set its TTL anew in the store.
+    pub(crate) fn may_outlive_its_loss(&self) -> bool {
+        let inner = self.lock();
+        inner.unsure
+            && matches!(
+                inner.phase,
+                Phase::Lost(LossReason::Expired | LossReason::MaxHold)
+            )
     }
 
     /// Completes at the next change of state.
@@ -387,18 +400,14 @@ impl Holding {
             GiveBack::Known(gave_back)
         } else {
             match inner.phase {
-                Phase::Lost(LossReason::Taken | LossReason::Released) => {
+                Phase::Lost(_) => {
                     inner.gave_back = Some(false);
                     GiveBack::Known(false)
-                }
-                // Past the local deadline the store may still have it for a moment: ask it to let go.
-                Phase::Lost(_) => {
-                    inner.releasing = true;
-                    GiveBack::Send
                 }
                 Phase::Live | Phase::Released => {
                     inner.phase = Phase::Released;
                     inner.hooks = Vec::new();
+                    self.changed.notify_waiters();
                     inner.releasing = true;
                     GiveBack::Send
                 }
@@ -409,13 +418,24 @@ impl Holding {
         give_back
     }
 
-    /// The release came to this; `None`: it has to be tried again.
-    pub(crate) fn end_release(&self, gave_back: Option<bool>) {
+    /// The release was answered, or (`None`) has to be tried again. `unanswered`: an earlier attempt had no answer, and
+    /// may be the one that gave the lock back. Returns whether it did, in any case.
+    pub(crate) fn end_release(&self, ownership: Option<Ownership>, unanswered: bool) -> bool {
         let mut inner = self.lock();
         inner.releasing = false;
+        let gave_back = match ownership {
+            None => None,
+            Some(Ownership::Mine) => Some(true),
+            Some(_) if unanswered => Some(true),
+            Some(ownership) => {
+                inner.found_gone = Some(reason(ownership));
+                Some(false)
+            }
+        };
         inner.gave_back = gave_back;
         drop(inner);
         self.changed.notify_waiters();
+        gave_back == Some(true)
     }
 }
 
@@ -451,7 +471,8 @@ impl Inner {
     fn extended(&mut self, sent: Moment, ttl: Duration, hold_until: Option<Moment>) {
         self.unsure = false;
         self.deadline = deadline(sent, ttl);
-        self.last = hold_until.is_some_and(|end| end <= sent + ttl);
+        // A TTL cut to where `max_hold` ends was rounded down to the millisecond.
+        self.last = hold_until.is_some_and(|end| end <= sent + ttl + Duration::from_millis(1));
     }
 
     /// When to renew, or else when it ends.

@@ -136,6 +136,27 @@ impl Lease {
         }
     }
 
+    /// Waits until the lease is over, at most for `timeout`; whether it was lost. `false` when the time ran out first, or
+    /// when the lease was released.
+    pub async fn wait_lost(&self, timeout: Option<Duration>) -> bool {
+        let over = async {
+            loop {
+                let changed = self.holding.changed();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                match self.state() {
+                    LeaseState::Lost => return true,
+                    LeaseState::Released => return false,
+                    LeaseState::Held | LeaseState::Unsure => changed.await,
+                }
+            }
+        };
+        match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, over).await.unwrap_or(false),
+            None => over.await,
+        }
+    }
+
     /// Makes the lease end exactly `ttl` from now, or its own TTL when `None`, and renewals set that from now on. The
     /// local deadline shrinks before anything is sent.
     ///
@@ -243,9 +264,8 @@ impl Lease {
             lease: self,
             over: false,
         };
-        let result = give_back(&self.client, &self.holding, unanswered).await;
-        turn.finish(result.as_ref().ok().copied());
-        result
+        let answer = give_back(&self.client, &self.holding, unanswered).await;
+        turn.finish(answer)
     }
 
     /// A release in the caller's thread, as far as that goes.
@@ -259,17 +279,16 @@ impl Lease {
         let store = &self.client.store;
         match store.release_blocking(&holding.lock, &holding.owner, interrupted) {
             Some(Ok(ownership)) => {
-                let gave_back = ownership == Ownership::Mine;
-                self.end_release(Some(gave_back));
-                Release::Done(Ok(gave_back))
+                let answer = Ok((ownership, false));
+                Release::Done(end_release(&self.client, holding, answer))
             }
             Some(Err(failure)) if failure.error.kind() == ErrorKind::Interrupted => {
                 send_in_background(&self.client, holding, true);
                 Release::Done(Err(failure.error))
             }
             Some(Err(failure)) if !failure.is_temporary() => {
-                self.end_release(None);
-                Release::Done(Err(failure.error))
+                let answer = Err(failure.error);
+                Release::Done(end_release(&self.client, holding, answer))
             }
             Some(Err(failure)) => Release::Send {
                 unanswered: failure.unanswered,
@@ -280,14 +299,6 @@ impl Lease {
                 unconnected: true,
             },
         }
-    }
-
-    /// The store answered a release.
-    pub(crate) fn end_release(&self, gave_back: Option<bool>) {
-        if gave_back == Some(true) {
-            self.client.counters.released.add();
-        }
-        self.holding.end_release(gave_back);
     }
 
     /// Stops renewing and leaves the name to its TTL, for a release with [`owner`](Self::owner) elsewhere. Dropping the
@@ -330,11 +341,8 @@ fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: b
     let (job_client, holding) = (client.clone(), holding.clone());
     client.background(async move {
         let client = job_client;
-        let result = give_back(&client, &holding, unanswered).await;
-        if let Ok(true) = result {
-            client.counters.released.add();
-        }
-        holding.end_release(result.as_ref().ok().copied());
+        let answer = give_back(&client, &holding, unanswered).await;
+        let result = end_release(&client, &holding, answer);
         if let Err(error) = &result {
             tracing::warn!(
                 target: "leaselock",
@@ -350,16 +358,29 @@ fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: b
     });
 }
 
+/// The answer to a release, and whether an earlier attempt had none.
+type Answer = Result<(Ownership, bool)>;
+
 /// Sends a release until it is answered, at most for the command time-out.
-async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Result<bool> {
+async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Answer {
     let release = || {
-        client
-            .store
-            .release(&holding.lock, Releaser::Own(&holding.owner))
+        let releaser = Releaser::Own(&holding.owner);
+        client.store.release(&holding.lock, releaser)
     };
-    let (ownership, unanswered) = client.repeat(unanswered, release).await?;
-    // Where an earlier attempt went unanswered, it is the one that gave the lock back.
-    Ok(ownership == Ownership::Mine || unanswered)
+    client.repeat(unanswered, release).await
+}
+
+/// Notes what came of a release, and says whether this lease gave the lock back.
+fn end_release(client: &Inner, holding: &Holding, answer: Answer) -> Result<bool> {
+    let (ownership, unanswered, error) = match answer {
+        Ok((ownership, unanswered)) => (Some(ownership), unanswered, None),
+        Err(error) => (None, false, Some(error)),
+    };
+    let gave_back = holding.end_release(ownership, unanswered);
+    if gave_back {
+        client.counters.released.add();
+    }
+    error.map_or(Ok(gave_back), Err)
 }
 
 /// An extension's turn: ends however the future does.
@@ -400,9 +421,9 @@ struct Releasing<'a> {
 }
 
 impl Releasing<'_> {
-    fn finish(&mut self, gave_back: Option<bool>) {
+    fn finish(&mut self, answer: Answer) -> Result<bool> {
         self.over = true;
-        self.lease.end_release(gave_back);
+        end_release(&self.lease.client, &self.lease.holding, answer)
     }
 }
 

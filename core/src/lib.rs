@@ -38,7 +38,7 @@ mod keeper;
 mod lease;
 mod listing;
 mod name;
-mod options;
+pub mod options;
 mod stats;
 mod store;
 mod waiting;
@@ -49,7 +49,5 @@ pub use error::{Error, ErrorKind, LossReason, Result};
 pub use holding::LeaseState;
 pub use lease::Lease;
 pub use listing::Locks;
-pub use options::{
-    AcquireOptions, DEFAULT_COMMAND_TIMEOUT, DEFAULT_TTL, MAX_TTL, MIN_TTL, Request, Unit, duration,
-};
+pub use options::{AcquireOptions, Request, Unit, duration};
 pub use stats::Stats;

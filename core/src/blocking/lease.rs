@@ -98,22 +98,15 @@ impl Lease {
         self.lease.on_lost(hook);
     }
 
-    /// Waits until the lease is lost, at most for `timeout`; whether it is.
+    /// Waits until the lease is over; see [`Lease::wait_lost`](crate::Lease::wait_lost).
     ///
     /// # Errors
     /// Only when the client's interrupt hook ends the wait.
     pub fn wait_lost(&self, timeout: Option<Duration>) -> Result<bool> {
-        if self.loss_reason().is_some() {
-            return Ok(true);
-        }
         let lease = self.lease.clone();
-        self.inner.runtime.wait_for(async move {
-            if let Some(timeout) = timeout {
-                return Ok(tokio::time::timeout(timeout, lease.lost()).await.is_ok());
-            }
-            lease.lost().await;
-            Ok(true)
-        })
+        self.inner
+            .runtime
+            .wait_for(async move { Ok(lease.wait_lost(timeout).await) })
     }
 
     /// Makes the lease end exactly `ttl` from now; see [`Lease::extend`](crate::Lease::extend).
@@ -156,6 +149,12 @@ impl Lease {
     /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach).
     pub fn detach(&self) {
         self.lease.detach();
+    }
+}
+
+impl AsRef<lease::Lease> for Lease {
+    fn as_ref(&self) -> &lease::Lease {
+        &self.lease
     }
 }
 
