@@ -3,7 +3,7 @@
 //! `fenced_row DATABASE` works on order 7 of a `SQLite` file. With Postgres only the driver differs.
 use std::time::Duration;
 
-use leaselock::{Lease, blocking::Client};
+use leaselock::blocking::{Client, Lease};
 use rusqlite::{Connection, params};
 
 const ORDER: i64 = 7;
