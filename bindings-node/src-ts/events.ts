@@ -4,7 +4,7 @@ import { channel } from "node:diagnostics_channel";
 import type { Event } from "../native.js";
 import { tellLost } from "./lease.js";
 import { listen } from "./reactor.js";
-import type { LeaselockEvent, ReportEvent } from "./types.js";
+import type { LeaselockEvent, LossReason, ReportEvent } from "./types.js";
 import { warn } from "./warnings.js";
 
 const diagnostics = channel("leaselock");
@@ -18,16 +18,16 @@ function publish(event: LeaselockEvent): void {
 function handle(event: Event): void {
   switch (event.kind) {
     case "lost": {
-      const { kind, ...loss } = event;
-      tellLost(event.owner);
-      publish({ event: kind, ...loss });
+      const { name, owner, token, reason } = event;
+      tellLost(owner);
+      publish({ event: "lost", name, owner, token, reason: reason as LossReason });
       break;
     }
     case "collected": {
-      const { kind, ...lease } = event;
-      publish({ event: kind, ...lease });
+      const { name, owner } = event;
+      publish({ event: "collected", name, owner });
       warn(
-        `a lease on ${JSON.stringify(event.name)} was garbage-collected without being released; ` +
+        `a lease on ${JSON.stringify(name)} was garbage-collected without being released; ` +
           "it is given back now, but release leases with client.using(), await using or lease.release()",
         "LEASELOCK_COLLECTED",
       );

@@ -137,7 +137,6 @@ pub enum Event {
         name: String,
         owner: String,
         token: f64,
-        #[napi(ts_type = "'expired' | 'taken' | 'max_hold' | 'released'")]
         reason: &'static str,
     },
     /// A lease was garbage-collected unreleased, and is being given back.

@@ -49,6 +49,8 @@ export class CountingListener {
 export class Relay {
   /** Chunks of the server's that are thrown away instead of passed on, as long as it says so. */
   dropReplies: (reply: Buffer) => boolean = () => false;
+  /** The server's chunks are passed on so many milliseconds late. */
+  delay = 0;
   /** Connections are refused. */
   refuse = false;
   readonly #pairs = new Set<[Socket, Socket]>();
@@ -65,7 +67,12 @@ export class Relay {
       this.#pairs.add(pair);
       client.on("data", (chunk) => server.write(chunk));
       server.on("data", (chunk: Buffer) => {
-        if (!this.dropReplies(chunk)) {
+        if (this.dropReplies(chunk)) {
+          return;
+        }
+        if (this.delay > 0) {
+          setTimeout(() => client.write(chunk), this.delay);
+        } else {
           client.write(chunk);
         }
       });

@@ -18,6 +18,14 @@ export interface Ended {
 /** Where `import "leaselock"` finds this package. */
 export const here = dirname(fileURLToPath(import.meta.url));
 
+/** The first lines of a script: `url`, `appId` and `name` are its arguments. */
+export const PRELUDE = `
+  import { Client } from "leaselock";
+  import { setTimeout as sleep } from "node:timers/promises";
+  const [url, appId, name] = process.argv.slice(1);
+  const client = new Client(url, { appId });
+`;
+
 /** A process under way. */
 export class Script {
   stdout = "";

@@ -1,7 +1,7 @@
-// Declares a test on every server, with clients that are closed when it ends.
+// Tests that run on every server, with clients that are closed when they end.
 
 import { randomBytes } from "node:crypto";
-import { type TestContext, test } from "node:test";
+import { test as nodeTest, type TestContext } from "node:test";
 import type { Redis } from "ioredis";
 import { Client, type ClientOptions } from "leaselock";
 import { plainRedis, servers, type TestServer } from "./servers.mjs";
@@ -46,9 +46,9 @@ export function unique(): string {
 }
 
 /** A test, once on each server. */
-export function everywhere(title: string, body: (bench: Bench) => Promise<void>): void {
+export function test(title: string, body: (bench: Bench) => Promise<void>): void {
   for (const server of servers) {
-    test(`${title} [${server.name}]`, { timeout: 60_000 }, async (t) => {
+    nodeTest(`${title} [${server.name}]`, { timeout: 60_000 }, async (t) => {
       const bench = new Bench(t, server);
       try {
         await body(bench);

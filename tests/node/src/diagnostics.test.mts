@@ -1,0 +1,74 @@
+// The diagnostics channel `leaselock`: losses, failed renewals and reconnects can be learnt of.
+
+import assert from "node:assert/strict";
+import { channel } from "node:diagnostics_channel";
+import type { TestContext } from "node:test";
+import { inspect } from "node:util";
+import type { LeaselockEvent } from "leaselock";
+import { test } from "./support/bench.mjs";
+import { Relay } from "./support/network.mjs";
+import { eventually } from "./support/servers.mjs";
+
+function subscribe(t: TestContext): LeaselockEvent[] {
+  const events: LeaselockEvent[] = [];
+  const listener = (event: unknown) => {
+    events.push(event as LeaselockEvent);
+  };
+  channel("leaselock").subscribe(listener);
+  t.after(() => channel("leaselock").unsubscribe(listener));
+  return events;
+}
+
+test("a loss is published with its lease and reason", async (bench) => {
+  const events = subscribe(bench.test);
+  const client = bench.client();
+  const { name, owner, token } = await client.acquire(bench.name, { ttl: 300 });
+  await client.forceRelease(bench.name);
+  const event = await eventually("the event", () => events.find((each) => each.event === "lost"));
+  assert.deepEqual(event, { event: "lost", name, owner, token, reason: "released" });
+});
+
+test("field bug 6: a renewal that fails is published, shows in the state, and ends in the signal", async (bench) => {
+  const relay = await Relay.start(bench.server.url);
+  bench.test.after(() => relay.stop());
+  const events = subscribe(bench.test);
+  const url = relay.url.replace("redis://", "redis://:");
+  const client = bench.client({ commandTimeout: 200 }, url);
+  const lease = await client.acquire(bench.name, { ttl: 1_500 });
+  const { signal } = lease;
+  relay.refuse = true;
+  relay.cut();
+  await eventually("unsure", () => lease.state === "unsure");
+  assert.equal(lease.held, true);
+  assert.equal(signal.aborted, false);
+  const event = await eventually("the event", () => events.find((each) => each.event === "renew_failed"));
+  assert.ok("client" in event && event.client.length > 0 && (event.error ?? "").length > 0);
+  assert.ok(client.stats().renewFailures > 0);
+
+  relay.refuse = false;
+  await eventually("held again", () => lease.state === "held");
+  await eventually("the reconnect", () => events.find((each) => each.event === "reconnect"));
+  assert.ok(client.stats().reconnects > 0);
+
+  relay.refuse = true;
+  relay.cut();
+  await eventually("the signal is aborted", () => signal.aborted);
+  assert.equal(lease.state, "lost");
+  relay.refuse = false;
+});
+
+test("no password in what is published", async (bench) => {
+  const relay = await Relay.start(bench.server.url);
+  bench.test.after(() => relay.stop());
+  const events = subscribe(bench.test);
+  const canary = "c4nary-password";
+  await bench.redis.call("ACL", "SETUSER", "canary", "on", `>${canary}`, "~*", "&*", "+@all");
+  bench.test.after(() => bench.redis.call("ACL", "DELUSER", "canary").catch(() => {}));
+  const client = bench.client({ commandTimeout: 200 }, relay.url.replace("redis://", `redis://canary:${canary}@`));
+  await client.acquire(bench.name, { ttl: 900 });
+  relay.refuse = true;
+  relay.cut();
+  await eventually("failures and a loss", () => events.some(({ event }) => event === "lost"));
+  relay.refuse = false;
+  assert.ok(!inspect(events, { depth: 9 }).includes(canary));
+});

@@ -1,0 +1,128 @@
+// The package as its users get it: packed, installed, imported and required, and its types under either.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import * as imported from "leaselock";
+
+const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+const bin = (name: string) => join(root, "node_modules", ".bin", name);
+const project = mkdtempSync(join(tmpdir(), "leaselock-package-"));
+let tarball: string;
+
+/** Runs a program in `cwd`; what it prints, or an error that says it. */
+async function run(program: string, args: string[], cwd = project): Promise<string> {
+  // npm's own settings for its scripts must not reach the npm that is run here.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("npm_")));
+  const { stdout } = await promisify(execFile)(program, args, { cwd, env }).catch((error) => {
+    throw new Error(`${error.message}\n${error.stdout}`);
+  });
+  return stdout;
+}
+
+before(async () => {
+  const packed = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", project], root);
+  tarball = join(project, JSON.parse(packed)[0].filename);
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true }));
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball]);
+});
+
+after(() => rmSync(project, { recursive: true, force: true }));
+
+it("import and require give the very same classes", () => {
+  const required = createRequire(import.meta.url)("leaselock") as typeof imported;
+  const names = Object.keys(required).sort();
+  assert.deepEqual(names, [
+    "Client",
+    "ClientClosedError",
+    "InvalidArgumentError",
+    "Lease",
+    "LeaseLostError",
+    "LeaselockError",
+    "LockTimeoutError",
+    "ReleaseStatus",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+  ]);
+  for (const name of names as (keyof typeof imported)[]) {
+    assert.equal(imported[name], required[name], name);
+  }
+});
+
+it("the package holds what it needs and nothing else", async () => {
+  const files = (await run("tar", ["-tzf", tarball])).trim().split("\n");
+  const needless = files.filter(
+    (file) =>
+      !/^package\/(package\.json|README\.md|LICENSE|CHANGELOG\.md|bindings-node\/native\.d\.ts)$/.test(file) &&
+      !/^package\/bindings-node\/dist\/[\w.-]+\.(js|d\.ts|node)$/.test(file),
+  );
+  assert.deepEqual(needless, []);
+  for (const needed of [/dist\/index\.js$/, /dist\/index\.d\.ts$/, /dist\/leaselock\..*\.node$/, /LICENSE$/]) {
+    assert.ok(
+      files.some((file) => needed.test(file)),
+      String(needed),
+    );
+  }
+});
+
+it("works installed, by import and by require, and both at once", async () => {
+  writeFileSync(
+    join(project, "esm.mjs"),
+    `import { Client, LockTimeoutError } from "leaselock";
+     import * as all from "leaselock";
+     import whole from "leaselock";
+     import { createRequire } from "node:module";
+     const required = createRequire(import.meta.url)("leaselock");
+     console.log(required.Client === Client, whole.Client === Client, "ReleaseStatus" in all);
+     await new Client("redis://127.0.0.1:1").close();`,
+  );
+  writeFileSync(
+    join(project, "cjs.cjs"),
+    `const { Client, LeaselockError } = require("leaselock");
+     import("leaselock").then((imported) => console.log(imported.Client === Client));
+     new Client("redis://127.0.0.1:1", { commandTimeout: 100 }).acquire("name", { wait: 0 })
+       .catch((error) => console.log(error instanceof LeaselockError));`,
+  );
+  assert.equal(await run(process.execPath, ["esm.mjs"]), "true true true\n");
+  assert.equal(await run(process.execPath, ["cjs.cjs"]), "true\ntrue\n");
+});
+
+it("its types hold for strict users of ES modules and of CommonJS", async () => {
+  mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
+  symlinkSync(join(root, "node_modules", "@types", "node"), join(project, "node_modules", "@types", "node"));
+  symlinkSync(join(root, "node_modules", "undici-types"), join(project, "node_modules", "undici-types"));
+  const fixture = join(root, "tests", "node", "fixtures", "types.ts");
+  cpSync(fixture, join(project, "esm.mts"));
+  cpSync(fixture, join(project, "cjs.cts"));
+  const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess"];
+  const target = ["--target", "es2022", "--lib", "es2022", "--types", "node", "--skipLibCheck", "false"];
+  for (const mode of ["node16", "nodenext"]) {
+    await run(bin("tsc"), [...options, ...target, "--module", mode, "--moduleResolution", mode, "esm.mts", "cjs.cts"]);
+  }
+  const bundler = ["--module", "esnext", "--moduleResolution", "bundler"];
+  await run(bin("tsc"), [...options, ...target, ...bundler, "esm.mts"]);
+});
+
+it("publint and attw find nothing wrong", async () => {
+  await run(bin("publint"), ["run", tarball, "--strict"]);
+  await run(bin("attw"), [tarball, "--format", "ascii", "--no-color"]);
+});
+
+it("says what to do where no addon was built for the platform", async () => {
+  const installed = join(project, "node_modules", "leaselock", "bindings-node", "dist");
+  const bare = join(project, "bare");
+  cpSync(installed, bare, { recursive: true, filter: (file) => !file.endsWith(".node") });
+  await assert.rejects(run(process.execPath, ["-e", 'require("./bare/index.js")']), /no addon for .*npm install/s);
+});
+
+it("takes no dependency along", () => {
+  const { dependencies, engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  assert.equal(dependencies, undefined);
+  assert.equal(engines.node, ">=20");
+});
