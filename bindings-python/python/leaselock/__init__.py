@@ -1,0 +1,49 @@
+"""Distributed locks held under a lease, with fencing tokens, on Redis or Valkey.
+
+    >>> from leaselock import Client
+    >>> with Client("redis://localhost:6379") as client, client.lock("nightly-report", ttl=30, wait=10) as lease:
+    ...     write_report(token=lease.token)  # doctest: +SKIP
+
+`Client` and `Lease` block their caller, `AsyncClient` and `AsyncLease` are awaited. Durations are seconds (`float`,
+`int` or `timedelta`). Every error is a `LeaselockError`; a value of the wrong type is a `TypeError`.
+"""
+
+from leaselock._async_client import AsyncClient
+from leaselock._async_lease import AsyncLease
+from leaselock._async_lock import AsyncLock
+from leaselock._errors import (
+    ClientClosedError,
+    InvalidArgumentError,
+    LeaselockError,
+    LeaselockWarning,
+    LeaseLostError,
+    LockTimeoutError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from leaselock._native import Client, Lease, Lock, __version__
+from leaselock._records import LeaseState, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
+
+__all__ = [
+    "AsyncClient",
+    "AsyncLease",
+    "AsyncLock",
+    "Client",
+    "ClientClosedError",
+    "InvalidArgumentError",
+    "Lease",
+    "LeaseLostError",
+    "LeaseState",
+    "LeaselockError",
+    "LeaselockWarning",
+    "Lock",
+    "LockInfo",
+    "LockTimeoutError",
+    "LossReason",
+    "ReleaseStatus",
+    "Seconds",
+    "Stats",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "__version__",
+]

@@ -1,0 +1,174 @@
+"""`AsyncClient`: the client whose calls are awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaselock import _bridge
+from leaselock._async_lease import AsyncLease
+from leaselock._async_lock import AsyncLock
+from leaselock._errors import LeaselockError, warn
+from leaselock._native import AsyncClientCore, Request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from leaselock._native import AsyncLocks
+    from leaselock._records import LockInfo, ReleaseStatus, Seconds
+
+
+class AsyncClient(AsyncClientCore):
+    """A client for asyncio: `async with AsyncClient("redis://localhost:6379") as client:`.
+
+    Nothing is connected until the first use. It is not bound to one event loop. Cancelling a task that waits in
+    `acquire` undoes the acquire. Renewal runs on a thread of the core, so a busy loop does not lose a lease.
+
+    Args:
+        url: Where the server is: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix:`. None reads
+            LEASELOCK_URL.
+        app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
+        command_timeout: Seconds after which a command without an answer has failed.
+
+    Raises:
+        InvalidArgumentError: An argument is out of its range, or there is no URL at all.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    async def acquire(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLease:
+        """Takes the lock `name`, waiting in line for it.
+
+        Args:
+            name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl: Seconds after which the name frees itself when nothing more is heard of this process; 0.1 to 365 days.
+            wait: Seconds to wait for the name; None for ever, 0 tries once.
+            renew: Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold: Seconds after which it ends however well it is renewed; at least `ttl`. None is no bound.
+            label: For people: leads the owner string. At most 128 bytes.
+            cancel_on_lost: Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            LockTimeoutError: The wait ran out.
+            StoreUnavailableError: The server could not be reached.
+            StoreRefusedError: The server refused.
+            ClientClosedError: The client was closed.
+        """
+        lease = await self._acquire(_bridge.current(), name, ttl, wait, renew, max_hold, label)
+        return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
+
+    async def try_acquire(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 30,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLease | None:
+        """Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`."""
+        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label)
+        return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
+
+    def lock(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLock:
+        """The lock `name` as an `async with` block and a decorator. Arguments as for `acquire`, checked at once.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+        """
+        return AsyncLock(self, Request(name, ttl, wait, renew, max_hold, label), cancel_on_lost=cancel_on_lost)
+
+    async def release(self, name: str, owner: str) -> ReleaseStatus:
+        """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached.
+            StoreRefusedError: The server refused.
+            ClientClosedError: The client was closed.
+        """
+        return await self._release(_bridge.current(), name, owner)
+
+    async def force_release(self, name: str) -> ReleaseStatus:
+        """Frees a name whoever holds it; the holder learns of it at its next renewal. Errors as for `release`.
+
+        Returns:
+            `RELEASED` or `NOT_FOUND`.
+        """
+        return await self._force_release(_bridge.current(), name)
+
+    async def inspect(self, name: str) -> LockInfo | None:
+        """Who holds a name; None when nobody does. Errors as for `release`."""
+        return await self._inspect(_bridge.current(), name)
+
+    def locks(self, pattern: str = "*") -> AsyncIterator[LockInfo]:
+        """The locks of this app id that are held, in no order: `async for info in client.locks("job-*")`.
+
+        Args:
+            pattern: What the names match: `*` any characters, `?` any one character.
+
+        Raises:
+            InvalidArgumentError: The pattern is not valid text.
+            StoreUnavailableError: The server could not be reached.
+            StoreRefusedError: The server refused.
+            ClientClosedError: The client was closed.
+        """
+        return _each(self._locks(pattern))
+
+    async def aclose(self) -> None:
+        """Gives back every lease of this client and ends its connections, within `command_timeout`.
+
+        What still waits in `acquire` gets a ClientClosedError. Closing again does nothing.
+
+        Raises:
+            StoreUnavailableError: The server could not be reached to give leases back; their TTLs free the names.
+        """
+        try:
+            await self._close(_bridge.current())
+        finally:
+            _bridge.part(self._part())
+
+    async def __aenter__(self) -> AsyncClient:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes it. An exception of the body always wins; a server that cannot be reached is a warning."""
+        try:
+            await self.aclose()
+        except LeaselockError as error:
+            warn(f"could not give back every lease, their TTLs free the names: {error}", masked=exc is not None)
+
+    async def _acquire_request(self, request: Request, *, cancel_on_lost: bool) -> AsyncLease:
+        lease = await self._acquire_checked(_bridge.current(), request)
+        return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
+
+
+async def _each(found: AsyncLocks) -> AsyncIterator[LockInfo]:
+    while infos := await found.next(_bridge.current()):
+        for info in infos:
+            yield info

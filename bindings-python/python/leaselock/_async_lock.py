@@ -1,0 +1,102 @@
+"""`AsyncLock`: a name with its options, to enter again and again and to decorate coroutine functions with."""
+
+from __future__ import annotations
+
+import functools
+from asyncio import Task, current_task
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+from leaselock import _decorate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from types import TracebackType
+
+    from leaselock._async_client import AsyncClient
+    from leaselock._async_lease import AsyncLease
+    from leaselock._native import Request
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncLock:
+    """A lock to use as `async with client.lock(name) as lease:` or `@client.lock(name)`. Made by `AsyncClient.lock`.
+
+    It may be shared by tasks and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
+    """
+
+    __slots__ = ("__weakref__", "_cancel_on_lost", "_client", "_entered", "_request")
+
+    def __init__(self, client: AsyncClient, request: Request, *, cancel_on_lost: bool) -> None:
+        """Locks are made by a client."""
+        self._client = client
+        self._request = request
+        self._cancel_on_lost = cancel_on_lost
+        self._entered: list[tuple[Task[object] | None, AsyncLease]] = []
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return self._request.name
+
+    async def __aenter__(self) -> AsyncLease:
+        """Takes a lease, waiting for it as the options say.
+
+        Raises:
+            LockTimeoutError: The wait ran out.
+            StoreUnavailableError: The server could not be reached.
+            StoreRefusedError: The server refused.
+            ClientClosedError: The client was closed.
+        """
+        lease = await self._acquire()
+        await lease.__aenter__()
+        self._entered.append((current_task(), lease))
+        return lease
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Gives that lease back, as `AsyncLease` does at the end of its own block."""
+        await self._leave().__aexit__(exc_type, exc, traceback)
+
+    def __call__(self, func: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
+        """Decorates a coroutine function: every call takes a fresh lease, as `async with` does.
+
+        Raises:
+            TypeError: `func` is not a coroutine function.
+        """
+        _decorate.check(func)
+        if not _decorate.is_coroutine_function(func):
+            raise TypeError(
+                f"the lock of an AsyncClient decorates coroutine functions, and {_decorate.name_of(func)} is none; "
+                "use the lock of a Client"
+            )
+
+        @functools.wraps(func)
+        async def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+            async with await self._acquire():
+                return await func(*args, **kwargs)
+
+        return locked
+
+    def __repr__(self) -> str:
+        """The name."""
+        return f"<leaselock.AsyncLock {self.name!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        """A lock belongs to its client."""
+        raise TypeError("cannot pickle 'leaselock.AsyncLock': it belongs to the client of this process")
+
+    async def _acquire(self) -> AsyncLease:
+        return await self._client._acquire_request(self._request, cancel_on_lost=self._cancel_on_lost)  # noqa: SLF001
+
+    def _leave(self) -> AsyncLease:
+        """The lease that this task entered last; where another task leaves than entered, the oldest one."""
+        me = current_task()
+        for i in range(len(self._entered) - 1, -1, -1):
+            if self._entered[i][0] is me:
+                return self._entered.pop(i)[1]
+        if not self._entered:
+            raise RuntimeError(f"the lock {self.name!r} was left more often than it was entered")
+        return self._entered.pop(0)[1]

@@ -1,0 +1,81 @@
+"""How operations get to the core and back: one bridge per event loop, and the one place that knows which serves whom.
+
+`client._acquire(current(), …)` submits and gives an awaitable. The core's thread queues what has finished and writes
+the bridge's file descriptor once; the loop then completes all that is ready in one wake.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import weakref
+from asyncio import get_running_loop
+from typing import TYPE_CHECKING
+
+from leaselock import _native
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+_bridges: dict[int, Bridge] = {}
+
+
+class Bridge(_native.Bridge):
+    """The bridge of one event loop. It ends with the loop, or when its last client is closed."""
+
+    __slots__ = ()
+
+    def on_ready(self) -> None:
+        """The loop's reader callback."""
+        if self.drain():
+            self.close()
+
+    def close(self) -> None:
+        """Gives the file descriptor back; in the loop's own thread."""
+        loop = self.loop()
+        if loop is not None:
+            _bridges.pop(id(loop), None)
+            if not loop.is_closed():
+                loop.remove_reader(self.fileno())
+        self.shut()
+
+
+def current() -> Bridge:
+    """The bridge of the running loop.
+
+    Raises:
+        RuntimeError: No asyncio loop is running.
+    """
+    loop = get_running_loop()
+    bridge = _bridges.get(id(loop))
+    return bridge if bridge is not None else _open(loop)
+
+
+def part(bridges: list[_native.Bridge]) -> None:
+    """Closes the bridges that a closed client was the last to use, as far as this thread may."""
+    here = get_running_loop()
+    for bridge in bridges:
+        if isinstance(bridge, Bridge) and bridge.idle() and bridge.loop() is here:
+            bridge.close()
+
+
+def _open(loop: AbstractEventLoop) -> Bridge:
+    # A loop that was closed but is still referenced keeps its bridge until somebody looks.
+    for other in list(_bridges.values()):
+        served = other.loop()
+        if served is None or served.is_closed():
+            other.close()
+    bridge = Bridge(weakref.ref(loop, functools.partial(_forget, id(loop))))
+    loop.add_reader(bridge.fileno(), bridge.on_ready)
+    _bridges[id(loop)] = bridge
+    return bridge
+
+
+def _forget(key: int, _ref: object) -> None:
+    bridge = _bridges.pop(key, None)
+    if bridge is not None:
+        bridge.shut()
+
+
+# A child's loops are its own, and so are its bridges.
+os.register_at_fork(after_in_child=_bridges.clear)

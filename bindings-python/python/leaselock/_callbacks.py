@@ -1,0 +1,56 @@
+"""Callbacks and log records of the core, and the thread they run on: the core's own thread never needs the GIL."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from leaselock._native import next_event, stop_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leaselock._errors import LeaseLostError
+
+logger = logging.getLogger("leaselock")
+
+# A callback that still runs when the interpreter ends is not waited for longer than this, in seconds.
+_PATIENCE = 0.2
+
+_thread: threading.Thread | None = None
+
+
+def start() -> None:
+    """Starts the thread, once in a process. Called by the native part."""
+    global _thread  # noqa: PLW0603 - one thread for the process is the point
+    _thread = threading.Thread(target=_run, name="leaselock-callbacks", daemon=True)
+    _thread.start()
+
+
+def call(callback: Callable[[LeaseLostError], object], error: LeaseLostError) -> None:
+    """Runs a callback; whatever it raises is logged."""
+    try:
+        callback(error)
+    except BaseException:
+        logger.exception("an on_lost callback failed: %r", callback)
+
+
+def _run() -> None:
+    while (event := next_event()) is not None:
+        if isinstance(event[0], int):
+            logger.log(event[0], "%s", event[1])
+        else:
+            call(*event)
+        # While it waits, this thread keeps no callback alive.
+        del event
+
+
+def _stop() -> None:
+    stop_events()
+    if _thread is not None:
+        _thread.join(_PATIENCE)
+
+
+atexit.register(_stop)

@@ -1,0 +1,65 @@
+"""What a lock may decorate."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leaselock._native import Lease
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def is_coroutine_function(func: object) -> bool:
+    """Whether calling it makes a coroutine, be it a function, a partial of one, or an object with `async __call__`."""
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))
+
+
+def check(func: object) -> None:
+    """Refuses what no lock can decorate, sync or async.
+
+    Raises:
+        TypeError: It is not a function, or it is a generator.
+    """
+    if isinstance(func, (staticmethod, classmethod)):
+        raise TypeError(f"a lock decorates functions: put it under @{type(func).__name__}, next to the def")
+    if not callable(func) or isinstance(func, type):
+        raise TypeError(f"a lock decorates functions, not {func!r}")
+    call = getattr(func, "__call__", None)
+    for candidate in (func, call):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise TypeError(
+                f"a lock cannot decorate the generator {name_of(func)}: it would be given back before the first item; "
+                "take the lock inside it, with a `with` block"
+            )
+
+
+def name_of(func: object) -> str:
+    """A function's name for an error text."""
+    return str(getattr(func, "__qualname__", None) or repr(func))
+
+
+def sync(func: Callable[P, R], acquire: Callable[[], Lease]) -> Callable[P, R]:
+    """A function that takes a fresh lease for each call.
+
+    Raises:
+        TypeError: It is not a plain function.
+    """
+    check(func)
+    if is_coroutine_function(func):
+        raise TypeError(
+            f"the lock of a Client cannot decorate the coroutine function {name_of(func)}: it would be given back "
+            "before the coroutine runs, and block the event loop; use the lock of an AsyncClient"
+        )
+
+    @functools.wraps(func)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+        with acquire():
+            return func(*args, **kwargs)
+
+    return locked

@@ -1,0 +1,96 @@
+"""The errors: one class per kind of the core, under the name and with the code that the core's table gives it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING, ClassVar
+
+from leaselock._native import error_codes
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from leaselock._records import LossReason
+
+_CODES = error_codes()
+
+
+class LeaselockError(Exception):
+    """The base of every error of this package; `str(error)` says what was wrong and what to do.
+
+    Attributes:
+        code: What kind of error it is, in capitals, the same in every language (`"LOCK_TIMEOUT"`).
+    """
+
+    code: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Gives a class of this package its code; classes derived elsewhere inherit one."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__ == __name__:
+            cls.code = _CODES[cls.__name__]
+            cls.__module__ = "leaselock"
+
+
+class InvalidArgumentError(LeaselockError, ValueError):
+    """An argument is out of its range. Nothing was sent."""
+
+
+class LockTimeoutError(LeaselockError, TimeoutError):
+    """The wait ran out while someone else held the name."""
+
+
+class LeaseLostError(LeaselockError):
+    """The lease is over although its holder did not release it.
+
+    Attributes:
+        reason: `"expired"`, `"taken"`, `"max_hold"` or `"released"` (by someone else).
+    """
+
+    reason: LossReason
+
+    def __init__(self, message: str = "the lease is lost", reason: LossReason = "expired") -> None:
+        """An error that says `message`."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class StoreUnavailableError(LeaselockError, ConnectionError):
+    """The server could not be reached, did not answer in time, or said to come back later."""
+
+
+class StoreRefusedError(LeaselockError):
+    """The server answered that it will not do it: authentication, permissions, memory, a wrong type."""
+
+
+class ClientClosedError(LeaselockError):
+    """The client was closed."""
+
+
+class LeaselockWarning(RuntimeWarning):
+    """The server could not be reached to give a lease back. The work was done under a live lease; its TTL frees the name."""
+
+
+for _class in (LeaselockError, LeaselockWarning):
+    _class.__module__ = "leaselock"
+
+
+def warn(text: str, *, masked: bool) -> None:
+    """Warns whoever leaves an `async with` block; `masked` says that its body raised, which always wins."""
+    try:
+        warnings.warn(text, LeaselockWarning, stacklevel=_depth())
+    except LeaselockWarning:
+        # Warnings are errors here.
+        if not masked:
+            raise
+
+
+def _depth() -> int:
+    """How far up the first caller outside this package is."""
+    depth = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("leaselock."):
+        frame = frame.f_back
+        depth += 1
+    return depth - 1

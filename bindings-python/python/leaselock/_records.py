@@ -1,0 +1,76 @@
+"""Plain values: what is looked up or counted, and the names of types that arguments and results have."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+Seconds: TypeAlias = float | timedelta
+"""A duration: seconds, or a timedelta. Fractions are rounded down to the millisecond."""
+
+LeaseState: TypeAlias = Literal["held", "unsure", "lost", "released"]
+"""`unsure`: a renewal has failed but the deadline has not come; the lease is still held."""
+
+LossReason: TypeAlias = Literal["expired", "taken", "max_hold", "released"]
+"""Why a lease was lost; `released` is by someone else."""
+
+
+class ReleaseStatus(str, enum.Enum):
+    """What came of a release by hand."""
+
+    RELEASED = "RELEASED"
+    """The name was given back."""
+    NOT_FOUND = "NOT_FOUND"
+    """Nobody held the name."""
+    NOT_OWNER = "NOT_OWNER"
+    """Someone else holds the name; it was left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockInfo:
+    """Who holds a name right now.
+
+    Attributes:
+        name: The lock's name.
+        owner: The holder's owner string, which is enough to give the name back.
+        expires_in: Seconds until the name frees itself; None where the key has no TTL (a foreign holder's).
+        waiters: How many wait in the queue.
+    """
+
+    name: str
+    owner: str
+    expires_in: float | None
+    waiters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The counters of one client.
+
+    Attributes:
+        held: Leases it holds now.
+        waiting: Acquires that wait now.
+        acquired: Leases it got.
+        contended: Acquires that found the name taken.
+        timed_out: Acquires whose wait ran out.
+        cancelled: Acquires that were cancelled or interrupted.
+        released: Leases it gave back.
+        lost: Leases it lost.
+        renewals: Renewals that succeeded.
+        renew_failures: Renewals that failed.
+        reconnects: Connections made anew after one was lost.
+    """
+
+    held: int
+    waiting: int
+    acquired: int
+    contended: int
+    timed_out: int
+    cancelled: int
+    released: int
+    lost: int
+    renewals: int
+    renew_failures: int
+    reconnects: int

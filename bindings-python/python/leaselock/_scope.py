@@ -1,0 +1,74 @@
+"""`async with` over a lease: the entering task is cancelled once when the lease is lost, and told apart from others."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from leaselock import _bridge
+
+if TYPE_CHECKING:
+    from leaselock._errors import LeaseLostError
+    from leaselock._native import AsyncLeaseCore
+
+
+class Scope:
+    """One entered `async with`. It works as `asyncio.timeout` does, with a loss in place of a deadline."""
+
+    __slots__ = ("_cancelled", "_earlier", "_hook", "_lease", "_message", "_task")
+
+    def __init__(self, lease: AsyncLeaseCore) -> None:
+        """Begins the scope, in the task that enters.
+
+        Raises:
+            RuntimeError: There is no task to cancel.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("`async with` over a lease needs a task; run it by asyncio.run or asyncio.create_task")
+        self._task = task
+        self._earlier = _cancelling(task)
+        self._cancelled = False
+        self._lease = lease
+        # Python 3.10 counts no cancellations: there the message says whose it is, so it must be of this lease alone.
+        self._message = f"the lease {lease.owner} was lost"
+        self._hook = lease.hook(_bridge.current(), self._lost)
+
+    def _lost(self, _error: LeaseLostError) -> None:
+        """Called by the loop, at most once."""
+        if not self._task.done():
+            self._cancelled = self._task.cancel(self._message)
+
+    async def leave(self, error: BaseException | None) -> bool:
+        """Ends the scope; tells whether the body's `error` is no more than the cancellation by the loss.
+
+        Raises:
+            asyncio.CancelledError: Somebody else has cancelled the task as well, and the body ended without meeting that.
+        """
+        self._lease.unhook(self._hook)
+        if not self._cancelled or asyncio.current_task() is not self._task:
+            return False
+        foreign = sys.version_info >= (3, 11) and self._task.uncancel() > self._earlier
+        if isinstance(error, asyncio.CancelledError):
+            return self._is_ours(error)
+        if error is None or not foreign:
+            await self._meet()
+        return False
+
+    async def _meet(self) -> None:
+        """Takes a cancellation that the body ended too early to meet; only a foreign one goes on."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as late:
+            if not self._is_ours(late):
+                raise
+
+    def _is_ours(self, error: asyncio.CancelledError) -> bool:
+        if sys.version_info >= (3, 11):
+            return self._task.cancelling() <= self._earlier
+        return error.args[:1] == (self._message,)
+
+
+def _cancelling(task: asyncio.Task[object]) -> int:
+    return task.cancelling() if sys.version_info >= (3, 11) else 0

@@ -1,0 +1,195 @@
+//! The native part of `AsyncClient`.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use leaselock::{Client, Request};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use super::bridge::Bridge;
+use super::lease::AsyncLeaseCore;
+use super::locks::AsyncLocks;
+use super::operation::{Abandoned, Operation, submit};
+use super::request::PyRequest;
+use crate::args::{self, Given, Options};
+use crate::client::{Made, describe};
+use crate::process::{PerProcess, lock};
+use crate::{errors, records};
+
+/// What `AsyncClient` is made of: each call gives an operation to await on the bridge of the running loop.
+#[pyclass(subclass, frozen, module = "leaselock._native")]
+pub(crate) struct AsyncClientCore {
+    made: Made,
+    core: PerProcess<Client>,
+    closed: AtomicBool,
+    /// The bridges of the loops it was used on.
+    bridges: Mutex<Vec<Py<Bridge>>>,
+}
+
+impl AsyncClientCore {
+    fn core(&self, py: Python<'_>) -> PyResult<&Client> {
+        self.core.get_or_make(|| build(py, &self.made))
+    }
+
+    /// The core's client for a call on this bridge.
+    fn call(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Client> {
+        let mut bridges = lock(&self.bridges);
+        if !self.closed.load(Ordering::Relaxed) && !bridges.iter().any(|known| known.is(bridge)) {
+            bridge.get().join()?;
+            bridges.push(bridge.clone().unbind());
+        }
+        Ok(self.core(bridge.py())?.clone())
+    }
+
+    fn take(&self, bridge: &Bound<'_, Bridge>, request: Request) -> PyResult<Operation> {
+        let client = self.call(bridge)?;
+        let work = async move { client.acquire_request(request).await };
+        submit(bridge, Abandoned::Drops, work, |py, lease| {
+            AsyncLeaseCore::new(lease).into_bound_py_any(py)
+        })
+    }
+}
+
+fn build(py: Python<'_>, made: &Made) -> PyResult<Client> {
+    made.builder(py)?.build().map_err(|e| errors::raise(py, &e))
+}
+
+#[pymethods]
+impl AsyncClientCore {
+    #[new]
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default),
+           text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
+    fn new(
+        py: Python<'_>,
+        url: Option<&Bound<'_, PyAny>>,
+        app_id: Option<&Bound<'_, PyAny>>,
+        command_timeout: Given<'_>,
+    ) -> PyResult<Self> {
+        let made = Made::new(url, app_id, &command_timeout)?;
+        let core = PerProcess::new(build(py, &made)?);
+        Ok(Self { made, core, closed: AtomicBool::new(false), bridges: Mutex::default() })
+    }
+
+    /// What this client is called on the server; another one after a fork.
+    #[getter]
+    fn id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
+        Ok(self.core(py)?.id())
+    }
+
+    /// The app id, empty for none.
+    #[getter]
+    fn app_id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
+        Ok(self.core(py)?.app_id())
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The counters of this client. No network.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        records::stats(py, self.core(py)?.stats())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
+    fn _acquire<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+        ttl: Bound<'py, PyAny>,
+        wait: Option<&Bound<'py, PyAny>>,
+        renew: Bound<'py, PyAny>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Operation> {
+        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
+        self.take(bridge, args::request(name, Options { ttl, wait, renew, max_hold, label })?)
+    }
+
+    fn _acquire_checked(&self, bridge: &Bound<'_, Bridge>, request: &Bound<'_, PyRequest>) -> PyResult<Operation> {
+        self.take(bridge, request.get().0.clone())
+    }
+
+    fn _try_acquire<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+        ttl: Bound<'py, PyAny>,
+        renew: Bound<'py, PyAny>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Operation> {
+        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
+        let request = args::request(name, Options { ttl, wait: None, renew, max_hold, label })?;
+        let client = self.call(bridge)?;
+        let work = async move { client.try_acquire_request(request).await };
+        submit(bridge, Abandoned::Drops, work, |py, lease| {
+            lease.map(AsyncLeaseCore::new).into_bound_py_any(py)
+        })
+    }
+
+    fn _release<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+        owner: &Bound<'py, PyAny>,
+    ) -> PyResult<Operation> {
+        let (name, owner) = (args::text("name", name)?.to_owned(), args::text("owner", owner)?.to_owned());
+        let client = self.call(bridge)?;
+        let work = async move { client.release(&name, &owner).await };
+        submit(bridge, Abandoned::GoesOn, work, records::status)
+    }
+
+    fn _force_release<'py>(&self, bridge: &Bound<'py, Bridge>, name: &Bound<'py, PyAny>) -> PyResult<Operation> {
+        let name = args::text("name", name)?.to_owned();
+        let client = self.call(bridge)?;
+        let work = async move { client.force_release(&name).await };
+        submit(bridge, Abandoned::GoesOn, work, records::status)
+    }
+
+    fn _inspect<'py>(&self, bridge: &Bound<'py, Bridge>, name: &Bound<'py, PyAny>) -> PyResult<Operation> {
+        let name = args::text("name", name)?.to_owned();
+        let client = self.call(bridge)?;
+        let work = async move { client.inspect(&name).await };
+        submit(bridge, Abandoned::Drops, work, |py, info| match info {
+            Some(info) => records::info(py, info),
+            None => Ok(py.None().into_bound(py)),
+        })
+    }
+
+    fn _locks(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<AsyncLocks> {
+        let found = self.core(py)?.locks(args::text("pattern", pattern)?);
+        found.map(AsyncLocks::new).map_err(|e| errors::raise(py, &e))
+    }
+
+    fn _close(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
+        let client = self.call(bridge)?;
+        self.closed.store(true, Ordering::Relaxed);
+        let work = async move { client.close().await };
+        submit(bridge, Abandoned::GoesOn, work, |py, ()| Ok(py.None().into_bound(py)))
+    }
+
+    /// The bridges it was used on, which it uses no more.
+    fn _part(&self) -> Vec<Py<Bridge>> {
+        let bridges = std::mem::take(&mut *lock(&self.bridges));
+        for bridge in &bridges {
+            bridge.get().part();
+        }
+        bridges
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let core = self.core(py)?;
+        Ok(describe("AsyncClient", core.id(), core.app_id()))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "cannot pickle 'leaselock.AsyncClient': its connections belong to its process; make a new one there",
+        ))
+    }
+}

@@ -1,0 +1,80 @@
+//! A file descriptor that wakes an event loop.
+
+use std::io;
+use std::os::fd::RawFd;
+
+pub(super) use imp::Wake;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod imp {
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::eventfd::{EfdFlags, EventFd};
+
+    use super::{RawFd, io};
+
+    pub(in crate::aio) struct Wake(EventFd);
+
+    impl Wake {
+        pub(in crate::aio) fn new() -> io::Result<Self> {
+            let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+            Ok(Self(EventFd::from_flags(flags)?))
+        }
+
+        /// What the loop watches for reading.
+        pub(in crate::aio) fn fd(&self) -> RawFd {
+            self.0.as_raw_fd()
+        }
+
+        /// Makes it readable.
+        pub(in crate::aio) fn wake(&self) {
+            // Fails only when the counter is full, and then it is readable.
+            let _ = self.0.write(1);
+        }
+
+        /// Makes it unreadable.
+        pub(in crate::aio) fn clear(&self) {
+            let _ = self.0.read();
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod imp {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::{RawFd, io};
+
+    pub(in crate::aio) struct Wake {
+        reader: UnixStream,
+        writer: UnixStream,
+    }
+
+    impl Wake {
+        pub(in crate::aio) fn new() -> io::Result<Self> {
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            writer.set_nonblocking(true)?;
+            Ok(Self { reader, writer })
+        }
+
+        /// What the loop watches for reading.
+        pub(in crate::aio) fn fd(&self) -> RawFd {
+            self.reader.as_raw_fd()
+        }
+
+        /// Makes it readable.
+        pub(in crate::aio) fn wake(&self) {
+            // Fails only when it is full, and then it is readable.
+            let _ = (&self.writer).write(&[1]);
+        }
+
+        /// Makes it unreadable.
+        pub(in crate::aio) fn clear(&self) {
+            let mut bytes = [0; 64];
+            while matches!((&self.reader).read(&mut bytes), Ok(64)) {}
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `Client`: the client whose calls block.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leaselock::{ClientBuilder, Unit, blocking as core};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::args::{self, Given, Options};
+use crate::interrupt::{self, blocking};
+use crate::lease::Lease;
+use crate::lock::Lock;
+use crate::locks::LockIterator;
+use crate::process::PerProcess;
+use crate::{errors, events, process, records};
+
+/// What a client was made with, for making it again in a forked child.
+pub(crate) struct Made {
+    url: Option<String>,
+    app_id: Option<String>,
+    command_timeout: Option<Duration>,
+}
+
+impl Made {
+    pub(crate) fn new(
+        url: Option<&Bound<'_, PyAny>>,
+        app_id: Option<&Bound<'_, PyAny>>,
+        command_timeout: &Given<'_>,
+    ) -> PyResult<Self> {
+        let text = |field, value: Option<&Bound<'_, PyAny>>| {
+            value.map(|value| args::text(field, value).map(str::to_owned)).transpose()
+        };
+        let command_timeout = match command_timeout {
+            Given::Default => None,
+            Given::Value(value) => Some(args::seconds("command_timeout", value)?),
+        };
+        Ok(Self { url: text("url", url)?, app_id: text("app_id", app_id)?, command_timeout })
+    }
+
+    /// A builder for a client on this process's runtime.
+    pub(crate) fn builder(&self, py: Python<'_>) -> PyResult<ClientBuilder> {
+        events::start_callbacks(py)?;
+        let runtime = process::current().runtime(py)?;
+        let mut builder = leaselock::Client::builder()
+            .unit(Unit::Seconds)
+            .runtime(runtime.handle())
+            .interrupt(Arc::new(interrupt::requested));
+        if let Some(url) = &self.url {
+            builder = builder.url(url);
+        }
+        if let Some(app_id) = &self.app_id {
+            builder = builder.app_id(app_id);
+        }
+        if let Some(timeout) = self.command_timeout {
+            builder = builder.command_timeout(timeout);
+        }
+        Ok(builder)
+    }
+}
+
+/// A client whose calls block: `with Client("redis://localhost:6379") as client:`.
+///
+/// Nothing is connected until the first use. Any thread may use it; calls of several threads run in parallel. A signal
+/// handler that raises, as Ctrl-C's does, ends a blocking call, which is then undone. In a child of a fork it works
+/// again, under a new id.
+///
+/// Args:
+///     url: Where the server is: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix:`. None reads
+///         LEASELOCK_URL.
+///     app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
+///     command_timeout: Seconds after which a command without an answer has failed.
+///
+/// Raises:
+///     InvalidArgumentError: An argument is out of its range, or there is no URL at all.
+#[pyclass(frozen, weakref, module = "leaselock")]
+pub(crate) struct Client {
+    made: Made,
+    core: PerProcess<core::Client>,
+    closed: AtomicBool,
+}
+
+impl Client {
+    fn core(&self, py: Python<'_>) -> PyResult<&core::Client> {
+        self.core.get_or_make(|| {
+            let client = build(py, &self.made)?;
+            if self.closed.load(Ordering::Relaxed) {
+                // It has no connection yet, so this sends nothing.
+                blocking(py, || client.close())?;
+            }
+            Ok(client)
+        })
+    }
+
+    pub(crate) fn take(&self, py: Python<'_>, request: leaselock::Request) -> PyResult<Lease> {
+        let core = self.core(py)?;
+        blocking(py, || core.acquire_request(request)).map(Lease::new)
+    }
+}
+
+fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
+    made.builder(py)?.build_blocking().map_err(|e| errors::raise(py, &e))
+}
+
+#[pymethods]
+impl Client {
+    #[new]
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default),
+           text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
+    fn new(
+        py: Python<'_>,
+        url: Option<&Bound<'_, PyAny>>,
+        app_id: Option<&Bound<'_, PyAny>>,
+        command_timeout: Given<'_>,
+    ) -> PyResult<Self> {
+        let made = Made::new(url, app_id, &command_timeout)?;
+        let core = PerProcess::new(build(py, &made)?);
+        Ok(Self { made, core, closed: AtomicBool::new(false) })
+    }
+
+    /// What this client is called on the server; another one after a fork.
+    #[getter]
+    fn id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
+        Ok(self.core(py)?.id())
+    }
+
+    /// The app id, empty for none.
+    #[getter]
+    fn app_id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
+        Ok(self.core(py)?.app_id())
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.core(py)?.is_closed())
+    }
+
+    /// Takes the lock `name`, waiting in line for it.
+    ///
+    /// Args:
+    ///     name: 1 to 512 bytes of UTF-8 without control characters.
+    ///     ttl: Seconds after which the name frees itself when nothing more is heard of this process; 0.1 to 365 days.
+    ///     wait: Seconds to wait for the name; None for ever, 0 tries once.
+    ///     renew: Whether the lease is renewed in the background, at a third of its TTL.
+    ///     max_hold: Seconds after which it ends however well it is renewed; at least `ttl`. None is no bound.
+    ///     label: For people: leads the owner string. At most 128 bytes.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     LockTimeoutError: The wait ran out.
+    ///     StoreUnavailableError: The server could not be reached.
+    ///     StoreRefusedError: The server refused.
+    ///     ClientClosedError: The client was closed.
+    #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
+           text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    fn acquire<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        ttl: Given<'py>,
+        wait: Option<&Bound<'py, PyAny>>,
+        renew: Given<'py>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Lease> {
+        self.take(py, args::request(name, Options { ttl, wait, renew, max_hold, label })?)
+    }
+
+    /// Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`.
+    #[pyo3(signature = (name, *, ttl=Given::Default, renew=Given::Default, max_hold=None, label=None),
+           text_signature = "($self, name, *, ttl=30, renew=True, max_hold=None, label=None)")]
+    fn try_acquire<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        ttl: Given<'py>,
+        renew: Given<'py>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Lease>> {
+        let request = args::request(name, Options { ttl, wait: None, renew, max_hold, label })?;
+        let core = self.core(py)?;
+        Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
+    }
+
+    /// The lock `name` as a `with` block and a decorator. Arguments as for `acquire`, checked at once.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
+           text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    fn lock<'py>(
+        slf: Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        ttl: Given<'py>,
+        wait: Option<&Bound<'py, PyAny>>,
+        renew: Given<'py>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Lock> {
+        let request = args::request(name, Options { ttl, wait, renew, max_hold, label })?;
+        Ok(Lock::new(slf.unbind(), request))
+    }
+
+    /// Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached.
+    ///     StoreRefusedError: The server refused.
+    ///     ClientClosedError: The client was closed.
+    fn release<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        owner: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (name, owner) = (args::text("name", name)?, args::text("owner", owner)?);
+        let core = self.core(py)?;
+        records::status(py, blocking(py, || core.release(name, owner))?)
+    }
+
+    /// Frees a name whoever holds it; the holder learns of it at its next renewal. Errors as for `release`.
+    ///
+    /// Returns:
+    ///     `RELEASED` or `NOT_FOUND`.
+    fn force_release<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let name = args::text("name", name)?;
+        let core = self.core(py)?;
+        records::status(py, blocking(py, || core.force_release(name))?)
+    }
+
+    /// Who holds a name; None when nobody does. Errors as for `release`.
+    fn inspect<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let name = args::text("name", name)?;
+        let core = self.core(py)?;
+        blocking(py, || core.inspect(name))?.map(|info| records::info(py, info)).transpose()
+    }
+
+    /// The locks of this app id that are held, in no order. Errors as for `release`.
+    ///
+    /// Args:
+    ///     pattern: What the names match: `*` any characters, `?` any one character.
+    #[pyo3(signature = (pattern=None), text_signature = "($self, pattern='*')")]
+    fn locks(&self, py: Python<'_>, pattern: Option<&Bound<'_, PyAny>>) -> PyResult<LockIterator> {
+        let pattern = pattern.map_or(Ok("*"), |pattern| args::text("pattern", pattern))?;
+        let found = self.core(py)?.locks(pattern).map_err(|e| errors::raise(py, &e))?;
+        Ok(LockIterator::new(found))
+    }
+
+    /// The counters of this client. No network.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        records::stats(py, self.core(py)?.stats())
+    }
+
+    /// Gives back every lease of this client and ends its connections, within `command_timeout`.
+    ///
+    /// What still waits in `acquire` gets a ClientClosedError. Closing again does nothing.
+    ///
+    /// Raises:
+    ///     StoreUnavailableError: The server could not be reached to give leases back; their TTLs free the names.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let core = self.core(py)?;
+        self.closed.store(true, Ordering::Relaxed);
+        blocking(py, || core.close())
+    }
+
+    /// The client itself.
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Closes it. An exception of the body always wins; a server that cannot be reached is a warning.
+    #[pyo3(signature = (exc_type, exc, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let _ = (exc, traceback);
+        self.close(py).or_else(|error| {
+            errors::as_warning(py, error, "could not give back every lease, their TTLs free the names", exc_type.is_some())
+        })
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let core = self.core(py)?;
+        Ok(describe("Client", core.id(), core.app_id()))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "cannot pickle 'leaselock.Client': its connections belong to its process; make a new one there",
+        ))
+    }
+}
+
+pub(crate) fn describe(class: &str, id: &str, app_id: &str) -> String {
+    if app_id.is_empty() {
+        format!("<leaselock.{class} {id}>")
+    } else {
+        format!("<leaselock.{class} {id} app_id={app_id:?}>")
+    }
+}

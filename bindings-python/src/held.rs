@@ -1,0 +1,150 @@
+//! What a lease tells, blocking or not, and what becomes of it in a forked child.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyResourceWarning;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::core_lease::CoreLease;
+use crate::hooks::Watched;
+use crate::process::Own;
+
+/// A lease in Python's hands. In a child of a fork it is lost: it is the parent's.
+pub(crate) struct Held<L: CoreLease> {
+    lease: Own<Arc<Watched<L>>>,
+    /// For a child, which cannot ask.
+    first_ttl: Duration,
+}
+
+impl<L: CoreLease> Held<L> {
+    pub(crate) fn new(lease: L) -> Self {
+        let first_ttl = lease.ttl();
+        Self { lease: Own::new(Watched::new(lease)), first_ttl }
+    }
+
+    /// The lease, unless it was inherited through a fork.
+    pub(crate) fn watched(&self) -> Option<&Arc<Watched<L>>> {
+        self.lease.get()
+    }
+
+    fn core(&self) -> Option<&L> {
+        self.lease.get().map(|watched| &watched.lease)
+    }
+
+    /// Only for what never changes: nothing inherited is locked.
+    fn fixed(&self) -> &L {
+        &self.lease.peek().lease
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.fixed().name()
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        self.fixed().owner()
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        self.fixed().token()
+    }
+
+    pub(crate) fn ttl(&self) -> f64 {
+        self.core().map_or(self.first_ttl, L::ttl).as_secs_f64()
+    }
+
+    pub(crate) fn expires_in(&self) -> f64 {
+        self.core().map_or(0.0, |lease| lease.expires_in().as_secs_f64())
+    }
+
+    pub(crate) fn state(&self) -> &'static str {
+        self.core().map_or("lost", |lease| lease.state().as_str())
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.core().is_some_and(L::held)
+    }
+
+    /// Whether nothing is left to give back.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.core().is_none_or(L::is_settled)
+    }
+
+    pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        match self.core() {
+            Some(lease) => lease.check().map_err(|e| errors::raise(py, &e)),
+            None => Err(self.inherited(py)),
+        }
+    }
+
+    /// The error of having lost it, if it was.
+    pub(crate) fn lost_error(&self, py: Python<'_>) -> Option<PyErr> {
+        match self.core() {
+            Some(lease) => lease.lost_error().map(|e| errors::raise(py, &e)),
+            None => Some(self.inherited(py)),
+        }
+    }
+
+    pub(crate) fn detach(&self) {
+        if let Some(lease) = self.core() {
+            lease.detach();
+        }
+    }
+
+    /// The error of using the parent's lease in a child.
+    pub(crate) fn inherited(&self, py: Python<'_>) -> PyErr {
+        let message = format!(
+            "the lease on {:?} is lost (taken): it stays with the process that forked this one; acquire another here",
+            self.name()
+        );
+        errors::lease_lost(py, &message, "taken")
+    }
+
+    /// `'name' token 17 held`
+    pub(crate) fn describe(&self) -> String {
+        format!("{:?} token {} {}", self.name(), self.token(), self.state())
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.watched().map_or(Ok(()), |watched| watched.traverse(visit))
+    }
+
+    pub(crate) fn clear(&self) {
+        if let Some(watched) = self.watched() {
+            watched.clear();
+        }
+    }
+}
+
+impl<L: CoreLease> Drop for Held<L> {
+    /// The Python object is collected: a lease that is still held is given back, and that is worth a warning.
+    fn drop(&mut self) {
+        if self.lease.get().is_none() {
+            return;
+        }
+        Python::attach(|py| {
+            self.clear();
+            if !self.is_settled() {
+                // A collection may happen while an exception is on its way.
+                let pending = PyErr::take(py);
+                warn_unreleased(py, self.name());
+                if let Some(pending) = pending {
+                    pending.restore(py);
+                }
+            }
+        });
+    }
+}
+
+fn warn_unreleased(py: Python<'_>, name: &str) {
+    let text = format!(
+        "the lease on {name:?} was not released; it is given back in the background (use `with`, release() or detach())"
+    );
+    let Ok(text) = std::ffi::CString::new(text) else { return };
+    if let Err(error) = PyErr::warn(py, &py.get_type::<PyResourceWarning>(), &text, 1) {
+        // Warnings are errors here, and a destructor cannot raise.
+        error.write_unraisable(py, None);
+    }
+}

@@ -1,0 +1,52 @@
+//! Signals in a blocking call: the core asks, and the main thread looks whether Python has a handler to run.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+
+use leaselock::Result;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::process::{self, Process};
+
+thread_local! {
+    /// Whether this is the main thread, and in which process that was asked: a fork makes the forking thread main.
+    static IS_MAIN: Cell<Option<(*const Process, bool)>> = const { Cell::new(None) };
+    /// What the signal handler raised.
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Makes a call that may block, without the GIL. A signal handler that raises ends it.
+pub(crate) fn blocking<T: Send>(py: Python<'_>, call: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    note_thread(py)?;
+    py.detach(call).map_err(|error| errors::raise(py, &error))
+}
+
+/// What the core asks while a call blocks: whether to end it.
+pub(crate) fn requested() -> bool {
+    // Handlers run on the main thread only, and only it takes the GIL for this.
+    IS_MAIN.get().is_some_and(|(_, main)| main)
+        && Python::attach(|py| match py.check_signals() {
+            Ok(()) => false,
+            Err(error) => {
+                RAISED.set(Some(error));
+                true
+            }
+        })
+}
+
+/// What the handler raised, once.
+pub(crate) fn take() -> Option<PyErr> {
+    RAISED.take()
+}
+
+fn note_thread(py: Python<'_>) -> PyResult<()> {
+    let process = ptr::from_ref(process::current());
+    if IS_MAIN.get().is_none_or(|(asked_in, _)| asked_in != process) {
+        let threading = py.import("threading")?;
+        let main = threading.call_method0("main_thread")?.getattr("ident")?;
+        let me = threading.call_method0("get_ident")?;
+        IS_MAIN.set(Some((process, main.eq(me)?)));
+    }
+    Ok(())
+}

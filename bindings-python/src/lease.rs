@@ -1,0 +1,214 @@
+//! `Lease`: a lease whose calls block.
+
+use std::time::Duration;
+
+use leaselock::blocking as core;
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::events::{Event, start_callbacks};
+use crate::held::Held;
+use crate::interrupt::blocking;
+use crate::{args, errors, process};
+
+/// A name that is held, until it is released, lost, or its TTL runs out. Made by `Client.acquire`.
+///
+/// In a `with` block it is given back at the end; a block that ended well raises `LeaseLostError` if the lease was lost
+/// on the way. A lease that is collected without being released is given back in the background, with a
+/// ResourceWarning. Any thread may use it.
+#[pyclass(frozen, weakref, module = "leaselock")]
+pub(crate) struct Lease {
+    held: Held<core::Lease>,
+}
+
+impl Lease {
+    pub(crate) fn new(lease: core::Lease) -> Self {
+        Self { held: Held::new(lease) }
+    }
+
+    /// The end of a `with` block: an exception of the body always wins.
+    pub(crate) fn leave(&self, py: Python<'_>, body_raised: bool) -> PyResult<()> {
+        if !self.held.is_settled()
+            && let Err(error) = self.release(py)
+        {
+            let text = format!("could not give back {:?}, its TTL frees it", self.held.name());
+            errors::as_warning(py, error, &text, body_raised)?;
+        }
+        match self.held.lost_error(py) {
+            Some(lost) if !body_raised => Err(lost),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[pymethods]
+impl Lease {
+    /// The lock's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.held.name()
+    }
+
+    /// What this lease is stored as; unique. With it any process can give the name back: `client.release`.
+    #[getter]
+    fn owner(&self) -> &str {
+        self.held.owner()
+    }
+
+    /// The fencing token: larger than that of every earlier lease on this name, below 2**53.
+    #[getter]
+    fn token(&self) -> u64 {
+        self.held.token()
+    }
+
+    /// The lease's length in seconds, as renewals set it.
+    #[getter]
+    fn ttl(&self) -> f64 {
+        self.held.ttl()
+    }
+
+    /// Seconds until the lease ends if no renewal succeeds, by the local clock; 0 when it is over.
+    #[getter]
+    fn expires_in(&self) -> f64 {
+        self.held.expires_in()
+    }
+
+    /// `"held"`, `"unsure"` (a renewal has failed; still held), `"lost"` or `"released"`. No network.
+    #[getter]
+    fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::intern(py, self.held.state())
+    }
+
+    /// Whether it is held right now, by the local deadline. No network.
+    #[getter]
+    fn held(&self) -> bool {
+        self.held.is_held()
+    }
+
+    /// Does nothing while the lease is held. No network.
+    ///
+    /// Raises:
+    ///     LeaseLostError: It is not held any more.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.check(py)
+    }
+
+    /// Makes the lease last exactly `ttl` seconds from now, and renewals set that from now on.
+    ///
+    /// Args:
+    ///     ttl: Seconds, 0.1 to 365 days; None for the TTL it has.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
+    ///     LeaseLostError: The lease is over.
+    ///     StoreUnavailableError: The server did not answer in time; the lease is unsure.
+    ///     StoreRefusedError: The server refused.
+    #[pyo3(signature = (ttl=None))]
+    fn extend(&self, py: Python<'_>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let ttl = ttl.map(|ttl| args::seconds("ttl", ttl)).transpose()?;
+        let Some(watched) = self.held.watched() else {
+            return Err(self.held.inherited(py));
+        };
+        blocking(py, || watched.lease.extend(ttl))
+    }
+
+    /// Gives the name back.
+    ///
+    /// Returns:
+    ///     True when this lease gave the name back, also when asked again; False when it had already gone.
+    ///
+    /// Raises:
+    ///     StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
+    ///     StoreRefusedError: The server refused.
+    fn release(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.held.watched() {
+            Some(watched) => blocking(py, || watched.lease.release()),
+            None => Ok(false),
+        }
+    }
+
+    /// Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else.
+    fn detach(&self) {
+        self.held.detach();
+    }
+
+    /// Waits until the lease is lost, or released.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait at most; None for as long as it takes.
+    ///
+    /// Returns:
+    ///     True when it is lost, False when it was released or the time-out came first.
+    #[pyo3(signature = (timeout=None))]
+    fn wait_lost(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
+        match self.held.watched() {
+            Some(watched) => blocking(py, || watched.lease.wait_lost(timeout)),
+            None => Ok(true),
+        }
+    }
+
+    /// Calls `callback(error)` when the lease is lost, once; soon, if it is lost already.
+    ///
+    /// Callbacks run one after the other on a thread of their own, so hand long work on. They are never called for a
+    /// release, nor for a lease that is collected. What one raises is logged to `leaselock`.
+    ///
+    /// Raises:
+    ///     TypeError: `callback` is not callable.
+    fn on_lost(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !callback.is_callable() {
+            return Err(PyTypeError::new_err(format!("callback must be callable, not {}", callback.get_type().name()?)));
+        }
+        start_callbacks(py)?;
+        if let Some(watched) = self.held.watched() {
+            let process = process::current();
+            watched.hook(callback.clone().unbind(), |notice| process.events.push(Event::Lost(notice)));
+        }
+        Ok(())
+    }
+
+    /// Enters the scope of the lease.
+    ///
+    /// Raises:
+    ///     LeaseLostError: It is not held any more.
+    fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.get().held.check(slf.py())?;
+        Ok(slf)
+    }
+
+    /// Gives the lease back. An exception of the body always wins.
+    ///
+    /// Raises:
+    ///     LeaseLostError: The body ended well, and the lease was lost on the way.
+    #[pyo3(signature = (exc_type, exc, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<&Bound<'_, PyAny>>,
+        exc: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let _ = (exc, traceback);
+        self.leave(py, exc_type.is_some())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<leaselock.Lease {}>", self.held.describe())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "cannot pickle 'leaselock.Lease': a lease belongs to its process; send its owner and token",
+        ))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.held.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.held.clear();
+    }
+}

@@ -1,0 +1,58 @@
+//! `leaselock._native`: the core as Python sees it. Each file is one verb or one subject; the logic is in the core.
+
+mod aio;
+mod args;
+mod client;
+mod core_lease;
+mod errors;
+mod events;
+mod held;
+mod hooks;
+mod interrupt;
+mod lease;
+mod lock;
+mod locks;
+mod log;
+mod process;
+mod records;
+mod runtime;
+
+use pyo3::prelude::*;
+
+/// The native part of leaselock.
+#[pymodule(gil_used = true)]
+mod _native {
+    #[pymodule_export]
+    use crate::aio::{
+        bridge::Bridge, client::AsyncClientCore, lease::AsyncLeaseCore, locks::AsyncLocks,
+        operation::Operation, request::PyRequest,
+    };
+    #[pymodule_export]
+    use crate::client::Client;
+    #[pymodule_export]
+    use crate::errors::error_codes;
+    #[pymodule_export]
+    use crate::events::{next_event, stop_events};
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::lock::Lock;
+    #[pymodule_export]
+    use crate::locks::LockIterator;
+    #[pymodule_export]
+    use crate::process::after_fork;
+
+    use super::{Bound, PyAnyMethods, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        crate::process::refuse_subinterpreter(py)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::log::install();
+        let after = [("after_in_child", module.getattr("after_fork")?)];
+        py.import("os")?
+            .call_method("register_at_fork", (), Some(&pyo3::types::IntoPyDict::into_py_dict(after, py)?))?;
+        Ok(())
+    }
+}
