@@ -200,7 +200,7 @@ impl Lease {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
-            "cannot pickle 'leaselock.Lease': a lease belongs to its process; send its owner and token",
+            "cannot pickle 'leaselock.Lease': it belongs to its process; send its owner and token",
         ))
     }
 

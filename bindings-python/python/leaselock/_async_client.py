@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from leaselock._native import AsyncLocks
     from leaselock._records import LockInfo, ReleaseStatus, Seconds
 
@@ -150,7 +152,7 @@ class AsyncClient(AsyncClientCore):
         finally:
             _bridge.part(self._part())
 
-    async def __aenter__(self) -> AsyncClient:
+    async def __aenter__(self) -> Self:
         """The client itself."""
         return self
 

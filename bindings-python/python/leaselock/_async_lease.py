@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import functools
 from typing import TYPE_CHECKING, NoReturn
 
 from leaselock import _bridge
@@ -14,6 +13,8 @@ from leaselock._scope import Scope
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from leaselock._errors import LeaseLostError
     from leaselock._native import AsyncLeaseCore
@@ -109,7 +110,7 @@ class AsyncLease:
         """Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else."""
         self._lease.detach()
 
-    async def wait_lost(self, timeout: Seconds | None = None) -> bool:  # noqa: ASYNC109 - the same words as Lease
+    async def wait_lost(self, timeout: Seconds | None = None) -> bool:
         """Waits until the lease is lost, or released.
 
         Args:
@@ -133,9 +134,14 @@ class AsyncLease:
             raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         if is_coroutine_function(callback):
             raise TypeError(f"on_lost calls a plain function, not the coroutine function {name_of(callback)}")
-        self._lease.hook(_bridge.current(), functools.partial(contextvars.copy_context().run, callback))
+        context = contextvars.copy_context()
 
-    async def __aenter__(self) -> AsyncLease:
+        def in_context(error: LeaseLostError) -> None:
+            context.run(callback, error)
+
+        self._lease.hook(_bridge.current(), in_context)
+
+    async def __aenter__(self) -> Self:
         """Enters the scope of the lease.
 
         Raises:
@@ -184,5 +190,4 @@ class AsyncLease:
 
     def __reduce__(self) -> NoReturn:
         """A lease belongs to its process."""
-        raise TypeError("cannot pickle 'leaselock.AsyncLease': a lease belongs to its process; send its owner and token")
-
+        raise TypeError("cannot pickle 'leaselock.AsyncLease': it belongs to its process; send its owner and token")

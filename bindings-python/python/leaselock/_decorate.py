@@ -15,12 +15,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def is_coroutine_function(func: object) -> bool:
+def is_coroutine_function(func: Callable[..., object]) -> bool:
     """Whether calling it makes a coroutine, be it a function, a partial of one, or an object with `async __call__`."""
-    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(func, "__call__", None))
+    return any(inspect.iscoroutinefunction(f) for f in _faces(func))
 
 
-def check(func: object) -> None:
+def _faces(func: Callable[..., object]) -> tuple[object, object]:
+    """What may carry the marks of a coroutine or a generator: the callable itself, and its class's `__call__`."""
+    return func, type(func).__call__
+
+
+def check(func: Callable[..., object]) -> None:
     """Refuses what no lock can decorate, sync or async.
 
     Raises:
@@ -28,15 +33,13 @@ def check(func: object) -> None:
     """
     if isinstance(func, (staticmethod, classmethod)):
         raise TypeError(f"a lock decorates functions: put it under @{type(func).__name__}, next to the def")
-    if not callable(func) or isinstance(func, type):
+    if isinstance(func, type) or not callable(func):  # type: ignore[redundant-expr] # callers need not be typed
         raise TypeError(f"a lock decorates functions, not {func!r}")
-    call = getattr(func, "__call__", None)
-    for candidate in (func, call):
-        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
-            raise TypeError(
-                f"a lock cannot decorate the generator {name_of(func)}: it would be given back before the first item; "
-                "take the lock inside it, with a `with` block"
-            )
+    if any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in _faces(func)):
+        raise TypeError(
+            f"a lock cannot decorate the generator {name_of(func)}: it would be given back before the first item; "
+            "take the lock inside it, with a `with` block"
+        )
 
 
 def name_of(func: object) -> str:

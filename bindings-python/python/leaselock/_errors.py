@@ -69,7 +69,7 @@ class ClientClosedError(LeaselockError):
 
 
 class LeaselockWarning(RuntimeWarning):
-    """The server could not be reached to give a lease back. The work was done under a live lease; its TTL frees the name."""
+    """A lease could not be given back at the end of its block, and its TTL frees the name. The work itself was done."""
 
 
 for _class in (LeaselockError, LeaselockWarning):
@@ -89,7 +89,7 @@ def warn(text: str, *, masked: bool) -> None:
 def _depth() -> int:
     """How far up the first caller outside this package is."""
     depth = 1
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - what `warnings` itself does
     while frame is not None and frame.f_globals.get("__name__", "").startswith("leaselock."):
         frame = frame.f_back
         depth += 1

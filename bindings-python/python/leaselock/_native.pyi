@@ -1,17 +1,34 @@
-"""The native part. What is public of it is exported by `leaselock`."""
-
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Literal, NoReturn, ParamSpec, TypeVar, final
+from typing import NoReturn, ParamSpec, TypeVar, final
 from weakref import ReferenceType
+
+from typing_extensions import Self, disjoint_base
 
 from leaselock._errors import LeaseLostError
 from leaselock._records import LeaseState, LockInfo, ReleaseStatus, Seconds, Stats
 
-from asyncio import AbstractEventLoop
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+__all__ = [
+    "AsyncClientCore",
+    "AsyncLeaseCore",
+    "AsyncLocks",
+    "Bridge",
+    "Client",
+    "Lease",
+    "Lock",
+    "LockIterator",
+    "Operation",
+    "Request",
+    "__version__",
+    "after_fork",
+    "error_codes",
+    "next_event",
+    "stop_events",
+]
 
 __version__: str
 
@@ -110,8 +127,9 @@ class LockIterator(Iterator[LockInfo]):
     def __iter__(self) -> LockIterator: ...
     def __next__(self) -> LockInfo: ...
 
+@disjoint_base
 class Bridge:
-    def __new__(cls, event_loop: ReferenceType[AbstractEventLoop]) -> Bridge: ...
+    def __new__(cls, event_loop: ReferenceType[AbstractEventLoop]) -> Self: ...
     def loop(self) -> AbstractEventLoop | None: ...
     def fileno(self) -> int: ...
     def drain(self) -> bool: ...
@@ -120,10 +138,10 @@ class Bridge:
 
 @final
 class Operation:
-    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __await__(self) -> Generator[object, None, object]: ...
     def __iter__(self) -> Operation: ...
-    def __next__(self) -> Any: ...
-    def throw(self, *error: Any) -> NoReturn: ...
+    def __next__(self) -> object: ...
+    def throw(self, *error: object) -> NoReturn: ...
     def close(self) -> None: ...
 
 @final
@@ -140,10 +158,9 @@ class Request:
     @property
     def name(self) -> str: ...
 
+@disjoint_base
 class AsyncClientCore:
-    def __new__(
-        cls, url: str | None = None, *, app_id: str | None = None, command_timeout: Seconds = 5
-    ) -> AsyncClientCore: ...
+    def __new__(cls, url: str | None = None, *, app_id: str | None = None, command_timeout: Seconds = 5) -> Self: ...
     @property
     def id(self) -> str: ...
     @property

@@ -10,14 +10,15 @@ from typing import Literal, TypeAlias
 Seconds: TypeAlias = float | timedelta
 """A duration: seconds, or a timedelta. Fractions are rounded down to the millisecond."""
 
-LeaseState: TypeAlias = Literal["held", "unsure", "lost", "released"]
+# Written out as unions, which mypy.stubtest knows how to compare.
+LeaseState: TypeAlias = Literal["held"] | Literal["unsure"] | Literal["lost"] | Literal["released"]  # noqa: PYI030
 """`unsure`: a renewal has failed but the deadline has not come; the lease is still held."""
 
-LossReason: TypeAlias = Literal["expired", "taken", "max_hold", "released"]
+LossReason: TypeAlias = Literal["expired"] | Literal["taken"] | Literal["max_hold"] | Literal["released"]  # noqa: PYI030
 """Why a lease was lost; `released` is by someone else."""
 
 
-class ReleaseStatus(str, enum.Enum):
+class ReleaseStatus(enum.Enum):
     """What came of a release by hand."""
 
     RELEASED = "RELEASED"

@@ -44,7 +44,7 @@ class Scope:
         """Ends the scope; tells whether the body's `error` is no more than the cancellation by the loss.
 
         Raises:
-            asyncio.CancelledError: Somebody else has cancelled the task as well, and the body ended without meeting that.
+            asyncio.CancelledError: Somebody else has cancelled the task too, and the body ended without meeting that.
         """
         self._lease.unhook(self._hook)
         if not self._cancelled or asyncio.current_task() is not self._task:
@@ -71,4 +71,6 @@ class Scope:
 
 
 def _cancelling(task: asyncio.Task[object]) -> int:
-    return task.cancelling() if sys.version_info >= (3, 11) else 0
+    if sys.version_info >= (3, 11):
+        return task.cancelling()
+    return 0
