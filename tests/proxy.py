@@ -13,10 +13,6 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHUNK = 65536
 TICK_SECONDS = 0.002
@@ -27,13 +23,14 @@ class Direction:
     """What happens to the bytes of every connection in one direction; change it at any time.
 
     `hold` keeps the bytes back and passes them on, in order, once it is false again; `drop` throws them away; `delay`
-    (seconds) passes them on late. `drop_if` is asked for each chunk and throws it away by answering true.
+    (seconds) passes them on late. `lose_next` throws the next chunk away and cuts its connection, as one that breaks in
+    that instant does; it is false again then.
     """
 
     hold: bool = False
     drop: bool = False
     delay: float = 0.0
-    drop_if: Callable[[bytes], bool] | None = None
+    lose_next: bool = False
     bytes: int = 0
     dropped: int = 0
     seen: list[bytes] = field(default_factory=list)
@@ -98,10 +95,15 @@ class Proxy:
         self.to_server.drop = self.to_client.drop = True
 
     def heal(self) -> None:
-        """Pass everything on again, what was held back first."""
+        """Pass everything on again, what was held back first.
+
+        Connections that lost bytes are cut: no network loses a part of a stream and goes on with it.
+        """
+        if self.to_server.drop or self.to_client.drop:
+            self.cut()
         for way in (self.to_server, self.to_client):
-            way.hold = way.drop = False
-            way.delay, way.drop_if = 0.0, None
+            way.hold = way.drop = way.lose_next = False
+            way.delay = 0.0
         self.refuse = False
 
     def cut(self, *, reset: bool = False) -> None:
@@ -167,7 +169,11 @@ class Proxy:
             way.bytes += len(data)
             if way.record:
                 way.seen.append(data)
-            if way.drop or (way.drop_if is not None and way.drop_if(data)):
+            if way.lose_next:
+                way.lose_next = False
+                way.dropped += len(data)
+                break
+            if way.drop:
                 way.dropped += len(data)
                 continue
             if way.delay:

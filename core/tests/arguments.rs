@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use leaselock::{
-    AcquireOptions, Client, Error, ErrorKind, Request, Unit, blocking, duration,
-};
+use leaselock::{AcquireOptions, Client, Error, ErrorKind, Request, Unit, blocking, duration};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 

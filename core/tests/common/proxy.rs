@@ -1,8 +1,8 @@
 //! A TCP proxy in front of a server that holds back, delays, drops and cuts on request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,44 +19,23 @@ pub struct Direction {
     pub drop: AtomicBool,
     /// Bytes arrive this many milliseconds late.
     pub delay_ms: AtomicU64,
-    /// How many chunks were thrown away.
-    pub dropped: AtomicUsize,
-    rule: Mutex<Option<Rule>>,
+    /// How many chunks were lost with their connection.
+    pub lost: AtomicUsize,
+    lose: AtomicBool,
 }
 
-type Rule = Box<dyn FnMut(&[u8]) -> bool + Send>;
-
 impl Direction {
-    /// Throws away each chunk of which `rule` says so.
-    pub fn drop_if(&self, rule: impl FnMut(&[u8]) -> bool + Send + 'static) {
-        *self.rule.lock().unwrap() = Some(Box::new(rule));
+    /// Loses the next chunk, as a connection that breaks in that instant does: it is thrown away and its connection cut.
+    pub fn lose_next(&self) {
+        self.lose.store(true, SeqCst);
     }
 
-    /// Throws away the next chunk that contains `text`, and no other.
-    pub fn drop_next(&self, text: &'static str) {
-        let mut done = false;
-        self.drop_if(move |chunk| {
-            let hit = !done
-                && chunk
-                    .windows(text.len())
-                    .any(|part| part == text.as_bytes());
-            done |= hit;
-            hit
-        });
-    }
-
-    fn drops(&self, chunk: &[u8]) -> bool {
-        let drops = self.drop.load(SeqCst)
-            || self
-                .rule
-                .lock()
-                .unwrap()
-                .as_mut()
-                .is_some_and(|rule| rule(chunk));
-        if drops {
-            self.dropped.fetch_add(1, SeqCst);
+    fn loses(&self) -> bool {
+        let loses = self.lose.swap(false, SeqCst);
+        if loses {
+            self.lost.fetch_add(1, SeqCst);
         }
-        drops
+        loses
     }
 }
 
@@ -115,14 +94,17 @@ impl Proxy {
         self.to_client().hold.store(true, SeqCst);
     }
 
-    /// Passes everything on again, first of all what was held back.
+    /// Passes everything on again, first of all what was held back. Connections that lost bytes are cut: no network
+    /// loses a part of a stream and goes on with it.
     pub fn heal(&self) {
         self.state.refuse.store(false, SeqCst);
         for way in [self.to_server(), self.to_client()] {
             way.hold.store(false, SeqCst);
-            way.drop.store(false, SeqCst);
+            if way.drop.swap(false, SeqCst) {
+                self.cut();
+            }
             way.delay_ms.store(0, SeqCst);
-            *way.rule.lock().unwrap() = None;
+            way.lose.store(false, SeqCst);
         }
     }
 
@@ -189,7 +171,10 @@ async fn pump(mut source: OwnedReadHalf, mut sink: OwnedWriteHalf, way: &Directi
             return;
         };
         let chunk = &buffer[..length];
-        if way.drops(chunk) {
+        if way.loses() {
+            return;
+        }
+        if way.drop.load(SeqCst) {
             continue;
         }
         let delay = way.delay_ms.load(SeqCst);

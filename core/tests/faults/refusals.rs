@@ -123,6 +123,7 @@ async fn too_few_replicas_refuse_for_a_while_and_the_ttl_frees_it() {
         assert_eq!(lost_within(&lease, ms(2_500)).await, LossReason::Expired);
 
         server.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        sleep(100).await;
         assert!(!server.exists(&keys("res").lock));
         assert!(client.acquire("res").wait(ms(2_000)).await.unwrap().held());
     }

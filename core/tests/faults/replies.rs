@@ -53,11 +53,7 @@ async fn field_bug_35_a_lost_reply_to_a_later_take_is_no_refusal() {
                 .await
                 .unwrap()
         );
-        let before = proxy.to_client().dropped.load(SeqCst);
-        let mut once = true;
-        proxy
-            .to_client()
-            .drop_if(move |_| std::mem::take(&mut once));
+        proxy.to_client().lose_next();
 
         let lease = client
             .acquire("res")
@@ -65,7 +61,7 @@ async fn field_bug_35_a_lost_reply_to_a_later_take_is_no_refusal() {
             .await
             .expect("its own lock");
 
-        assert_eq!(proxy.to_client().dropped.load(SeqCst), before + 1);
+        assert_eq!(proxy.to_client().lost.load(SeqCst), 1);
         lease.check().unwrap();
         assert!(lease.release().await.unwrap());
         assert!(!server.exists(&keys("res").lock));
@@ -86,10 +82,7 @@ async fn field_bug_35_a_try_with_a_lost_reply_never_says_that_someone_else_has_i
                 .await
                 .unwrap()
         );
-        let mut once = true;
-        proxy
-            .to_client()
-            .drop_if(move |_| std::mem::take(&mut once));
+        proxy.to_client().lose_next();
 
         match client.try_acquire("res").ttl(ms(20_000)).await {
             Ok(taken) => assert!(taken.is_some(), "it is nobody else's"),
@@ -107,10 +100,7 @@ async fn a_lost_reply_to_a_release_still_counts_as_its_own_success() {
         let proxy = Proxy::start(server.port).await;
         let client = client_with(&proxy.url(), ms(3_000));
         let lease = client.acquire("res").ttl(ms(20_000)).await.unwrap();
-        let mut once = true;
-        proxy
-            .to_client()
-            .drop_if(move |_| std::mem::take(&mut once));
+        proxy.to_client().lose_next();
 
         let released = lease.release().await;
 
@@ -131,10 +121,7 @@ async fn a_lost_reply_to_a_renewal_is_made_good_by_the_next() {
         let proxy = Proxy::start(server.port).await;
         let client = client_at(&proxy.url());
         let lease = client.acquire("res").ttl(ms(1_500)).await.unwrap();
-        let mut once = true;
-        proxy
-            .to_client()
-            .drop_if(move |_| std::mem::take(&mut once));
+        proxy.to_client().lose_next();
 
         sleep(3_500).await;
 

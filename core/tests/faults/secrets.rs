@@ -39,7 +39,7 @@ async fn a_password_is_in_no_error_and_no_debug_text() {
             "the builder",
             &format!("{:?}", Client::builder().url(&right)),
         );
-        let lease = client.acquire("res").ttl(ms(600)).await.unwrap();
+        let lease = client.acquire("res").ttl(ms(60_000)).await.unwrap();
         clean("the lease", &format!("{lease:?}"));
         clean(
             "a time-out",
