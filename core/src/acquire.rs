@@ -232,6 +232,7 @@ impl Attempt {
         let client = self.client.clone();
         let ttl = self.request.options().ttl;
         let mut backoff = Backoff::new();
+        let mut last_error = None;
         loop {
             self.sent_in.get_or_insert_with(|| client.store.epoch());
             let queue = matches!(ask, Ask::Queue { .. });
@@ -260,7 +261,7 @@ impl Attempt {
                 {
                     return Err(self.timed_out());
                 }
-                None => return Err(self.unanswered()),
+                None => return Err(last_error.unwrap_or_else(|| self.unanswered())),
             };
             self.stale |= failure.unanswered;
             if ask == Ask::Take {
@@ -273,6 +274,7 @@ impl Attempt {
             if limit.is_some_and(|limit| Instant::now() + pause >= limit) {
                 return Err(failure.error);
             }
+            last_error = Some(failure.error);
             let pause = async {
                 tokio::time::sleep(pause).await;
                 Ok(())
@@ -312,16 +314,13 @@ impl Attempt {
         if self.client.is_closed() {
             return Err(Error::closed());
         }
-        let options = self.request.options();
         let holding = Holding::new(
             self.lock.clone(),
             self.owner.clone(),
+            &self.request,
             token,
-            options.ttl,
             sent,
-            options.renew,
-            options.max_hold,
-            self.request.unit(),
+            self.stale,
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));
         self.done = true;
@@ -441,7 +440,8 @@ async fn undo(
     true
 }
 
-async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> bool {
+/// Releases `owner` once more when a command left on a broken connection must have been carried out or dropped.
+pub(crate) async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(client.command_timeout) => {}
         () = client.closing() => {}

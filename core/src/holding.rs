@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::clock::{Moment, drift};
 use crate::error::{Error, LossReason, Result};
 use crate::name::LockId;
-use crate::options::Unit;
+use crate::options::{Request, Unit};
 use crate::store::Ownership;
 
 /// A lease is renewed when this part of its TTL has passed: two more attempts fit before it ends.
@@ -69,6 +69,8 @@ pub(crate) struct Holding {
     pub(crate) lock: LockId,
     pub(crate) owner: Arc<str>,
     pub(crate) token: u64,
+    /// A command of this owner went unanswered on a connection that broke.
+    pub(crate) stale: bool,
     renew: bool,
     /// Where `max_hold` ends.
     hold_until: Option<Moment>,
@@ -104,26 +106,25 @@ enum Phase {
 }
 
 impl Holding {
-    /// A lease acquired by a command that was sent at `sent`; `asked` is when the first command that may have taken it was.
-    #[allow(clippy::too_many_arguments)]
+    /// The lease of `request`, acquired by a command that was sent at `sent`.
     pub(crate) fn new(
         lock: LockId,
         owner: Arc<str>,
+        request: &Request,
         token: u64,
-        ttl: Duration,
         sent: Moment,
-        renew: bool,
-        max_hold: Option<Duration>,
-        unit: Unit,
+        stale: bool,
     ) -> Self {
-        let hold_until = max_hold.map(|max_hold| sent + max_hold);
+        let options = request.options();
+        let (ttl, max_hold) = (options.ttl, options.max_hold);
         Self {
             lock,
             owner,
             token,
-            renew,
-            hold_until,
-            unit,
+            stale,
+            renew: options.renew,
+            hold_until: max_hold.map(|max_hold| sent + max_hold),
+            unit: request.unit(),
             changed: Notify::new(),
             inner: Mutex::new(Inner {
                 ttl,
@@ -224,7 +225,9 @@ impl Holding {
                 if let Some((_, hooks)) = &mut told {
                     hooks.push(hook);
                 } else {
-                    hook(reason);
+                    drop(told);
+                    call(hook, reason);
+                    return;
                 }
             }
             self.tell(told);
@@ -241,7 +244,7 @@ impl Holding {
         if let Some((reason, hooks)) = told {
             self.changed.notify_waiters();
             for hook in hooks {
-                hook(reason);
+                call(hook, reason);
             }
         }
     }
@@ -483,6 +486,14 @@ impl Inner {
         } else {
             self.deadline
         }
+    }
+}
+
+/// Calls a hook; one that panics must not take the keeper down with it.
+fn call(hook: LossHook, reason: LossReason) {
+    let hook = std::panic::AssertUnwindSafe(|| hook(reason));
+    if std::panic::catch_unwind(hook).is_err() {
+        tracing::error!(target: "leaselock", event = "hook_failed", "a hook for the loss of a lease panicked");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::acquire;
 use crate::backoff::Backoff;
 use crate::client::Inner;
 use crate::clock::Moment;
@@ -371,7 +372,7 @@ async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Answe
 }
 
 /// Notes what came of a release, and says whether this lease gave the lock back.
-fn end_release(client: &Inner, holding: &Holding, answer: Answer) -> Result<bool> {
+fn end_release(client: &Arc<Inner>, holding: &Holding, answer: Answer) -> Result<bool> {
     let (ownership, unanswered, error) = match answer {
         Ok((ownership, unanswered)) => (Some(ownership), unanswered, None),
         Err(error) => (None, false, Some(error)),
@@ -379,6 +380,10 @@ fn end_release(client: &Inner, holding: &Holding, answer: Answer) -> Result<bool
     let gave_back = holding.end_release(ownership, unanswered);
     if gave_back {
         client.counters.released.add();
+    }
+    if holding.stale && error.is_none() {
+        let again = acquire::again(client.clone(), holding.lock.clone(), holding.owner.clone());
+        client.background(again);
     }
     error.map_or(Ok(gave_back), Err)
 }

@@ -44,12 +44,14 @@ impl Config {
 
     /// The settings of a connection that receives messages beside replies.
     pub(super) fn multiplexed(&self) -> ConnectionInfo {
-        let settings = self
-            .info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("leaselock", env!("CARGO_PKG_VERSION"));
+        let settings = self.info.redis_settings().clone();
+        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        // A user of its own may do only what it was granted, and a denied nicety would fill the server's ACL log.
+        let settings = if settings.username().is_some() {
+            settings.set_skip_set_lib_name()
+        } else {
+            settings.set_lib_name("leaselock", env!("CARGO_PKG_VERSION"))
+        };
         self.info.clone().set_redis_settings(settings)
     }
 

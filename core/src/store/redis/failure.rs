@@ -35,8 +35,12 @@ pub(super) fn from_server(error: &ServerError) -> Error {
         ));
     }
     let advice = match error.code() {
+        // Redis 7.0 reports a command that is denied inside a script without the usual code.
+        "ERR" if words.contains("The user executing the script can't") => {
+            "NOPERM: grant the rights listed in SECURITY.md"
+        }
         "NOAUTH" | "WRONGPASS" => "check the user and password in the URL",
-        "NOPERM" => "grant the rights listed in the README under \"Access rules\"",
+        "NOPERM" => "grant the rights listed in SECURITY.md",
         "OOM" => "the server is out of memory and evicts nothing; free some, or raise maxmemory",
         "MISCONF" => "the server cannot save its data; look at its log",
         "WRONGTYPE" => "the key of this lock holds something else; choose another name or app id",
