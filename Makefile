@@ -35,9 +35,10 @@ setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --quiet --locked
 	@touch $@
 
+# `npm install`, not `npm ci`: the lock file need not list the tools of platforms other than the one it was made on.
 node_modules/.stamp-packages: package.json $(wildcard package-lock.json) | .venv/.stamp-requirements
 	@echo 'setup: installing the Node packages'
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # The Node package, with its addon built in the dev profile.
