@@ -33,7 +33,7 @@ def check(func: Callable[..., object]) -> None:
     """
     if isinstance(func, (staticmethod, classmethod)):
         raise TypeError(f"a lock decorates functions: put it under @{type(func).__name__}, next to the def")
-    if isinstance(func, type) or not callable(func):  # type: ignore[redundant-expr] # callers need not be typed
+    if isinstance(func, type) or not callable(func):
         raise TypeError(f"a lock decorates functions, not {func!r}")
     if any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in _faces(func)):
         raise TypeError(
