@@ -35,8 +35,11 @@ pub(super) fn from_server(error: &ServerError) -> Error {
         ));
     }
     let advice = match error.code() {
-        // Redis 7.0 reports a command that is denied inside a script without the usual code.
-        "ERR" if words.contains("The user executing the script can't") => {
+        // A command that is denied inside a script is reported without the usual code.
+        "ERR"
+            if words.contains("The user executing the script can't")
+                || words.contains("ACL failure in script") =>
+        {
             "NOPERM: grant the rights listed in SECURITY.md"
         }
         "NOAUTH" | "WRONGPASS" => "check the user and password in the URL",
