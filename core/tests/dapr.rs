@@ -10,7 +10,7 @@ use leaselock::{Client, LockInfo, LossReason, ReleaseStatus};
 
 const APP: &str = "app1";
 
-/// Dapr's component as it speaks to Redis: TryLock and Unlock.
+/// Dapr's component as it speaks to Redis: `TryLock` and `Unlock`.
 struct Dapr(redis::Connection);
 
 impl Dapr {
@@ -42,7 +42,7 @@ impl Dapr {
 
 fn client(server: &Server) -> Client {
     Client::builder()
-        .url(&server.url())
+        .url(server.url())
         .app_id(APP)
         .build()
         .expect("a client")

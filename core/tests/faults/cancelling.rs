@@ -259,7 +259,7 @@ async fn an_extend_given_up_half_way_leaves_a_lease_that_tells_the_truth() {
 fn interruptible(server: &Server, stop: &Arc<AtomicBool>) -> leaselock::blocking::Client {
     let stop = stop.clone();
     Client::builder()
-        .url(&server.url())
+        .url(server.url())
         .app_id(crate::APP)
         .interrupt(Arc::new(move || stop.load(SeqCst)))
         .build_blocking()

@@ -10,7 +10,7 @@ async fn field_bug_33_one_counter_serves_every_name_of_an_app_id() {
     for server in Server::each(&[]) {
         let client = client_at(&server.url());
         let other = Client::builder()
-            .url(&server.url())
+            .url(server.url())
             .app_id("other")
             .build()
             .unwrap();
@@ -130,7 +130,7 @@ async fn close_gives_back_everything_and_ends_the_waiters() {
         for round in 0..50 {
             leases.push(
                 client
-                    .acquire(&format!("res-{round}"))
+                    .acquire(format!("res-{round}"))
                     .ttl(ms(60_000))
                     .await
                     .unwrap(),

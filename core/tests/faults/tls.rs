@@ -18,12 +18,27 @@ fn speaking_tls() -> Vec<Binary> {
         .collect()
 }
 
-/// Runs the test `child` of this program in a process of its own that trusts `authority`.
-fn trusting(authority: &Path, child: &str, url: &str) {
+/// What a client in a process of its own, which trusts one authority, is to find.
+#[derive(Clone, Copy)]
+enum Child {
+    Served,
+    Refused,
+}
+
+/// The authority can only be named in the environment, so the test runs itself again in a process of its own.
+fn trusting(authority: &Path, child: Child, url: &str) {
+    let child = match child {
+        Child::Served => "served",
+        Child::Refused => "refused",
+    };
     let done = Command::new("/proc/self/exe")
-        .args(["--exact", child, "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "tls::every_certificate_but_the_right_one_is_refused",
+            "--nocapture",
+        ])
         .env("SSL_CERT_FILE", authority)
-        .env("LEASELOCK_TLS_URL", url)
+        .env(CHILD, format!("{child} {url}"))
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
@@ -32,6 +47,8 @@ fn trusting(authority: &Path, child: &str, url: &str) {
         "{child} at {url}:\n{output}"
     );
 }
+
+const CHILD: &str = "LEASELOCK_TLS_CHILD";
 
 struct Certificates(PathBuf);
 
@@ -42,35 +59,34 @@ impl Drop for Certificates {
 }
 
 #[test]
-fn a_trusted_certificate_is_accepted_and_every_wrong_one_refused() {
+fn every_certificate_but_the_right_one_is_refused() {
+    if let Ok(child) = std::env::var(CHILD) {
+        let (child, url) = child.split_once(' ').unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        return match child {
+            "served" => runtime.block_on(served(url)),
+            _ => runtime.block_on(refused(url)),
+        };
+    }
     let certs = Certificates(certificates());
     for binary in speaking_tls() {
         let authority = certs.0.join("ca.crt");
         let good = Server::start_tls(&binary, &certs.0, "good");
-        trusting(&authority, "tls::child_takes_and_waits", &good.url());
+        trusting(&authority, Child::Served, &good.url());
         let by_address = good.url().replace("localhost", "127.0.0.1");
-        trusting(&authority, "tls::child_takes_and_waits", &by_address);
+        trusting(&authority, Child::Served, &by_address);
         for cert in ["expired", "wronghost", "stranger"] {
             let bad = Server::start_tls(&binary, &certs.0, cert);
-            trusting(&authority, "tls::child_is_refused", &bad.url());
+            trusting(&authority, Child::Refused, &bad.url());
         }
         // The right certificate, for somebody who trusts another authority.
         let other = certs.0.join("strangers-ca.crt");
-        trusting(&other, "tls::child_is_refused", &good.url());
+        trusting(&other, Child::Refused, &good.url());
     }
 }
 
-fn url() -> String {
-    std::env::var("LEASELOCK_TLS_URL").expect("run by its parent")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by the test above, in a process that trusts the test's authority"]
-async fn child_takes_and_waits() {
-    let (a, b) = (
-        client_with(&url(), ms(5_000)),
-        client_with(&url(), ms(5_000)),
-    );
+async fn served(url: &str) {
+    let (a, b) = (client_with(url, ms(5_000)), client_with(url, ms(5_000)));
     let lease = a.acquire("res").ttl(ms(900)).await.unwrap();
     let waiter = crate::wait_for(&b, "res");
     crate::until("a waiter", ms(2_000), async || {
@@ -80,18 +96,19 @@ async fn child_takes_and_waits() {
     crate::sleep(1_200).await;
     assert!(lease.release().await.unwrap());
     assert!(waiter.await.unwrap().unwrap().release().await.unwrap());
-    tokio::task::spawn_blocking(|| {
-        let client = leaselock::blocking::Client::new(&url()).unwrap();
-        assert!(client.acquire("res").call().unwrap().release().unwrap());
+    let url = url.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let client = leaselock::blocking::Client::new(&url).unwrap();
+        for _ in 0..3 {
+            assert!(client.acquire("res").call().unwrap().release().unwrap());
+        }
     })
     .await
     .unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by the test above, in a process that trusts the test's authority"]
-async fn child_is_refused() {
-    let client = client_with(&url(), ms(2_000));
+async fn refused(url: &str) {
+    let client = client_with(url, ms(2_000));
     let (taken, took) = timed(client.acquire("res").wait(ms(0)).into_future()).await;
     let error = taken.expect_err("this certificate must not do");
     assert!(

@@ -37,6 +37,36 @@ fn the_file_is_well_formed() {
     }
 }
 
+/// A driver that let everything pass would make every scenario worthless.
+#[test]
+fn the_driver_notices_what_is_not_as_expected() {
+    let steps = [
+        r#"{"op": "try_acquire", "client": "a", "name": "n-<run>", "expect": false}"#,
+        r#"{"op": "acquire", "client": "a", "name": ""}"#,
+        r#"{"op": "acquire", "client": "a", "name": "", "error": {"code": "LOCK_TIMEOUT"}}"#,
+        r#"{"op": "acquire", "client": "a", "name": "n-<run>", "error": {"code": "INVALID_ARGUMENT"}}"#,
+        r#"{"op": "inspect", "client": "a", "name": "n-<run>", "expect": {"waiters": 0}}"#,
+        r#"{"op": "stats", "client": "a", "expect": {"held": {"between": [1, 2]}}}"#,
+        r#"{"op": "stats", "client": "a", "expect": {"held": {"not": 0}}}"#,
+        r#"{"op": "stats", "client": "a", "expect": {"no_such_counter": 0}}"#,
+        r#"{"op": "locks", "client": "a", "pattern": "*", "expect": [{"name": "n-<run>"}]}"#,
+        r#"{"op": "redis", "args": ["PING"], "expect": {"prefix": "X"}}"#,
+        r#"{"op": "sleep", "ms": 20, "took": [0, 10]}"#,
+        r#"{"op": "sleep", "ms": 1, "took": [1000, 2000]}"#,
+        r#"{"op": "sleep", "ms": 1, "expcet": null}"#,
+        r#"{"op": "start", "task": "t", "step": {"op": "sleep", "ms": 1}}"#,
+        r#"{"op": "redis", "args": ["GET", "<owner:nobody>"]}"#,
+    ];
+    for server in Server::each(&[]) {
+        for step in steps {
+            let client = r#"{"op": "client", "as": "a", "app": "app-<run>"}"#;
+            let text = format!(r#"{{"id": "x", "title": "x", "steps": [{client}, {step}]}}"#);
+            let scenario: Scenario = serde_json::from_str(&text).expect("a scenario");
+            driver::run(&scenario, &BlockingFace, &server).expect_err(step);
+        }
+    }
+}
+
 fn run_all(face: &dyn Face) {
     let wanted = std::env::var("LEASELOCK_SCENARIO").unwrap_or_default();
     let scenarios = file::read();
@@ -61,7 +91,9 @@ fn run_all(face: &dyn Face) {
                 });
             }
         });
-        alone.iter().for_each(|scenario| run(scenario));
+        for scenario in alone.iter().copied() {
+            run(scenario);
+        }
         let failures = failures
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
