@@ -57,7 +57,8 @@ def _signed(folder: Path, name: str, alternative_names: str, *dates: str, author
         "keyUsage = critical,digitalSignature\nextendedKeyUsage = serverAuth\n"
     )
     signer = ["-config", f"{name}.cnf", "-cert", f"{authority}.crt", "-keyfile", f"{authority}.key"]
-    _openssl(folder, "ca", "-batch", "-notext", *signer, *(dates or ("-days", "30")), "-in", f"{name}.csr", "-out", f"{name}.crt")
+    files = ["-in", f"{name}.csr", "-out", f"{name}.crt"]
+    _openssl(folder, "ca", "-batch", "-notext", *signer, *(dates or ("-days", "30")), *files)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """A TCP proxy that misbehaves on request: silence, delay, lost replies, half-open and cut connections.
 
-    with Proxy(server.port) as proxy:
-        client = leaselock.Client(proxy.url)
-        proxy.to_client.drop = True  # the server executes, nobody hears of it
+In front of a server it is used as `with Proxy(server.port) as proxy: client = leaselock.Client(proxy.url)`; then, say,
+`proxy.to_client.drop = True`: the server executes, and nobody hears of it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,10 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CHUNK = 65536
 TICK_SECONDS = 0.002
@@ -31,7 +34,7 @@ class Direction:
     drop: bool = False
     delay: float = 0.0
     lose_next: bool = False
-    bytes: int = 0
+    passed: int = 0
     dropped: int = 0
     seen: list[bytes] = field(default_factory=list)
     record: bool = False
@@ -126,7 +129,7 @@ class Proxy:
         self._listener.close()
         self.cut()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -166,7 +169,7 @@ class Proxy:
                 data = b""
             if not data:
                 break
-            way.bytes += len(data)
+            way.passed += len(data)
             if way.record:
                 way.seen.append(data)
             if way.lose_next:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-Reply: TypeAlias = "int | str | None | list[Reply]"
+if TYPE_CHECKING:
+    import ssl
+
+    from typing_extensions import Self
+
+Reply: TypeAlias = "int | str | list[Reply] | None"
 
 
 class RedisError(Exception):
@@ -83,7 +87,7 @@ class Connection:
         self._file.close()
         self._socket.close()
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

