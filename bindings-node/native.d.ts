@@ -9,6 +9,8 @@ export declare class NativeClient {
   /** The number of the submitted operation, or why it was refused before anything was sent. */
   acquire(name: string, options: NativeAcquireOptions): number | Failure
   tryAcquire(name: string, options: NativeAcquireOptions): number | Failure
+  /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
+  cancel(op: number): void
   release(name: string, owner: string): number
   forceRelease(name: string): number
   inspect(name: string): number
@@ -49,8 +51,6 @@ export declare class Reactor {
   constructor(deliver: (completions: Array<Completion>, events: Array<Event>) => void)
   /** A client; no I/O happens before its first use. */
   open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null): NativeClient | Failure
-  /** Stops an operation and undoes it; nothing is delivered for it any more. */
-  cancel(op: number): void
 }
 
 /** How the operation `op` ended: `failure`, or else `value`, absent where there is nothing to say. */

@@ -6,8 +6,9 @@ import { abortSignal, boolean, callable, number, optional, options, string } fro
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
-import { reactor, result } from "./reactor.js";
+import { abortableResult, reactor, result } from "./reactor.js";
 import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
+import { warn } from "./warnings.js";
 
 const CLIENT_OPTIONS = ["appId", "commandTimeout"] as const;
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
@@ -50,8 +51,8 @@ export class Client {
     const native = nativeOptions(given);
     native.wait = optional(number, "wait", given.wait);
     const signal = startingSignal(given);
-    const lease = await result<NativeLease>(this.#native.acquire(string("name", name), native), signal);
-    return makeLease(lease);
+    const submitted = this.#native.acquire(string("name", name), native);
+    return makeLease(await abortableResult<NativeLease>(this.#native, submitted, signal));
   }
 
   /** Takes a lock if it is free: the lease, or `null` when somebody else holds the name. */
@@ -59,7 +60,8 @@ export class Client {
     const given = options("tryAcquire", tryOptions, TRY_OPTIONS);
     const native = nativeOptions(given);
     const signal = startingSignal(given);
-    const lease = await result<NativeLease | undefined>(this.#native.tryAcquire(string("name", name), native), signal);
+    const submitted = this.#native.tryAcquire(string("name", name), native);
+    const lease = await abortableResult<NativeLease | undefined>(this.#native, submitted, signal);
     return lease ? makeLease(lease) : null;
   }
 
@@ -136,14 +138,21 @@ export class Client {
     return this.#native.stats();
   }
 
-  /** Gives back every lease of this client and ends it; what still waits rejects with a `ClientClosedError`. */
+  /**
+   * Gives back every lease of this client and ends it, within the command time-out; what still waits rejects with a
+   * `ClientClosedError`. It is closed also where the store could not be told, which rejects with a `StoreUnavailableError`.
+   */
   async close(): Promise<void> {
     await result(this.#native.close());
   }
 
-  /** What `await using` does at the end of its scope: `close()`. */
+  /** What `await using` does at the end of its scope: `close()`, where a store that cannot be reached is a warning. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    try {
+      await this.close();
+    } catch (error) {
+      warn((error as Error).message, "LEASELOCK_NOT_RELEASED");
+    }
   }
 
   [inspect.custom](_depth: number, inspectOptions: object): string {

@@ -1,20 +1,19 @@
 // Turns operations of the addon into promises: each is submitted under a number, and answered under it later.
 
-import type { Completion, Event, Failure } from "../native.js";
+import type { Completion, Event, Failure, NativeClient } from "../native.js";
+import { onAbort } from "./aborts.js";
 import { addon } from "./addon.js";
 import { errorOf } from "./errors.js";
 
-type Answer = (completion: Completion | undefined) => void;
-
-const pending = new Map<number, Answer>();
+/** Who waits for which operation. `undefined` tells that it was aborted. */
+const pending = new Map<number, (completion: Completion | undefined) => void>();
 let onEvent: (event: Event) => void = () => {};
 
 /** One for this thread: workers load this module anew. */
 export const reactor = new addon.Reactor((completions, events) => {
   for (const completion of completions) {
-    const answer = pending.get(completion.op);
+    pending.get(completion.op)?.(completion);
     pending.delete(completion.op);
-    answer?.(completion);
   }
   for (const event of events) {
     onEvent(event);
@@ -26,42 +25,53 @@ export function listen(listener: (event: Event) => void): void {
   onEvent = listener;
 }
 
-/**
- * The value that a submitted operation ends with. An abort of `signal` ends it at once, with the signal's reason, and
- * undoes it. The promises inside never reject, so that only the caller's own can go unhandled.
- */
-export async function result<T>(submitted: number | Failure, signal?: AbortSignal): Promise<T> {
-  if (typeof submitted !== "number") {
-    throw errorOf(submitted);
+/** The value that a submitted operation ends with. */
+export async function result<T>(submitted: number | Failure): Promise<T> {
+  return unwrap((await answer(numberOf(submitted))) as Completion);
+}
+
+/** The same for an acquire of `client`: an abort of `signal` ends it at once, with the signal's reason, and undoes it. */
+export async function abortableResult<T>(
+  client: NativeClient,
+  submitted: number | Failure,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) {
+    return await result(submitted);
   }
-  const answered = new Promise<Completion | undefined>((answer) => pending.set(submitted, answer));
-  const completion = await (signal === undefined ? answered : abortable(submitted, answered, signal));
+  const op = numberOf(submitted);
+  const answered = answer(op);
+  const stopListening = onAbort(signal, () => {
+    const give = pending.get(op);
+    if (give) {
+      pending.delete(op);
+      client.cancel(op);
+      give(undefined);
+    }
+  });
+  const completion = await answered;
+  stopListening();
   if (completion === undefined) {
-    throw signal?.reason;
+    throw signal.reason;
   }
+  return unwrap(completion);
+}
+
+function numberOf(submitted: number | Failure): number {
+  if (typeof submitted === "number") {
+    return submitted;
+  }
+  throw errorOf(submitted);
+}
+
+/** Never rejects, so that only the caller's own promise can go unhandled. */
+function answer(op: number): Promise<Completion | undefined> {
+  return new Promise((resolve) => pending.set(op, resolve));
+}
+
+function unwrap<T>(completion: Completion): T {
   if (completion.failure) {
     throw errorOf(completion.failure);
   }
   return completion.value as T;
-}
-
-async function abortable(
-  op: number,
-  answered: Promise<Completion | undefined>,
-  signal: AbortSignal,
-): Promise<Completion | undefined> {
-  const abort = () => {
-    const answer = pending.get(op);
-    if (answer) {
-      pending.delete(op);
-      reactor.cancel(op);
-      answer(undefined);
-    }
-  };
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await answered;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

@@ -1,6 +1,7 @@
 //! A client of the core, its calls turned into operations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leaselock::options::{AcquireOptions, Request, Unit, duration};
 use napi::{Either, Env};
@@ -11,6 +12,10 @@ use crate::lease;
 use crate::locks::NativeLocks;
 use crate::logs::Subscription;
 use crate::mailbox::Mailbox;
+
+/// How long an aborted acquire keeps the process alive for being undone. A server that is there answers within
+/// milliseconds; one that is not must not keep a process from ending.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How to take a lock; durations in milliseconds.
 #[napi(object, object_to_js = false)]
@@ -127,6 +132,16 @@ impl NativeClient {
             let result = core.try_acquire_request(request).await;
             lease::outcome(result, source)
         }))
+    }
+
+    /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
+    #[napi]
+    pub fn cancel(&self, env: Env, op: u32) {
+        self.mailbox().cancel(&env, op);
+        let core = self.core.clone();
+        self.mailbox().submit(&env, async move {
+            let _ = tokio::time::timeout(UNDO_TIMEOUT, core.settled()).await;
+        });
     }
 
     #[napi]

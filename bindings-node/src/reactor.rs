@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leaselock::options::{Unit, duration};
-use napi::{Either, Env};
+use napi::Either;
 use napi_derive::napi;
 
 use crate::client::NativeClient;
@@ -44,12 +44,6 @@ impl Reactor {
             Ok(client) => Either::A(NativeClient::new(client, self.mailbox.clone())),
             Err(error) => Either::B(error.into()),
         }
-    }
-
-    /// Stops an operation and undoes it; nothing is delivered for it any more.
-    #[napi]
-    pub fn cancel(&self, env: Env, op: u32) {
-        self.mailbox.cancel(&env, op);
     }
 
     fn build(

@@ -82,5 +82,11 @@ test("a store that cannot be reached at the end of a block is a warning", async 
     relay.cut();
   }
   await eventually("the warning", () => warnings.length === 1);
-  relay.refuse = false;
+  {
+    relay.refuse = false;
+    await using other = new Client(relay.url, { appId: bench.app, commandTimeout: 300 });
+    await other.acquire(`${bench.name}-other`, { ttl: 5_000 });
+    relay.dropReplies = () => true;
+  }
+  await eventually("the client's warning", () => warnings.length === 2);
 });

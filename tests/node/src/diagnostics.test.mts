@@ -22,9 +22,10 @@ function subscribe(t: TestContext): LeaselockEvent[] {
 test("a loss is published with its lease and reason", async (bench) => {
   const events = subscribe(bench.test);
   const client = bench.client();
-  const { name, owner, token } = await client.acquire(bench.name, { ttl: 300 });
+  const lease = await client.acquire(bench.name, { ttl: 300 });
   await client.forceRelease(bench.name);
   const event = await eventually("the event", () => events.find((each) => each.event === "lost"));
+  const { name, owner, token } = lease;
   assert.deepEqual(event, { event: "lost", name, owner, token, reason: "released" });
 });
 
@@ -32,8 +33,7 @@ test("field bug 6: a renewal that fails is published, shows in the state, and en
   const relay = await Relay.start(bench.server.url);
   bench.test.after(() => relay.stop());
   const events = subscribe(bench.test);
-  const url = relay.url.replace("redis://", "redis://:");
-  const client = bench.client({ commandTimeout: 200 }, url);
+  const client = bench.client({ commandTimeout: 200 }, relay.url);
   const lease = await client.acquire(bench.name, { ttl: 1_500 });
   const { signal } = lease;
   relay.refuse = true;
@@ -65,10 +65,11 @@ test("no password in what is published", async (bench) => {
   await bench.redis.call("ACL", "SETUSER", "canary", "on", `>${canary}`, "~*", "&*", "+@all");
   bench.test.after(() => bench.redis.call("ACL", "DELUSER", "canary").catch(() => {}));
   const client = bench.client({ commandTimeout: 200 }, relay.url.replace("redis://", `redis://canary:${canary}@`));
-  await client.acquire(bench.name, { ttl: 900 });
+  const lease = await client.acquire(bench.name, { ttl: 900 });
   relay.refuse = true;
   relay.cut();
   await eventually("failures and a loss", () => events.some(({ event }) => event === "lost"));
   relay.refuse = false;
+  assert.equal(lease.state, "lost");
   assert.ok(!inspect(events, { depth: 9 }).includes(canary));
 });

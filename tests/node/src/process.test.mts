@@ -140,9 +140,11 @@ test("field bug 10: after a suspend longer than the TTL the first look says lost
     bench,
     `
     const lease = await client.acquire(name, { ttl: 500 });
-    lease.signal.addEventListener("abort", () => { console.log("aborted", lease.signal.reason.code); process.exit(0); });
-    console.log("ready", lease.held);
-    // Every step looks first: the first one after the suspend must see it.
+    lease.signal.addEventListener("abort", () => {
+      console.log("aborted", lease.signal.reason.code);
+      setTimeout(() => process.exit(0), 50);
+    });
+    setTimeout(() => console.log("ready", lease.held), 50);
     let last = performance.now();
     setInterval(() => {
       const now = performance.now();

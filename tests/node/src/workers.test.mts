@@ -110,7 +110,7 @@ it("a process whose workers alone use the addon can end them all, again and agai
       "const client = new Client('redis://127.0.0.1:1', { commandTimeout: 5000 });" +
       "client.acquire('name').catch(() => {}); require('node:worker_threads').parentPort.postMessage(1);";
     for (let i = 0; i < 10; i += 1) {
-      const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true }));
+      const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true, execArgv: [] }));
       await Promise.all(workers.map((worker) => once(worker, "message")));
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
@@ -128,7 +128,7 @@ it("process.exit in the main thread ends workers that hold and wait", async () =
       "const client = new Client('redis://127.0.0.1:1', { commandTimeout: 5000 });" +
       "for (let i = 0; i < 50; i++) client.acquire('name' + i).catch(() => {});" +
       "require('node:worker_threads').parentPort.postMessage(1);";
-    const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true }));
+    const workers = Array.from({ length: 3 }, () => new Worker(source, { eval: true, execArgv: [] }));
     await Promise.all(workers.map((worker) => once(worker, "message")));
     process.exit(0);
   `;
