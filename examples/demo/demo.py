@@ -137,7 +137,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
         turns = sum(resource.turns.values())
         demo.until("another worker gets the killed one's lock", lambda: sum(resource.turns.values()) > turns)
         heir, (at, _) = max(resource.entered.items(), key=lambda item: item[1][0])
-        demo.until("the heir wrote", lambda: resource.newest > token)
+        demo.until("the heir has had its turn", lambda: resource.inside != heir)
 
         with resource.lock:
             demo.show(VICTIM, "its last write arrives late", token)
