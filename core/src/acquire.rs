@@ -104,7 +104,11 @@ impl Attempt {
         let Some(asked) = store.take_blocking(&self.lock, &self.owner, ttl, interrupted) else {
             return Ok(First::Undecided);
         };
-        // It went by a connection of its own: what follows goes by another, and could overtake it.
+        self.on_first(asked)
+    }
+
+    /// What came of the first command, sent on a connection other than the shared one.
+    pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
         match asked {
             Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
                 Ok(First::Acquired(self.finish(token, sent)?))
@@ -114,6 +118,8 @@ impl Attempt {
                 Ok(First::Undecided)
             }
             Ok(Asked::Held(_)) => {
+                // A take that met a holder left nothing behind.
+                self.sent_in = None;
                 self.contend();
                 if self.wait() == Some(Duration::ZERO) {
                     self.done = true;
@@ -137,6 +143,12 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// The first command is going by a connection of its own: what to send there.
+    pub(crate) fn first(&mut self) -> (&LockId, &Arc<str>, Duration) {
+        self.sent_in = Some(self.client.store.epoch());
+        (&self.lock, &self.owner, self.request.options().ttl)
     }
 
     /// Whether nothing was asked yet.
@@ -412,7 +424,11 @@ async fn undo(
     let give_up_at = Instant::now() + ttl.max(client.command_timeout);
     let mut backoff = Backoff::new();
     loop {
-        match client.store.release(&lock, Releaser::Own(&owner)).await {
+        match client
+            .store
+            .release(&lock, Releaser::Own(owner.clone()))
+            .await
+        {
             Ok(_) => break,
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
                 stale |= failure.unanswered;
@@ -448,7 +464,7 @@ pub(crate) async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> 
     }
     client
         .store
-        .release(&lock, Releaser::Own(&owner))
+        .release(&lock, Releaser::Own(owner.clone()))
         .await
         .is_ok()
 }

@@ -166,7 +166,7 @@ impl Inner {
         {
             let client = self.clone();
             self.background(async move {
-                let releaser = Releaser::Own(&owner);
+                let releaser = Releaser::Own(owner.into());
                 client.store.release(&lock, releaser).await.is_ok()
             });
         }
@@ -178,7 +178,7 @@ impl Inner {
         if holding.may_outlive_its_loss() {
             let (client, holding) = (self.clone(), holding.clone());
             self.background(async move {
-                let releaser = Releaser::Own(&holding.owner);
+                let releaser = Releaser::Own(holding.owner.clone());
                 client.store.release(&holding.lock, releaser).await.is_ok()
             });
         }
@@ -339,7 +339,7 @@ impl Client {
     pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
         let lock = LockId::new(&self.inner.app_id, name)?;
         name::check_owner(owner)?;
-        self.release_as(&lock, Releaser::ByHand(owner)).await
+        self.release_as(&lock, Releaser::ByHand(owner.into())).await
     }
 
     /// Breaks the lock, whoever holds it. The holder learns of it at its next renewal, and until then both may act: its
@@ -352,9 +352,9 @@ impl Client {
         self.release_as(&lock, Releaser::Forced).await
     }
 
-    async fn release_as(&self, lock: &LockId, releaser: Releaser<'_>) -> Result<ReleaseStatus> {
+    async fn release_as(&self, lock: &LockId, releaser: Releaser) -> Result<ReleaseStatus> {
         let store = &self.inner.store;
-        let release = || store.release(lock, releaser);
+        let release = || store.release(lock, releaser.clone());
         Ok(match self.inner.retrying(release).await? {
             // A repeat whose first answer was lost finds its own success.
             (Ownership::Mine, _) | (Ownership::Nobody, true) => ReleaseStatus::Released,
@@ -408,14 +408,12 @@ impl Client {
                 lease::release_in_background(inner, &holding);
             }
         }
+        let limit = Instant::now() + inner.command_timeout;
         // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
         inner.attempts.close();
-        let _ = tokio::time::timeout(
-            LEAVE_TIMEOUT.min(inner.command_timeout),
-            inner.attempts.wait(),
-        )
-        .await;
-        let settled = tokio::time::timeout(inner.command_timeout, inner.settled()).await;
+        let patience = limit.min(Instant::now() + LEAVE_TIMEOUT);
+        let _ = tokio::time::timeout_at(patience, inner.attempts.wait()).await;
+        let settled = tokio::time::timeout_at(limit, inner.settled()).await;
         inner.keeper.stop();
         inner.store.close();
         settled.map_err(|_| {

@@ -35,6 +35,11 @@ impl Moment {
         self.since(Self::now())
     }
 
+    /// Milliseconds since boot.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Whether `self` has come.
     #[inline]
     pub(crate) fn is_past(self) -> bool {

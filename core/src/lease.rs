@@ -1,6 +1,7 @@
 //! A lease in its holder's hands.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,46 +260,73 @@ impl Lease {
         give_back
     }
 
-    /// The second half of a release; `unanswered`: one was sent before, and may have been carried out.
-    pub(crate) async fn send_release(&self, unanswered: bool) -> Result<bool> {
+    /// The second half of a release; `unanswered`: one was sent before, and may have been carried out. Dropped at any
+    /// point, even before it was polled, it goes on in the background.
+    pub(crate) fn send_release(
+        &self,
+        unanswered: bool,
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let mut turn = Releasing {
-            lease: self,
+            client: self.client.clone(),
+            holding: self.holding.clone(),
             over: false,
         };
-        let answer = give_back(&self.client, &self.holding, unanswered).await;
-        turn.finish(answer)
+        async move {
+            let answer = give_back(&turn.client, &turn.holding, unanswered).await;
+            turn.over = true;
+            end_release(&turn.client, &turn.holding, answer)
+        }
     }
 
     /// A release in the caller's thread, as far as that goes.
     pub(crate) fn release_blocking(&self, interrupted: &dyn Fn() -> bool) -> Release {
-        match self.begin_release() {
-            GiveBack::Known(gave_back) => return Release::Done(Ok(gave_back)),
-            GiveBack::Busy => return Release::Wait,
-            GiveBack::Send => {}
+        match self.begin_own_release() {
+            Release::Send { .. } => {}
+            known => return known,
         }
         let holding = &self.holding;
         let store = &self.client.store;
         match store.release_blocking(&holding.lock, &holding.owner, interrupted) {
-            Some(Ok(ownership)) => {
-                let answer = Ok((ownership, false));
-                Release::Done(end_release(&self.client, holding, answer))
-            }
-            Some(Err(failure)) if failure.error.kind() == ErrorKind::Interrupted => {
-                send_in_background(&self.client, holding, true);
-                Release::Done(Err(failure.error))
-            }
-            Some(Err(failure)) if !failure.is_temporary() => {
-                let answer = Err(failure.error);
-                Release::Done(end_release(&self.client, holding, answer))
-            }
-            Some(Err(failure)) => Release::Send {
-                unanswered: failure.unanswered,
-                unconnected: false,
-            },
+            Some(answer) => self.end_own_release(answer),
             None => Release::Send {
                 unanswered: false,
                 unconnected: true,
             },
+        }
+    }
+
+    /// Begins a release on a connection other than the shared one, where it is to be sent.
+    pub(crate) fn begin_own_release(&self) -> Release {
+        match self.begin_release() {
+            GiveBack::Known(gave_back) => Release::Done(Ok(gave_back)),
+            GiveBack::Busy => Release::Wait,
+            GiveBack::Send => Release::Send {
+                unanswered: false,
+                unconnected: false,
+            },
+        }
+    }
+
+    /// What came of that.
+    pub(crate) fn end_own_release(&self, answer: Result<Ownership, Failure>) -> Release {
+        let failure = match answer {
+            Ok(ownership) => {
+                let answer = Ok((ownership, false));
+                return Release::Done(end_release(&self.client, &self.holding, answer));
+            }
+            Err(failure) => failure,
+        };
+        if failure.error.kind() == ErrorKind::Interrupted {
+            send_in_background(&self.client, &self.holding, true);
+            Release::Done(Err(failure.error))
+        } else if failure.is_temporary() {
+            Release::Send {
+                unanswered: failure.unanswered,
+                unconnected: false,
+            }
+        } else {
+            let answer = Err(failure.error);
+            Release::Done(end_release(&self.client, &self.holding, answer))
         }
     }
 
@@ -365,7 +393,7 @@ type Answer = Result<(Ownership, bool)>;
 /// Sends a release until it is answered, at most for the command time-out.
 async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Answer {
     let release = || {
-        let releaser = Releaser::Own(&holding.owner);
+        let releaser = Releaser::Own(holding.owner.clone());
         client.store.release(&holding.lock, releaser)
     };
     client.repeat(unanswered, release).await
@@ -420,22 +448,16 @@ impl Drop for Extending<'_> {
 }
 
 /// A release's turn: a future dropped on the way goes on in the background.
-struct Releasing<'a> {
-    lease: &'a Lease,
+struct Releasing {
+    client: Arc<Inner>,
+    holding: Arc<Holding>,
     over: bool,
 }
 
-impl Releasing<'_> {
-    fn finish(&mut self, answer: Answer) -> Result<bool> {
-        self.over = true;
-        end_release(&self.lease.client, &self.lease.holding, answer)
-    }
-}
-
-impl Drop for Releasing<'_> {
+impl Drop for Releasing {
     fn drop(&mut self) {
         if !self.over {
-            send_in_background(&self.lease.client, &self.lease.holding, true);
+            send_in_background(&self.client, &self.holding, true);
         }
     }
 }

@@ -36,6 +36,8 @@ mod error;
 mod holding;
 mod keeper;
 mod lease;
+#[doc(hidden)]
+pub mod line;
 mod listing;
 mod name;
 pub mod options;

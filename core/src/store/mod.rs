@@ -62,12 +62,12 @@ pub(crate) enum Ownership {
 }
 
 /// Whom a release is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Releaser<'a> {
+#[derive(Clone, Debug)]
+pub(crate) enum Releaser {
     /// A lease or a waiter of this client: leaves the queue too.
-    Own(&'a str),
+    Own(Arc<str>),
     /// An owner named by hand: no queue entry is touched.
-    ByHand(&'a str),
+    ByHand(Arc<str>),
     /// Whoever holds it.
     Forced,
 }
@@ -125,7 +125,7 @@ pub(crate) trait Store: Send + Sync {
     fn ask<'a>(
         &'a self,
         lock: &'a LockId,
-        owner: &'a str,
+        owner: &'a Arc<str>,
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>>;
@@ -134,7 +134,7 @@ pub(crate) trait Store: Send + Sync {
     fn release<'a>(
         &'a self,
         lock: &'a LockId,
-        releaser: Releaser<'a>,
+        releaser: Releaser,
     ) -> BoxFuture<'a, Result<Ownership, Failure>>;
 
     /// Extends many leases at once, each by itself. The outer failure is that of all.
@@ -170,7 +170,7 @@ pub(crate) trait Store: Send + Sync {
     fn take_blocking(
         &self,
         _lock: &LockId,
-        _owner: &str,
+        _owner: &Arc<str>,
         _ttl: Duration,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
@@ -181,7 +181,7 @@ pub(crate) trait Store: Send + Sync {
     fn release_blocking(
         &self,
         _lock: &LockId,
-        _owner: &str,
+        _owner: &Arc<str>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         None
@@ -191,11 +191,48 @@ pub(crate) trait Store: Send + Sync {
     /// call that uses the shared connection tells it better.
     fn open_blocking(&self) {}
 
+    /// One more connection, for an event loop to drive; `None` where there can be none. Blocks while it connects.
+    fn open_line(&self) -> Option<Result<Box<dyn LineStore>, Failure>> {
+        None
+    }
+
     /// For messages: where the store is, without credentials.
     fn address(&self) -> String;
 
     /// Ends every connection.
     fn close(&self);
+}
+
+/// What a connection on an event loop has finished.
+pub(crate) enum LineDone {
+    Asked(Result<Asked, Failure>),
+    Released(Result<Ownership, Failure>),
+}
+
+/// A connection that never blocks: whoever owns it says when it can be read and written. Everything goes in the order in
+/// which it was begun.
+pub(crate) trait LineStore: Send {
+    /// The file descriptor to watch.
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
+
+    /// Begins to take a name, for the operation `id`.
+    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration);
+
+    /// Begins to release an own owner, for the operation `id`.
+    fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);
+
+    /// Writes what can be written now; whether all is.
+    fn flush(&mut self) -> Result<bool, Failure>;
+
+    /// Reads what is there, and says what has finished. After a failure the connection is of no more use, and what was
+    /// under way stays unanswered.
+    fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure>;
+
+    /// When the oldest command without an answer was begun.
+    fn oldest(&self) -> Option<Moment>;
+
+    /// A handle that ends the connection from another thread: its reader sees the end of the stream.
+    fn breaker(&self) -> Result<Box<dyn Fn() + Send + Sync>, Failure>;
 }
 
 /// The store at `url`; nothing is connected yet.

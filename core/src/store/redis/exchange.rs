@@ -1,6 +1,7 @@
 //! Operations as exchanges of requests and replies, with no I/O: the shared connection and the blocking ones drive the
 //! same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Pipeline, Value};
@@ -35,32 +36,32 @@ pub(super) trait Exchange {
 }
 
 /// Asking for a name.
-pub(super) struct Asking<'a> {
+pub(super) struct Asking {
     keys: Keys,
-    owner: &'a str,
+    owner: Arc<str>,
     ttl: Duration,
-    client_id: &'a str,
+    client_id: Arc<str>,
     take: bool,
     queue: Option<u64>,
     by: By,
     seeded: Option<Moment>,
 }
 
-impl<'a> Asking<'a> {
+impl Asking {
     /// `seeded`: whether the connection's last `wait` is recent enough for a take.
     pub(super) fn new(
         lock: &LockId,
-        owner: &'a str,
+        owner: &Arc<str>,
         ttl: Duration,
-        client_id: &'a str,
+        client_id: &Arc<str>,
         ask: Ask,
         seeded: bool,
     ) -> Self {
         Self {
             keys: Keys::new(lock),
-            owner,
+            owner: owner.clone(),
             ttl,
-            client_id,
+            client_id: client_id.clone(),
             take: seeded && ask == Ask::Take,
             queue: match ask {
                 Ask::Take | Ask::Retake => None,
@@ -72,19 +73,19 @@ impl<'a> Asking<'a> {
     }
 }
 
-impl Exchange for Asking<'_> {
+impl Exchange for Asking {
     type Output = Asked;
 
     fn request(&self) -> Pipeline {
         if self.take {
-            wire::take(&self.keys, self.owner, self.ttl)
+            wire::take(&self.keys, &self.owner, self.ttl)
         } else {
             wire::wait(
                 self.by,
                 &self.keys,
-                self.owner,
+                &self.owner,
                 self.ttl,
-                self.client_id,
+                &self.client_id,
                 self.queue,
             )
         }
@@ -123,31 +124,31 @@ impl Exchange for Asking<'_> {
 }
 
 /// Giving a name back, or a place in the queue.
-pub(super) struct Releasing<'a> {
+pub(super) struct Releasing {
     keys: Keys,
-    releaser: Releaser<'a>,
-    client_id: &'a str,
+    releaser: Releaser,
+    client_id: Arc<str>,
     by: By,
     first: Option<Ownership>,
 }
 
-impl<'a> Releasing<'a> {
-    pub(super) fn new(lock: &LockId, releaser: Releaser<'a>, client_id: &'a str) -> Self {
+impl Releasing {
+    pub(super) fn new(lock: &LockId, releaser: Releaser, client_id: &Arc<str>) -> Self {
         Self {
             keys: Keys::new(lock),
             releaser,
-            client_id,
+            client_id: client_id.clone(),
             by: By::Hash,
             first: None,
         }
     }
 }
 
-impl Exchange for Releasing<'_> {
+impl Exchange for Releasing {
     type Output = Ownership;
 
     fn request(&self) -> Pipeline {
-        wire::release(self.by, &self.keys, self.releaser, self.client_id)
+        wire::release(self.by, &self.keys, &self.releaser, &self.client_id)
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {

@@ -4,8 +4,10 @@ mod config;
 mod exchange;
 mod failure;
 mod keys;
+mod line;
 mod link;
 mod pool;
+mod socket;
 mod wire;
 
 use std::sync::Arc;
@@ -16,10 +18,13 @@ use redis::Pipeline;
 use self::config::Config;
 use self::exchange::{Asking, Exchange, Releasing, Step, no_script};
 use self::keys::Keys;
+use self::line::Line;
 use self::link::{Connection, Link};
 use self::pool::{Blocking, Pool};
 use self::wire::{Answer, By};
-use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
+use super::{
+    Ask, Asked, BoxFuture, Failure, LineStore, Listener, Ownership, Page, Releaser, Renewal, Store,
+};
 use crate::client::LockInfo;
 use crate::clock::Moment;
 use crate::error::{Error, Result as CoreResult};
@@ -145,7 +150,7 @@ impl Store for RedisStore {
     fn ask<'a>(
         &'a self,
         lock: &'a LockId,
-        owner: &'a str,
+        owner: &'a Arc<str>,
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>> {
@@ -160,7 +165,7 @@ impl Store for RedisStore {
     fn release<'a>(
         &'a self,
         lock: &'a LockId,
-        releaser: Releaser<'a>,
+        releaser: Releaser,
     ) -> BoxFuture<'a, Result<Ownership, Failure>> {
         Box::pin(async move {
             let connection = self.link.connection().await?;
@@ -244,7 +249,7 @@ impl Store for RedisStore {
     fn take_blocking(
         &self,
         lock: &LockId,
-        owner: &str,
+        owner: &Arc<str>,
         ttl: Duration,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
@@ -260,11 +265,11 @@ impl Store for RedisStore {
     fn release_blocking(
         &self,
         lock: &LockId,
-        owner: &str,
+        owner: &Arc<str>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         self.run_blocking(
-            |_| Releasing::new(lock, Releaser::Own(owner), &self.client_id),
+            |_| Releasing::new(lock, Releaser::Own(owner.clone()), &self.client_id),
             interrupted,
         )
     }
@@ -272,6 +277,16 @@ impl Store for RedisStore {
     fn open_blocking(&self) {
         if let Err(failure) = self.pool.open() {
             tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
+        }
+    }
+
+    fn open_line(&self) -> Option<Result<Box<dyn LineStore>, Failure>> {
+        match self.pool.connect() {
+            Ok(Some(socket)) => {
+                Some(Line::new(socket, &self.client_id).map(|line| Box::new(line) as _))
+            }
+            Ok(None) => None,
+            Err(failure) => Some(Err(failure)),
         }
     }
 

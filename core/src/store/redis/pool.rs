@@ -4,9 +4,7 @@
 //! They only ever carry a first attempt on a healthy connection. Whatever goes wrong is left to the shared connection
 //! and its retries. TLS connections are not pooled: there every call goes by the shared connection.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +14,7 @@ use redis::{ConnectionAddr, Parser, Pipeline, Value};
 use super::config::Config;
 use super::failure;
 use super::link::SEED_LASTS;
+use super::socket::{Socket, connect};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
@@ -23,12 +22,7 @@ use crate::store::Failure;
 /// Threads beyond this many at once go by the shared connection.
 const MAX_CONNECTIONS: usize = 64;
 /// How often a blocked caller is asked whether to stop: Ctrl-C is to end it within 100 ms.
-const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
-
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
 /// One blocking connection.
 pub(super) struct Blocking {
@@ -77,47 +71,97 @@ impl Pool {
         drop(idle);
     }
 
-    /// Opens one more connection, in the calling thread; `false` when there are enough, or where there can be none.
-    pub(super) fn open(&self) -> Result<bool, Failure> {
-        if matches!(self.config.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Ok(false);
-        }
+    /// Opens one more connection, in the calling thread, unless there are enough or can be none.
+    pub(super) fn open(&self) -> Result<(), Failure> {
         if self.total.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             self.total.fetch_sub(1, Ordering::AcqRel);
-            return Ok(false);
+            return Ok(());
         }
-        let socket = connect(self.config.addr(), self.timeout);
-        let socket = match socket {
-            Ok(socket) => socket,
-            Err(error) => {
-                self.total.fetch_sub(1, Ordering::AcqRel);
-                return Err(failure::from_connection(
-                    &self.config.address(),
-                    error.into(),
-                ));
-            }
+        let connected = self.connect();
+        let Ok(Some(socket)) = connected else {
+            self.total.fetch_sub(1, Ordering::AcqRel);
+            return connected.map(drop);
         };
-        let mut connection = Blocking {
+        self.put_back(Blocking {
             socket,
             parser: Parser::new(),
             seeded: None,
             total: self.total.clone(),
-        };
+        });
+        Ok(())
+    }
+
+    /// A socket that is connected and logged in, its reads ending every 50 ms; `None` where there can be none.
+    pub(super) fn connect(&self) -> Result<Option<Socket>, Failure> {
+        if matches!(self.config.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(None);
+        }
+        let mut socket = connect(self.config.addr(), self.timeout)
+            .map_err(|error| failure::from_connection(&self.config.address(), error.into()))?;
         let handshake = self.config.handshake();
         if !handshake.is_empty() {
-            let replies = connection.exchange(self, &handshake, &|| false)?;
-            if let Some(Value::ServerError(error)) = replies
-                .iter()
-                .find(|reply| matches!(reply, Value::ServerError(_)))
-            {
+            let mut parser = Parser::new();
+            let replies = self.exchange(&mut socket, &mut parser, &handshake, &|| false)?;
+            let refusal = replies.iter().find_map(|reply| match reply {
+                Value::ServerError(error) => Some(failure::from_server(error)),
+                _ => None,
+            });
+            if let Some(error) = refusal {
                 return Err(Failure {
-                    error: failure::from_server(error),
+                    error,
                     unanswered: false,
                 });
             }
         }
-        self.put_back(connection);
-        Ok(true)
+        Ok(Some(socket))
+    }
+
+    /// Sends a pipeline and reads as many replies. After an error the connection must be dropped.
+    fn exchange(
+        &self,
+        socket: &mut Socket,
+        parser: &mut Parser,
+        pipeline: &Pipeline,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Vec<Value>, Failure> {
+        let broken = |error: redis::RedisError| Failure {
+            unanswered: true,
+            ..failure::from_connection(&self.config.address(), error)
+        };
+        let bytes = pipeline.get_packed_pipeline();
+        socket
+            .write_all(&bytes)
+            .map_err(|error| broken(error.into()))?;
+        let mut started = None;
+        let mut replies = Vec::with_capacity(pipeline.len());
+        while replies.len() < pipeline.len() {
+            match parser.parse_value(&mut *socket) {
+                Ok(Value::Push { .. }) => {}
+                Ok(reply) => replies.push(reply),
+                Err(error) if error.is_timeout() => {
+                    if interrupted() {
+                        return Err(Failure {
+                            error: Error::new(ErrorKind::Interrupted, "interrupted"),
+                            unanswered: true,
+                        });
+                    }
+                    // The first pause has already taken one check interval.
+                    let started = *started.get_or_insert_with(Instant::now);
+                    if started.elapsed() + INTERRUPT_CHECK >= self.timeout {
+                        return Err(Failure {
+                            error: Error::unavailable(format!(
+                                "the server at {} did not answer within {:?}",
+                                self.config.address(),
+                                self.timeout
+                            )),
+                            unanswered: true,
+                        });
+                    }
+                }
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        Ok(replies)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Blocking>> {
@@ -142,100 +186,6 @@ impl Blocking {
         pipeline: &Pipeline,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<Value>, Failure> {
-        let broken = |error: redis::RedisError| Failure {
-            unanswered: true,
-            ..failure::from_connection(&pool.config.address(), error)
-        };
-        let bytes = pipeline.get_packed_pipeline();
-        self.socket
-            .write_all(&bytes)
-            .map_err(|error| broken(error.into()))?;
-        let mut started = None;
-        let mut replies = Vec::with_capacity(pipeline.len());
-        while replies.len() < pipeline.len() {
-            match self.parser.parse_value(&mut self.socket) {
-                Ok(Value::Push { .. }) => {}
-                Ok(reply) => replies.push(reply),
-                Err(error) if error.is_timeout() => {
-                    if interrupted() {
-                        return Err(Failure {
-                            error: Error::new(ErrorKind::Interrupted, "interrupted"),
-                            unanswered: true,
-                        });
-                    }
-                    // The first pause has already taken one check interval.
-                    let started = *started.get_or_insert_with(Instant::now);
-                    if started.elapsed() + INTERRUPT_CHECK >= pool.timeout {
-                        return Err(Failure {
-                            error: Error::unavailable(format!(
-                                "the server at {} did not answer within {:?}",
-                                pool.config.address(),
-                                pool.timeout
-                            )),
-                            unanswered: true,
-                        });
-                    }
-                }
-                Err(error) => return Err(broken(error)),
-            }
-        }
-        Ok(replies)
-    }
-}
-
-fn connect(addr: &ConnectionAddr, timeout: Duration) -> std::io::Result<Socket> {
-    let check = timeout.min(INTERRUPT_CHECK);
-    match addr {
-        ConnectionAddr::Unix(path) => {
-            let socket = UnixStream::connect(path)?;
-            socket.set_read_timeout(Some(check))?;
-            socket.set_write_timeout(Some(timeout))?;
-            Ok(Socket::Unix(socket))
-        }
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            let mut last = std::io::Error::other("the host name has no address");
-            for address in (host.as_str(), *port).to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, timeout) {
-                    Ok(socket) => {
-                        socket.set_nodelay(true)?;
-                        socket.set_read_timeout(Some(check))?;
-                        socket.set_write_timeout(Some(timeout))?;
-                        return Ok(Socket::Tcp(socket));
-                    }
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        }
-        _ => Err(std::io::Error::other(
-            "this kind of address is not supported",
-        )),
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let read = match self {
-            Self::Tcp(socket) => socket.read(buf),
-            Self::Unix(socket) => socket.read(buf),
-        };
-        // A signal ends the read like a pause does, so that the caller looks at once whether it is to stop.
-        read.map_err(|error| match error.kind() {
-            std::io::ErrorKind::Interrupted => std::io::ErrorKind::WouldBlock.into(),
-            _ => error,
-        })
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.write(buf),
-            Self::Unix(socket) => socket.write(buf),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        pool.exchange(&mut self.socket, &mut self.parser, pipeline, interrupted)
     }
 }

@@ -204,11 +204,11 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 // ---- release
 
 /// The `release` script.
-pub(super) fn release(by: By, keys: &Keys, releaser: Releaser<'_>, client_id: &str) -> Pipeline {
+pub(super) fn release(by: By, keys: &Keys, releaser: &Releaser, client_id: &str) -> Pipeline {
     let mut cmd = RELEASE.call(by, &[&keys.lock, &keys.queue]);
     match releaser {
-        Releaser::Own(owner) => cmd.arg(owner).arg(client_id).arg("0"),
-        Releaser::ByHand(owner) => cmd.arg(owner).arg("").arg("0"),
+        Releaser::Own(owner) => cmd.arg(&**owner).arg(client_id).arg("0"),
+        Releaser::ByHand(owner) => cmd.arg(&**owner).arg("").arg("0"),
         Releaser::Forced => cmd.arg("").arg("").arg("1"),
     };
     single(cmd)

@@ -1,0 +1,263 @@
+//! A client's connection on an event loop: the uncontended acquire and release of asyncio and Node, without a hop to
+//! another thread. Whatever is more than that goes on as a future on the client's runtime.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::acquire::{Attempt, First};
+use crate::client::{Client, Inner};
+use crate::clock::Moment;
+use crate::error::{Error, Result};
+use crate::lease::{Lease, Release};
+use crate::options::Request;
+use crate::store::{Failure, LineDone, LineStore};
+
+/// Looked at this many times within the command time-out.
+const CHECKS: u32 = 4;
+
+type Later<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// How an operation ended on the line, or goes on elsewhere.
+pub enum Done {
+    /// An acquire has ended.
+    Acquired(Result<Option<Lease>>),
+    /// An acquire goes on: run this on the client's runtime. Dropped, it is undone.
+    Acquiring(Later<Option<Lease>>),
+    /// A release has ended.
+    Released(Result<bool>),
+    /// A release goes on: run this on the client's runtime. Dropped, it goes on in the background.
+    Releasing(Later<bool>),
+}
+
+enum Pending {
+    Acquire(Box<Attempt>),
+    Release(Arc<Lease>),
+}
+
+/// A connection that the owner's event loop drives. Watch [`fd`](Self::fd) for reading, and call
+/// [`on_readable`](Self::on_readable) when it is; after any call that begins something, [`flush`](Self::flush), and while
+/// that says that not all is written, watch it for writing too. Not tied to a thread, but used by one at a time.
+pub struct Line {
+    client: Arc<Inner>,
+    store: Box<dyn LineStore>,
+    pending: HashMap<u64, Pending>,
+    watch: Arc<Watch>,
+    broken: bool,
+}
+
+/// What the watchdog looks at: since when the oldest command waits for its answer, in ms since boot; 0 is none.
+struct Watch {
+    waiting_since: AtomicU64,
+    end: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Client {
+    /// A line to the store, for an event loop; `None` where there can be none (TLS, other stores). Connects in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) and [`StoreRefused`](crate::ErrorKind::StoreRefused);
+    /// the next acquire through the client tells the same.
+    pub async fn line(&self) -> Result<Option<Line>> {
+        let client = self.inner.clone();
+        client.enter();
+        let opening = {
+            let client = client.clone();
+            tokio::task::spawn_blocking(move || client.store.open_line())
+        };
+        let store = match opening.await {
+            Ok(Some(Ok(store))) => store,
+            Ok(Some(Err(failure))) => return Err(failure.error),
+            Ok(None) | Err(_) => return Ok(None),
+        };
+        let watch = Arc::new(Watch {
+            waiting_since: AtomicU64::new(0),
+            end: store.breaker().map_err(|failure| failure.error)?,
+        });
+        client.spawn(guard(Arc::downgrade(&watch), client.command_timeout));
+        Ok(Some(Line {
+            client,
+            store,
+            pending: HashMap::new(),
+            watch,
+            broken: false,
+        }))
+    }
+}
+
+impl Line {
+    /// The file descriptor to watch. It stays open as long as the line lives.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.store.fd()
+    }
+
+    /// Whether the connection has ended: drop the line and open another.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Begins an acquire as the operation `id`, which its owner chooses; [`on_readable`](Self::on_readable) tells what came
+    /// of it. With `once`, it is tried once whatever the request says.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) and [`ClientClosed`](crate::ErrorKind::ClientClosed).
+    pub fn acquire(&mut self, id: u64, request: Request, once: bool) -> Result<()> {
+        let request = if once {
+            request.without_wait()
+        } else {
+            request
+        };
+        let mut attempt = Box::new(Attempt::new(&self.client, request)?);
+        let (lock, owner, ttl) = attempt.first();
+        self.store.take(id, lock, owner, ttl);
+        self.pending.insert(id, Pending::Acquire(attempt));
+        self.note();
+        Ok(())
+    }
+
+    /// Begins to release a lease as the operation `id`; what could be told at once is returned.
+    pub fn release(&mut self, id: u64, lease: &Arc<Lease>) -> Option<Done> {
+        match lease.begin_own_release() {
+            Release::Done(result) => Some(Done::Released(result)),
+            Release::Wait => {
+                let lease = lease.clone();
+                Some(Done::Releasing(Box::pin(
+                    async move { lease.release().await },
+                )))
+            }
+            Release::Send { .. } => {
+                self.store
+                    .release(id, &lease.holding.lock, &lease.holding.owner);
+                self.pending.insert(id, Pending::Release(lease.clone()));
+                self.note();
+                None
+            }
+        }
+    }
+
+    /// Writes what was begun; `false` when not all of it could be written yet. A connection that has ended shows in the
+    /// next [`on_readable`](Self::on_readable), which is then due at once.
+    pub fn flush(&mut self) -> bool {
+        if self.broken {
+            return true;
+        }
+        self.store.flush().unwrap_or_else(|_| {
+            // Reading tells: it ends what is under way.
+            (self.watch.end)();
+            true
+        })
+    }
+
+    /// Reads what has arrived: what has ended, in order. Some of it may have begun another request: flush again.
+    pub fn on_readable(&mut self) -> Vec<(u64, Done)> {
+        let mut ended = Vec::new();
+        let failure = self.store.read(&mut ended).err();
+        let mut done: Vec<(u64, Done)> = ended
+            .into_iter()
+            .filter_map(|(id, ended)| {
+                let pending = self.pending.remove(&id)?;
+                Some((id, settle(pending, ended)))
+            })
+            .collect();
+        if let Some(failure) = failure {
+            self.broken = true;
+            let mut rest: Vec<_> = self.pending.drain().collect();
+            rest.sort_unstable_by_key(|(id, _)| *id);
+            for (id, pending) in rest {
+                let ended = match pending {
+                    Pending::Acquire(_) => LineDone::Asked(Err(failure.clone())),
+                    Pending::Release(_) => LineDone::Released(Err(failure.clone())),
+                };
+                done.push((id, settle(pending, ended)));
+            }
+        }
+        self.note();
+        done
+    }
+
+    /// Tells the watchdog.
+    fn note(&self) {
+        let since = match self.store.oldest() {
+            Some(oldest) if !self.broken => oldest.millis().max(1),
+            _ => 0,
+        };
+        self.watch.waiting_since.store(since, Ordering::Relaxed);
+    }
+}
+
+fn settle(pending: Pending, ended: LineDone) -> Done {
+    match (pending, ended) {
+        (Pending::Acquire(mut attempt), LineDone::Asked(asked)) => match attempt.on_first(asked) {
+            Ok(First::Acquired(lease)) => Done::Acquired(Ok(Some(lease))),
+            Ok(First::Held) => Done::Acquired(Ok(None)),
+            Ok(First::Undecided) => Done::Acquiring(Box::pin(attempt.run())),
+            Err(error) => Done::Acquired(Err(error)),
+        },
+        (Pending::Release(lease), LineDone::Released(released)) => {
+            match lease.end_own_release(released) {
+                Release::Done(result) => Done::Released(result),
+                Release::Wait => Done::Releasing(Box::pin(async move { lease.release().await })),
+                Release::Send { unanswered, .. } => {
+                    Done::Releasing(Box::pin(
+                        async move { lease.send_release(unanswered).await },
+                    ))
+                }
+            }
+        }
+        // The line answers each operation in kind; were it not so, the operation is undone by being dropped.
+        (Pending::Acquire(_), LineDone::Released(_)) => Done::Acquired(Err(mixed_up())),
+        (Pending::Release(lease), LineDone::Asked(_)) => {
+            Done::Releasing(Box::pin(lease.send_release(true)))
+        }
+    }
+}
+
+fn mixed_up() -> Error {
+    Error::unavailable("the connection mixed up its replies")
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let failure = Failure {
+            error: Error::unavailable("the event loop has ended"),
+            unanswered: true,
+        };
+        for (_, pending) in self.pending.drain() {
+            let ended = match &pending {
+                Pending::Acquire(_) => LineDone::Asked(Err(failure.clone())),
+                Pending::Release(_) => LineDone::Released(Err(failure.clone())),
+            };
+            // Dropped, an acquire is undone and a release goes on, both in the background.
+            drop(settle(pending, ended));
+        }
+    }
+}
+
+/// Ends the connection of a line whose oldest command has had no answer for the command time-out.
+async fn guard(watch: Weak<Watch>, timeout: Duration) {
+    loop {
+        tokio::time::sleep(timeout / CHECKS).await;
+        let Some(watch) = watch.upgrade() else {
+            return;
+        };
+        let since = watch.waiting_since.load(Ordering::Relaxed);
+        let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        if since != 0 && Moment::now().millis().saturating_sub(since) >= limit {
+            (watch.end)();
+            return;
+        }
+    }
+}

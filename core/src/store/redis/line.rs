@@ -1,0 +1,171 @@
+//! A connection on somebody's event loop: it never blocks, and is told when it can be read or written.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Parser, Value};
+
+use super::exchange::{Asking, Exchange, Releasing, Step};
+use super::link::SEED_LASTS;
+use super::socket::Socket;
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::name::LockId;
+use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
+
+pub(super) struct Line {
+    socket: Socket,
+    parser: Parser,
+    client_id: Arc<str>,
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    written: usize,
+    under_way: VecDeque<Operation>,
+    seeded: Option<Moment>,
+}
+
+/// One exchange under way.
+struct Operation {
+    id: u64,
+    exchange: Either,
+    sent: Moment,
+    expected: usize,
+    replies: Vec<Value>,
+}
+
+enum Either {
+    Asking(Asking),
+    Releasing(Releasing),
+}
+
+impl Line {
+    pub(super) fn new(socket: Socket, client_id: &Arc<str>) -> Result<Self, Failure> {
+        socket.set_nonblocking().map_err(broken)?;
+        Ok(Self {
+            socket,
+            parser: Parser::new(),
+            client_id: client_id.clone(),
+            out: Vec::new(),
+            written: 0,
+            under_way: VecDeque::new(),
+            seeded: None,
+        })
+    }
+
+    fn begin(&mut self, id: u64, exchange: Either) {
+        let request = match &exchange {
+            Either::Asking(asking) => asking.request(),
+            Either::Releasing(releasing) => releasing.request(),
+        };
+        self.out.extend_from_slice(&request.get_packed_pipeline());
+        self.under_way.push_back(Operation {
+            id,
+            exchange,
+            sent: Moment::now(),
+            expected: request.len(),
+            replies: Vec::with_capacity(request.len()),
+        });
+    }
+
+    /// The oldest operation has all its replies: it is done, or goes on with another request.
+    fn advance(&mut self, done: &mut Vec<(u64, LineDone)>) {
+        let Some(mut operation) = self.under_way.pop_front() else {
+            return;
+        };
+        let (replies, sent) = (&operation.replies, operation.sent);
+        let finished = match &mut operation.exchange {
+            Either::Asking(asking) => match asking.on_replies(replies, sent) {
+                Step::Done(result) => {
+                    self.seeded = asking.seeded().or(self.seeded);
+                    Some(LineDone::Asked(result))
+                }
+                Step::Again => None,
+            },
+            Either::Releasing(releasing) => match releasing.on_replies(replies, sent) {
+                Step::Done(result) => Some(LineDone::Released(result)),
+                Step::Again => None,
+            },
+        };
+        match finished {
+            Some(finished) => done.push((operation.id, finished)),
+            None => self.begin(operation.id, operation.exchange),
+        }
+    }
+}
+
+impl LineStore for Line {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration) {
+        let seeded = self
+            .seeded
+            .is_some_and(|at| Moment::now().since(at) < SEED_LASTS);
+        let asking = Asking::new(lock, owner, ttl, &self.client_id, Ask::Take, seeded);
+        self.begin(id, Either::Asking(asking));
+    }
+
+    fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>) {
+        let releasing = Releasing::new(lock, Releaser::Own(owner.clone()), &self.client_id);
+        self.begin(id, Either::Releasing(releasing));
+    }
+
+    fn flush(&mut self) -> Result<bool, Failure> {
+        while self.written < self.out.len() {
+            match self.socket.write(&self.out[self.written..]) {
+                Ok(0) => return Err(broken(io::ErrorKind::WriteZero.into())),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(true)
+    }
+
+    fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
+        // With nothing under way one read still tells whether the connection has ended.
+        loop {
+            match self.parser.parse_value(&mut self.socket) {
+                Ok(Value::Push { .. }) => {}
+                Ok(reply) => {
+                    let Some(operation) = self.under_way.front_mut() else {
+                        return Err(broken(io::Error::other("a reply to no command")));
+                    };
+                    operation.replies.push(reply);
+                    if operation.replies.len() == operation.expected {
+                        self.advance(done);
+                        if self.under_way.is_empty() {
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(error) if error.is_timeout() => return Ok(()),
+                Err(error) => return Err(broken(io::Error::other(error))),
+            }
+        }
+    }
+
+    fn oldest(&self) -> Option<Moment> {
+        self.under_way.front().map(|operation| operation.sent)
+    }
+
+    fn breaker(&self) -> Result<Box<dyn Fn() + Send + Sync>, Failure> {
+        let socket = self.socket.try_clone().map_err(broken)?;
+        Ok(Box::new(move || socket.shutdown()))
+    }
+}
+
+fn broken(error: io::Error) -> Failure {
+    Failure {
+        error: Error::unavailable(format!("the connection to the server broke: {error}"))
+            .with_source(error),
+        unanswered: true,
+    }
+}
