@@ -44,14 +44,22 @@ pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_, '_>) -> PyResu
     if let Given::Value(renew) = &given.renew {
         options.renew = flag("renew", renew)?;
     }
-    options.max_hold = given.max_hold.map(|max| seconds("max_hold", max)).transpose()?;
-    options.label = given.label.map(|label| text("label", label).map(str::to_owned)).transpose()?;
+    options.max_hold = given
+        .max_hold
+        .map(|max| seconds("max_hold", max))
+        .transpose()?;
+    options.label = given
+        .label
+        .map(|label| text("label", label).map(str::to_owned))
+        .transpose()?;
     Request::new(text("name", name)?, options, Unit::Seconds).map_err(|e| errors::raise(py, &e))
 }
 
 /// A str as UTF-8.
 pub(crate) fn text<'a>(field: &str, value: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
-    let text = value.cast::<PyString>().map_err(|_| wrong_type(field, "a str", value))?;
+    let text = value
+        .cast::<PyString>()
+        .map_err(|_| wrong_type(field, "a str", value))?;
     text.to_str().map_err(|_| {
         let message = format!("{field} holds half a surrogate pair, which UTF-8 cannot say; it must be whole Unicode text");
         errors::invalid(value.py(), &message)
@@ -64,7 +72,11 @@ pub(crate) fn seconds(field: &'static str, value: &Bound<'_, PyAny>) -> PyResult
     let number = if let Ok(float) = value.cast::<PyFloat>() {
         float.value()
     } else if value.is_instance_of::<PyBool>() {
-        return Err(wrong_type(field, "a number of seconds or a timedelta", value));
+        return Err(wrong_type(
+            field,
+            "a number of seconds or a timedelta",
+            value,
+        ));
     } else if value.is_instance_of::<PyInt>() {
         // Past what a float can say it is too large for any duration, and reads as such.
         match value.extract::<f64>() {
@@ -75,7 +87,11 @@ pub(crate) fn seconds(field: &'static str, value: &Bound<'_, PyAny>) -> PyResult
     } else if value.is_instance(timedelta(py)?)? {
         value.call_method0("total_seconds")?.extract()?
     } else {
-        return Err(wrong_type(field, "a number of seconds or a timedelta", value));
+        return Err(wrong_type(
+            field,
+            "a number of seconds or a timedelta",
+            value,
+        ));
     };
     leaselock::duration(field, number, Unit::Seconds).map_err(|e| errors::raise(py, &e))
 }
@@ -96,5 +112,7 @@ fn wrong_type(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
 
 fn timedelta(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "datetime", "timedelta").map(|class| class.as_any())
+    CLASS
+        .import(py, "datetime", "timedelta")
+        .map(|class| class.as_any())
 }

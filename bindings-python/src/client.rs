@@ -1,7 +1,7 @@
 //! `Client`: the client whose calls block.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use leaselock::{ClientBuilder, Unit, blocking as core};
@@ -30,13 +30,19 @@ impl Made {
         command_timeout: &Given<'_>,
     ) -> PyResult<Self> {
         let text = |field, value: Option<&Bound<'_, PyAny>>| {
-            value.map(|value| args::text(field, value).map(str::to_owned)).transpose()
+            value
+                .map(|value| args::text(field, value).map(str::to_owned))
+                .transpose()
         };
         let command_timeout = match command_timeout {
             Given::Default => None,
             Given::Value(value) => Some(args::seconds("command_timeout", value)?),
         };
-        Ok(Self { url: text("url", url)?, app_id: text("app_id", app_id)?, command_timeout })
+        Ok(Self {
+            url: text("url", url)?,
+            app_id: text("app_id", app_id)?,
+            command_timeout,
+        })
     }
 
     /// A builder for a client on this process's runtime.
@@ -100,7 +106,9 @@ impl Client {
 }
 
 fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
-    made.builder(py)?.build_blocking().map_err(|e| errors::raise(py, &e))
+    made.builder(py)?
+        .build_blocking()
+        .map_err(|e| errors::raise(py, &e))
 }
 
 #[pymethods]
@@ -116,7 +124,11 @@ impl Client {
     ) -> PyResult<Self> {
         let made = Made::new(url, app_id, &command_timeout)?;
         let core = PerProcess::new(build(py, &made)?);
-        Ok(Self { made, core, closed: AtomicBool::new(false) })
+        Ok(Self {
+            made,
+            core,
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// What this client is called on the server; another one after a fork.
@@ -155,7 +167,10 @@ impl Client {
     ///     ClientClosedError: The client was closed.
     #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
            text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
-    #[allow(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is an option of its own, by keyword"
+    )]
     fn acquire<'py>(
         &self,
         py: Python<'py>,
@@ -166,7 +181,19 @@ impl Client {
         max_hold: Option<&Bound<'py, PyAny>>,
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Lease> {
-        self.take(py, args::request(name, Options { ttl, wait, renew, max_hold, label })?)
+        self.take(
+            py,
+            args::request(
+                name,
+                Options {
+                    ttl,
+                    wait,
+                    renew,
+                    max_hold,
+                    label,
+                },
+            )?,
+        )
     }
 
     /// Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`.
@@ -181,7 +208,16 @@ impl Client {
         max_hold: Option<&Bound<'py, PyAny>>,
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Lease>> {
-        let request = args::request(name, Options { ttl, wait: None, renew, max_hold, label })?;
+        let request = args::request(
+            name,
+            Options {
+                ttl,
+                wait: None,
+                renew,
+                max_hold,
+                label,
+            },
+        )?;
         let core = self.core(py)?;
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
@@ -192,7 +228,10 @@ impl Client {
     ///     InvalidArgumentError: An argument is out of its range.
     #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
            text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
-    #[allow(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is an option of its own, by keyword"
+    )]
     fn lock<'py>(
         slf: Bound<'py, Self>,
         name: &Bound<'py, PyAny>,
@@ -202,7 +241,16 @@ impl Client {
         max_hold: Option<&Bound<'py, PyAny>>,
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Lock> {
-        let request = args::request(name, Options { ttl, wait, renew, max_hold, label })?;
+        let request = args::request(
+            name,
+            Options {
+                ttl,
+                wait,
+                renew,
+                max_hold,
+                label,
+            },
+        )?;
         Ok(Lock::new(slf.unbind(), request))
     }
 
@@ -228,17 +276,27 @@ impl Client {
     ///
     /// Returns:
     ///     `RELEASED` or `NOT_FOUND`.
-    fn force_release<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn force_release<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let name = args::text("name", name)?;
         let core = self.core(py)?;
         records::status(py, blocking(py, || core.force_release(name))?)
     }
 
     /// Who holds a name; None when nobody does. Errors as for `release`.
-    fn inspect<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn inspect<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let name = args::text("name", name)?;
         let core = self.core(py)?;
-        blocking(py, || core.inspect(name))?.map(|info| records::info(py, info)).transpose()
+        blocking(py, || core.inspect(name))?
+            .map(|info| records::info(py, info))
+            .transpose()
     }
 
     /// The locks of this app id that are held, in no order. Errors as for `release`.
@@ -248,7 +306,10 @@ impl Client {
     #[pyo3(signature = (pattern=None), text_signature = "($self, pattern='*')")]
     fn locks(&self, py: Python<'_>, pattern: Option<&Bound<'_, PyAny>>) -> PyResult<LockIterator> {
         let pattern = pattern.map_or(Ok("*"), |pattern| args::text("pattern", pattern))?;
-        let found = self.core(py)?.locks(pattern).map_err(|e| errors::raise(py, &e))?;
+        let found = self
+            .core(py)?
+            .locks(pattern)
+            .map_err(|e| errors::raise(py, &e))?;
         Ok(LockIterator::new(found))
     }
 
@@ -285,7 +346,12 @@ impl Client {
     ) -> PyResult<()> {
         let _ = (exc, traceback);
         self.close(py).or_else(|error| {
-            errors::as_warning(py, error, "could not give back every lease, their TTLs free the names", exc_type.is_some())
+            errors::as_warning(
+                py,
+                error,
+                "could not give back every lease, their TTLs free the names",
+                exc_type.is_some(),
+            )
         })
     }
 

@@ -10,7 +10,10 @@ use crate::interrupt;
 /// The code of each class, by its name: the core's own table.
 #[pyfunction]
 pub(crate) fn error_codes() -> std::collections::HashMap<&'static str, &'static str> {
-    ErrorKind::ALL.iter().map(|kind| (kind.name(), kind.code())).collect()
+    ErrorKind::ALL
+        .iter()
+        .map(|kind| (kind.name(), kind.code()))
+        .collect()
 }
 
 /// The exception for an error of the core.
@@ -27,7 +30,9 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 
 /// An exception of a kind with a text of our own.
 pub(crate) fn of_kind(py: Python<'_>, kind: ErrorKind, message: &str) -> PyErr {
-    class(py, kind).and_then(|class| class.call1((message,))).map_or_else(|e| e, PyErr::from_value)
+    class(py, kind)
+        .and_then(|class| class.call1((message,)))
+        .map_or_else(|e| e, PyErr::from_value)
 }
 
 pub(crate) fn invalid(py: Python<'_>, message: &str) -> PyErr {
@@ -53,7 +58,10 @@ fn of_module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 /// An error of ours at the end of a block as a warning, in the name of the Python code that called: the work was done.
 /// Other errors, such as a KeyboardInterrupt, stay errors. `masked` says that the body raised, which always wins.
 pub(crate) fn as_warning(py: Python<'_>, error: PyErr, text: &str, masked: bool) -> PyResult<()> {
-    if !error.value(py).is_instance(&of_module(py, "LeaselockError")?)? {
+    if !error
+        .value(py)
+        .is_instance(&of_module(py, "LeaselockError")?)?
+    {
         return Err(error);
     }
     // No NUL can be in it: names hold no control characters.

@@ -35,8 +35,15 @@ struct State {
 
 impl Events {
     pub(crate) const fn new() -> Self {
-        let state = State { queue: VecDeque::new(), records: 0, stopped: false };
-        Self { state: Mutex::new(state), ready: Condvar::new() }
+        let state = State {
+            queue: VecDeque::new(),
+            records: 0,
+            stopped: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            ready: Condvar::new(),
+        }
     }
 
     pub(crate) fn push(&self, event: Event) {
@@ -65,7 +72,10 @@ impl Events {
                 }
                 return Some(event);
             }
-            state = self.ready.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            state = self
+                .ready
+                .wait(state)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 
@@ -93,7 +103,9 @@ pub(crate) fn next_event(py: Python<'_>) -> PyResult<Option<Bound<'_, PyTuple>>>
             Event::Log(level, text) => return (level, text).into_pyobject(py).map(Some),
             Event::Lost(notice) => {
                 if let Some((callback, error)) = notice.open(py) {
-                    return (callback, error.into_bound_py_any(py)?).into_pyobject(py).map(Some);
+                    return (callback, error.into_bound_py_any(py)?)
+                        .into_pyobject(py)
+                        .map(Some);
                 }
             }
         }

@@ -1,14 +1,16 @@
 //! What a lease tells, blocking or not, and what becomes of it in a forked child.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use leaselock::Lease;
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::errors;
 use crate::core_lease::CoreLease;
+use crate::errors;
 use crate::hooks::Watched;
 use crate::process::Own;
 
@@ -17,12 +19,18 @@ pub(crate) struct Held<L: CoreLease> {
     lease: Own<Arc<Watched<L>>>,
     /// For a child, which cannot ask.
     first_ttl: Duration,
+    /// Whether a release is on its way to the core's thread, which may not have begun it.
+    releasing: AtomicBool,
 }
 
 impl<L: CoreLease> Held<L> {
     pub(crate) fn new(lease: L) -> Self {
-        let first_ttl = lease.ttl();
-        Self { lease: Own::new(Watched::new(lease)), first_ttl }
+        let first_ttl = lease.core().ttl();
+        Self {
+            lease: Own::new(Watched::new(lease)),
+            first_ttl,
+            releasing: AtomicBool::new(false),
+        }
     }
 
     /// The lease, unless it was inherited through a fork.
@@ -30,13 +38,19 @@ impl<L: CoreLease> Held<L> {
         self.lease.get()
     }
 
-    fn core(&self) -> Option<&L> {
-        self.lease.get().map(|watched| &watched.lease)
+    /// The lease, for a release that goes on whatever becomes of this object.
+    pub(crate) fn to_release(&self) -> Option<Arc<Watched<L>>> {
+        self.releasing.store(true, Ordering::Relaxed);
+        self.watched().map(Arc::clone)
+    }
+
+    fn core(&self) -> Option<&Lease> {
+        self.lease.get().map(|watched| watched.lease.core())
     }
 
     /// Only for what never changes: nothing inherited is locked.
-    fn fixed(&self) -> &L {
-        &self.lease.peek().lease
+    fn fixed(&self) -> &Lease {
+        self.lease.peek().lease.core()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -52,11 +66,12 @@ impl<L: CoreLease> Held<L> {
     }
 
     pub(crate) fn ttl(&self) -> f64 {
-        self.core().map_or(self.first_ttl, L::ttl).as_secs_f64()
+        self.core().map_or(self.first_ttl, Lease::ttl).as_secs_f64()
     }
 
     pub(crate) fn expires_in(&self) -> f64 {
-        self.core().map_or(0.0, |lease| lease.expires_in().as_secs_f64())
+        self.core()
+            .map_or(0.0, |lease| lease.expires_in().as_secs_f64())
     }
 
     pub(crate) fn state(&self) -> &'static str {
@@ -64,12 +79,12 @@ impl<L: CoreLease> Held<L> {
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.core().is_some_and(L::held)
+        self.core().is_some_and(Lease::held)
     }
 
     /// Whether nothing is left to give back.
     pub(crate) fn is_settled(&self) -> bool {
-        self.core().is_none_or(L::is_settled)
+        self.core().is_none_or(Lease::is_settled)
     }
 
     pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -108,7 +123,8 @@ impl<L: CoreLease> Held<L> {
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.watched().map_or(Ok(()), |watched| watched.traverse(visit))
+        self.watched()
+            .map_or(Ok(()), |watched| watched.traverse(visit))
     }
 
     pub(crate) fn clear(&self) {
@@ -126,7 +142,7 @@ impl<L: CoreLease> Drop for Held<L> {
         }
         Python::attach(|py| {
             self.clear();
-            if !self.is_settled() {
+            if !self.is_settled() && !self.releasing.load(Ordering::Relaxed) {
                 // A collection may happen while an exception is on its way.
                 let pending = PyErr::take(py);
                 warn_unreleased(py, self.name());
@@ -142,7 +158,9 @@ fn warn_unreleased(py: Python<'_>, name: &str) {
     let text = format!(
         "the lease on {name:?} was not released; it is given back in the background (use `with`, release() or detach())"
     );
-    let Ok(text) = std::ffi::CString::new(text) else { return };
+    let Ok(text) = std::ffi::CString::new(text) else {
+        return;
+    };
     if let Err(error) = PyErr::warn(py, &py.get_type::<PyResourceWarning>(), &text, 1) {
         // Warnings are errors here, and a destructor cannot raise.
         error.write_unraisable(py, None);

@@ -26,7 +26,10 @@ struct Hooks {
 
 impl<L: CoreLease> Watched<L> {
     pub(crate) fn new(lease: L) -> Arc<Self> {
-        Arc::new(Self { lease, hooks: Mutex::default() })
+        Arc::new(Self {
+            lease,
+            hooks: Mutex::default(),
+        })
     }
 
     /// Keeps a callback, and has `post` called with its notice when the lease is lost, on the core's thread.
@@ -44,7 +47,7 @@ impl<L: CoreLease> Watched<L> {
         };
         let weak: Weak<dyn Opens> = Arc::downgrade(self) as _;
         let notice = Notice { lease: weak, id };
-        self.lease.on_lost(Box::new(move |_| post(notice)));
+        self.lease.core().on_lost(Box::new(move |_| post(notice)));
         id
     }
 
@@ -92,7 +95,7 @@ trait Opens: Send + Sync {
 impl<L: CoreLease> Opens for Watched<L> {
     fn open(&self, py: Python<'_>, id: u64) -> Option<(Py<PyAny>, PyErr)> {
         let callable = self.unhook(id)?;
-        let error = self.lease.lost_error()?;
+        let error = self.lease.core().lost_error()?;
         Some((callable, errors::raise(py, &error)))
     }
 }

@@ -17,7 +17,10 @@ thread_local! {
 }
 
 /// Makes a call that may block, without the GIL. A signal handler that raises ends it.
-pub(crate) fn blocking<T: Send>(py: Python<'_>, call: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+pub(crate) fn blocking<T: Send>(
+    py: Python<'_>,
+    call: impl FnOnce() -> Result<T> + Send,
+) -> PyResult<T> {
     note_thread(py)?;
     py.detach(call).map_err(|error| errors::raise(py, &error))
 }
@@ -42,7 +45,10 @@ pub(crate) fn take() -> Option<PyErr> {
 
 fn note_thread(py: Python<'_>) -> PyResult<()> {
     let process = ptr::from_ref(process::current());
-    if IS_MAIN.get().is_none_or(|(asked_in, _)| asked_in != process) {
+    if IS_MAIN
+        .get()
+        .is_none_or(|(asked_in, _)| asked_in != process)
+    {
         let threading = py.import("threading")?;
         let main = threading.call_method0("main_thread")?.getattr("ident")?;
         let me = threading.call_method0("get_ident")?;

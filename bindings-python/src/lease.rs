@@ -25,7 +25,9 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn new(lease: core::Lease) -> Self {
-        Self { held: Held::new(lease) }
+        Self {
+            held: Held::new(lease),
+        }
     }
 
     /// The end of a `with` block: an exception of the body always wins.
@@ -33,7 +35,10 @@ impl Lease {
         if !self.held.is_settled()
             && let Err(error) = self.release(py)
         {
-            let text = format!("could not give back {:?}, its TTL frees it", self.held.name());
+            let text = format!(
+                "could not give back {:?}, its TTL frees it",
+                self.held.name()
+            );
             errors::as_warning(py, error, &text, body_raised)?;
         }
         match self.held.lost_error(py) {
@@ -159,12 +164,17 @@ impl Lease {
     ///     TypeError: `callback` is not callable.
     fn on_lost(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
         if !callback.is_callable() {
-            return Err(PyTypeError::new_err(format!("callback must be callable, not {}", callback.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "callback must be callable, not {}",
+                callback.get_type().name()?
+            )));
         }
         start_callbacks(py)?;
         if let Some(watched) = self.held.watched() {
             let process = process::current();
-            watched.hook(callback.clone().unbind(), |notice| process.events.push(Event::Lost(notice)));
+            watched.hook(callback.clone().unbind(), |notice| {
+                process.events.push(Event::Lost(notice))
+            });
         }
         Ok(())
     }

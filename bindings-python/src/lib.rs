@@ -51,8 +51,11 @@ mod _native {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::log::install();
         let after = [("after_in_child", module.getattr("after_fork")?)];
-        py.import("os")?
-            .call_method("register_at_fork", (), Some(&pyo3::types::IntoPyDict::into_py_dict(after, py)?))?;
+        py.import("os")?.call_method(
+            "register_at_fork",
+            (),
+            Some(&pyo3::types::IntoPyDict::into_py_dict(after, py)?),
+        )?;
         Ok(())
     }
 }

@@ -24,14 +24,21 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn new(client: Py<Client>, request: Request) -> Self {
-        Self { client, request, entered: Mutex::default() }
+        Self {
+            client,
+            request,
+            entered: Mutex::default(),
+        }
     }
 
     /// The lease that this thread entered last; where another thread leaves than entered, the oldest one.
     fn pop(&self) -> Option<Py<Lease>> {
         let me = thread::current().id();
         let mut entered = lock(&self.entered);
-        let at = entered.iter().rposition(|(thread, _)| *thread == me).unwrap_or(0);
+        let at = entered
+            .iter()
+            .rposition(|(thread, _)| *thread == me)
+            .unwrap_or(0);
         (at < entered.len()).then(|| entered.remove(at).1)
     }
 }
@@ -77,7 +84,10 @@ impl Lock {
     ) -> PyResult<()> {
         let _ = (exc, traceback);
         let lease = self.pop().ok_or_else(|| {
-            PyRuntimeError::new_err(format!("the lock {:?} was left more often than it was entered", self.name()))
+            PyRuntimeError::new_err(format!(
+                "the lock {:?} was left more often than it was entered",
+                self.name()
+            ))
         })?;
         lease.get().leave(py, exc_type.is_some())
     }
@@ -87,9 +97,14 @@ impl Lock {
     /// Raises:
     ///     TypeError: `func` is a generator or a coroutine function, or no function at all.
     #[pyo3(signature = (func, /))]
-    fn __call__<'py>(slf: &Bound<'py, Self>, func: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        func: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let acquire = slf.getattr("_acquire")?;
-        slf.py().import("leaselock._decorate")?.call_method1("sync", (func, acquire))
+        slf.py()
+            .import("leaselock._decorate")?
+            .call_method1("sync", (func, acquire))
     }
 
     fn __repr__(&self) -> String {
@@ -97,7 +112,9 @@ impl Lock {
     }
 
     fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err("cannot pickle 'leaselock.Lock': it belongs to the client of this process"))
+        Err(PyTypeError::new_err(
+            "cannot pickle 'leaselock.Lock': it belongs to the client of this process",
+        ))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

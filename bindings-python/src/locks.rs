@@ -21,7 +21,9 @@ pub(crate) struct LockIterator {
 
 impl LockIterator {
     pub(crate) fn new(found: impl Iterator<Item = Result<LockInfo>> + Send + 'static) -> Self {
-        Self { found: Own::new(Mutex::new(Some(Box::new(found)))) }
+        Self {
+            found: Own::new(Mutex::new(Some(Box::new(found)))),
+        }
     }
 }
 
@@ -32,7 +34,9 @@ impl LockIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let slot = self.found.get().ok_or_else(|| PyRuntimeError::new_err("the listing stays with the process that forked this one"))?;
+        let slot = self.found.get().ok_or_else(|| {
+            PyRuntimeError::new_err("the listing stays with the process that forked this one")
+        })?;
         let mut found = crate::process::lock(slot)
             .take()
             .ok_or_else(|| PyRuntimeError::new_err("another thread is using this iterator"))?;

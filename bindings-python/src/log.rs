@@ -42,7 +42,9 @@ impl Subscriber for ToPython {
         let mut text = Text::default();
         event.record(&mut text);
         text.message.push_str(&text.fields);
-        process::current().events.push(events::Event::Log(level, text.message));
+        process::current()
+            .events
+            .push(events::Event::Log(level, text.message));
     }
 
     // Spans are not shown, so they are not told apart.

@@ -7,8 +7,8 @@
 //! Locks of this crate that are shared with the runtime's thread are in such values. All others are taken with the GIL
 //! held and given back before it is, so that no thread can hold one while another forks.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -43,8 +43,9 @@ impl Process {
         if let Some(runtime) = self.runtime.get() {
             return Ok(runtime);
         }
-        let runtime = Runtime::start()
-            .map_err(|e| PyRuntimeError::new_err(format!("leaselock cannot start its thread: {e}")))?;
+        let runtime = Runtime::start().map_err(|e| {
+            PyRuntimeError::new_err(format!("leaselock cannot start its thread: {e}"))
+        })?;
         Ok(self.runtime.get_or_init(|| runtime))
     }
 
@@ -76,18 +77,27 @@ pub(crate) struct Own<T> {
 
 impl<T> Own<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { process: current(), value: Some(value) }
+        Self {
+            process: current(),
+            value: Some(value),
+        }
     }
 
     /// The value, unless it was inherited.
     pub(crate) fn get(&self) -> Option<&T> {
-        if self.process.is_current() { self.value.as_ref() } else { None }
+        if self.process.is_current() {
+            self.value.as_ref()
+        } else {
+            None
+        }
     }
 
     /// The value even where it was inherited: for fields that never change.
     pub(crate) fn peek(&self) -> &T {
         // Only `drop` takes it out.
-        self.value.as_ref().expect("the value is there until it is dropped")
+        self.value
+            .as_ref()
+            .expect("the value is there until it is dropped")
     }
 }
 
@@ -108,7 +118,10 @@ pub(crate) struct PerProcess<T> {
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { own: Own::new(value), next: OnceLock::new() }
+        Self {
+            own: Own::new(value),
+            next: OnceLock::new(),
+        }
     }
 
     /// This process's value, made now where only an inherited one is there.
@@ -139,7 +152,10 @@ pub(crate) fn refuse_subinterpreter(_py: Python<'_>) -> PyResult<()> {
     ))
 }
 
-#[allow(unsafe_code, reason = "no safe way to ask which interpreter this is; the caller is attached to it")]
+#[allow(
+    unsafe_code,
+    reason = "no safe way to ask which interpreter this is; the caller is attached to it"
+)]
 fn interpreter_id() -> i64 {
     // SAFETY: both take no pointers of ours, and the module's initialiser runs attached.
     unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) }

@@ -45,6 +45,10 @@ fn class<'py>(
     cached: &'static PyOnceLock<Py<PyAny>>,
     name: &str,
 ) -> PyResult<&'py Bound<'py, PyAny>> {
-    let import = || py.import("leaselock._records")?.getattr(name).map(Bound::unbind);
+    let import = || {
+        py.import("leaselock._records")?
+            .getattr(name)
+            .map(Bound::unbind)
+    };
     Ok(cached.get_or_try_init(py, import)?.bind(py))
 }

@@ -54,7 +54,11 @@ impl Ready {
     /// Queues an item; from any thread, without the GIL.
     pub(super) fn push(&self, item: Item) {
         let mut queue = lock(&self.0);
-        if let Queue { items, wake: Some(wake) } = &mut *queue {
+        if let Queue {
+            items,
+            wake: Some(wake),
+        } = &mut *queue
+        {
             if items.is_empty() {
                 wake.wake();
             }
@@ -65,7 +69,9 @@ impl Ready {
 
 impl Bridge {
     fn ours<'a, T>(&self, value: &'a Own<T>) -> PyResult<&'a T> {
-        value.get().ok_or_else(|| PyRuntimeError::new_err("this event loop was inherited through a fork; run a new one"))
+        value.get().ok_or_else(|| {
+            PyRuntimeError::new_err("this event loop was inherited through a fork; run a new one")
+        })
     }
 
     pub(super) fn ready(&self) -> PyResult<&Arc<Ready>> {
@@ -75,7 +81,11 @@ impl Bridge {
     /// A future of the loop for a new operation, and the operation's number.
     pub(super) fn expect<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>)> {
         let waiting = self.ours(&self.waiting)?;
-        let future = self.event_loop.bind(py).call0()?.call_method0("create_future")?;
+        let future = self
+            .event_loop
+            .bind(py)
+            .call0()?
+            .call_method0("create_future")?;
         let mut waiting = lock(waiting);
         waiting.last += 1;
         let id = waiting.last;
@@ -109,7 +119,10 @@ impl Bridge {
 impl Bridge {
     #[new]
     fn new(event_loop: Bound<'_, PyWeakrefReference>) -> PyResult<Self> {
-        let queue = Queue { items: Vec::new(), wake: Some(Wake::new()?) };
+        let queue = Queue {
+            items: Vec::new(),
+            wake: Some(Wake::new()?),
+        };
         Ok(Self {
             event_loop: event_loop.unbind(),
             ready: Own::new(Arc::new(Ready(Mutex::new(queue)))),
@@ -125,7 +138,9 @@ impl Bridge {
 
     /// The file descriptor to watch for reading; -1 when the bridge is shut.
     fn fileno(&self) -> i32 {
-        let Some(ready) = self.ready.get() else { return -1 };
+        let Some(ready) = self.ready.get() else {
+            return -1;
+        };
         lock(&ready.0).wake.as_ref().map_or(-1, Wake::fd)
     }
 
@@ -148,7 +163,8 @@ impl Bridge {
                 }
                 Item::Lost(notice) => {
                     if let Some((callback, error)) = notice.open(py) {
-                        py.import("leaselock._callbacks")?.call_method1("call", (callback, error))?;
+                        py.import("leaselock._callbacks")?
+                            .call_method1("call", (callback, error))?;
                     }
                 }
             }
@@ -182,7 +198,10 @@ impl Bridge {
 /// Wakes who awaits the future, unless it was cancelled just now.
 fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
-    if !future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
+    if !future
+        .call_method0(pyo3::intern!(py, "done"))?
+        .is_truthy()?
+    {
         future.call_method1(pyo3::intern!(py, "set_result"), (py.None(),))?;
     }
     Ok(())

@@ -69,7 +69,12 @@ impl AsyncClientCore {
     ) -> PyResult<Self> {
         let made = Made::new(url, app_id, &command_timeout)?;
         let core = PerProcess::new(build(py, &made)?);
-        Ok(Self { made, core, closed: AtomicBool::new(false), bridges: Mutex::default() })
+        Ok(Self {
+            made,
+            core,
+            closed: AtomicBool::new(false),
+            bridges: Mutex::default(),
+        })
     }
 
     /// What this client is called on the server; another one after a fork.
@@ -107,10 +112,26 @@ impl AsyncClientCore {
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Operation> {
         let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        self.take(bridge, args::request(name, Options { ttl, wait, renew, max_hold, label })?)
+        self.take(
+            bridge,
+            args::request(
+                name,
+                Options {
+                    ttl,
+                    wait,
+                    renew,
+                    max_hold,
+                    label,
+                },
+            )?,
+        )
     }
 
-    fn _acquire_checked(&self, bridge: &Bound<'_, Bridge>, request: &Bound<'_, PyRequest>) -> PyResult<Operation> {
+    fn _acquire_checked(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        request: &Bound<'_, PyRequest>,
+    ) -> PyResult<Operation> {
         self.take(bridge, request.get().0.clone())
     }
 
@@ -124,7 +145,16 @@ impl AsyncClientCore {
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Operation> {
         let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        let request = args::request(name, Options { ttl, wait: None, renew, max_hold, label })?;
+        let request = args::request(
+            name,
+            Options {
+                ttl,
+                wait: None,
+                renew,
+                max_hold,
+                label,
+            },
+        )?;
         let client = self.call(bridge)?;
         let work = async move { client.try_acquire_request(request).await };
         submit(bridge, Abandoned::Drops, work, |py, lease| {
@@ -138,20 +168,31 @@ impl AsyncClientCore {
         name: &Bound<'py, PyAny>,
         owner: &Bound<'py, PyAny>,
     ) -> PyResult<Operation> {
-        let (name, owner) = (args::text("name", name)?.to_owned(), args::text("owner", owner)?.to_owned());
+        let (name, owner) = (
+            args::text("name", name)?.to_owned(),
+            args::text("owner", owner)?.to_owned(),
+        );
         let client = self.call(bridge)?;
         let work = async move { client.release(&name, &owner).await };
         submit(bridge, Abandoned::GoesOn, work, records::status)
     }
 
-    fn _force_release<'py>(&self, bridge: &Bound<'py, Bridge>, name: &Bound<'py, PyAny>) -> PyResult<Operation> {
+    fn _force_release<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Operation> {
         let name = args::text("name", name)?.to_owned();
         let client = self.call(bridge)?;
         let work = async move { client.force_release(&name).await };
         submit(bridge, Abandoned::GoesOn, work, records::status)
     }
 
-    fn _inspect<'py>(&self, bridge: &Bound<'py, Bridge>, name: &Bound<'py, PyAny>) -> PyResult<Operation> {
+    fn _inspect<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Operation> {
         let name = args::text("name", name)?.to_owned();
         let client = self.call(bridge)?;
         let work = async move { client.inspect(&name).await };
@@ -163,14 +204,18 @@ impl AsyncClientCore {
 
     fn _locks(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<AsyncLocks> {
         let found = self.core(py)?.locks(args::text("pattern", pattern)?);
-        found.map(AsyncLocks::new).map_err(|e| errors::raise(py, &e))
+        found
+            .map(AsyncLocks::new)
+            .map_err(|e| errors::raise(py, &e))
     }
 
     fn _close(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
         let client = self.call(bridge)?;
         self.closed.store(true, Ordering::Relaxed);
         let work = async move { client.close().await };
-        submit(bridge, Abandoned::GoesOn, work, |py, ()| Ok(py.None().into_bound(py)))
+        submit(bridge, Abandoned::GoesOn, work, |py, ()| {
+            Ok(py.None().into_bound(py))
+        })
     }
 
     /// The bridges it was used on, which it uses no more.

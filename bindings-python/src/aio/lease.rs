@@ -22,7 +22,9 @@ pub(crate) struct AsyncLeaseCore {
 
 impl AsyncLeaseCore {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { held: Held::new(lease) }
+        Self {
+            held: Held::new(lease),
+        }
     }
 }
 
@@ -73,7 +75,9 @@ impl AsyncLeaseCore {
     }
 
     fn lost_error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held.lost_error(py).map(|error| error.into_value(py).into_bound(py).into_any())
+        self.held
+            .lost_error(py)
+            .map(|error| error.into_value(py).into_bound(py).into_any())
     }
 
     fn detach(&self) {
@@ -85,43 +89,51 @@ impl AsyncLeaseCore {
     }
 
     #[pyo3(signature = (bridge, ttl))]
-    fn extend(&self, bridge: &Bound<'_, Bridge>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
+    fn extend(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        ttl: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Operation> {
         let ttl = ttl.map(|ttl| args::seconds("ttl", ttl)).transpose()?;
         let Some(watched) = self.held.watched().map(Arc::clone) else {
             return Err(self.held.inherited(bridge.py()));
         };
         let work = async move { watched.lease.extend(ttl).await };
-        submit(bridge, Abandoned::Drops, work, |py, ()| Ok(py.None().into_bound(py)))
+        submit(bridge, Abandoned::Drops, work, |py, ()| {
+            Ok(py.None().into_bound(py))
+        })
     }
 
     fn release(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
-        let watched = self.held.watched().map(Arc::clone);
+        let watched = self.held.to_release();
         let work = async move {
             match watched {
                 Some(watched) => watched.lease.release().await,
                 None => Ok(false),
             }
         };
-        submit(bridge, Abandoned::GoesOn, work, |py, gave_back| gave_back.into_bound_py_any(py))
+        submit(bridge, Abandoned::GoesOn, work, |py, gave_back| {
+            gave_back.into_bound_py_any(py)
+        })
     }
 
     #[pyo3(signature = (bridge, timeout))]
-    fn wait_lost(&self, bridge: &Bound<'_, Bridge>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Operation> {
+    fn wait_lost(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Operation> {
         let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
         let watched = self.held.watched().map(Arc::clone);
         let work = async move {
             match watched {
-                Some(watched) => Ok(match timeout {
-                    Some(timeout) => tokio::time::timeout(timeout, watched.lease.lost()).await.is_ok(),
-                    None => {
-                        watched.lease.lost().await;
-                        true
-                    }
-                }),
+                Some(watched) => Ok(watched.lease.wait_lost(timeout).await),
                 None => Ok(true),
             }
         };
-        submit(bridge, Abandoned::Drops, work, |py, lost| lost.into_bound_py_any(py))
+        submit(bridge, Abandoned::Drops, work, |py, lost| {
+            lost.into_bound_py_any(py)
+        })
     }
 
     /// Has the loop call `callback(error)` when the lease is lost; the number is for `unhook`.

@@ -30,7 +30,9 @@ impl AsyncLocks {
 impl AsyncLocks {
     /// The next of them; an empty list at the end.
     fn next(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
-        let found = self.0.get().map(Arc::clone).ok_or_else(|| PyRuntimeError::new_err("the listing stays with the process that forked this one"))?;
+        let found = self.0.get().map(Arc::clone).ok_or_else(|| {
+            PyRuntimeError::new_err("the listing stays with the process that forked this one")
+        })?;
         let work = async move {
             let mut found = found.lock().await;
             let mut chunk = Vec::new();

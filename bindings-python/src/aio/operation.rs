@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
 
 use super::bridge::{Bridge, Item, Ready};
-use crate::process::{self, Own, lock};
 use crate::errors;
+use crate::process::{self, Own, lock};
 
 /// The result of an operation, made into a Python object by whoever awaits it.
 type Outcome = Box<dyn for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>> + Send>;
@@ -49,7 +49,9 @@ pub(super) fn submit<'py, T: Send + 'static>(
     let runtime = process::current().runtime(py)?;
     let ready = Arc::clone(bridge.get().ready()?);
     let (id, future) = bridge.get().expect(py)?;
-    let future = future.call_method0("__await__")?.cast_into::<PyIterator>()?;
+    let future = future
+        .call_method0("__await__")?
+        .cast_into::<PyIterator>()?;
     let outcome = Arc::new(Mutex::new(None::<Outcome>));
     let (abort, registration) = AbortHandle::new_pair();
     let slot = Arc::clone(&outcome);

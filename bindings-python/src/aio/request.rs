@@ -21,7 +21,17 @@ impl PyRequest {
         label: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        args::request(name, Options { ttl, wait, renew, max_hold, label }).map(Self)
+        args::request(
+            name,
+            Options {
+                ttl,
+                wait,
+                renew,
+                max_hold,
+                label,
+            },
+        )
+        .map(Self)
     }
 
     /// The lock's name.
