@@ -6,13 +6,13 @@ export PYTHON
 VENV := .venv/bin
 ONLY ?=
 
-# Every build of the extension module, by maturin or by plain cargo, takes the same artefacts.
+# What the Python and the Node package are built from.
 CARGO_FILES := Cargo.toml $(wildcard Cargo.lock) $(wildcard */Cargo.toml)
 CORE := $(CARGO_FILES) $(shell find core/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
-NODE_SOURCES := $(CORE) package.json $(shell find bindings-node -path '*/node_modules' -prune -o \( -name '*.rs' -o -name '*.ts' \) -print 2>/dev/null)
+NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers demo test check clean
+.PHONY: help setup servers rust demo test check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,7 @@ help:
 	@echo 'make setup   only install and build what the others need'
 	@echo 'make clean   remove what all of these made'
 
-setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock
+setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock rust
 
 .venv/.stamp-requirements: tests/requirements.txt scripts/setup.sh
 	@scripts/setup.sh tools
@@ -31,8 +31,8 @@ setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock
 
 # The Python package, editable, with its extension built in the dev profile.
 .venv/.stamp-leaselock: .venv/.stamp-requirements $(PYTHON_SOURCES)
-	@echo 'setup: building the Python package'
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --quiet --locked
+	@echo 'setup: building the Python package (the first build compiles everything and takes some minutes)'
+	@env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --locked
 	@touch $@
 
 # `npm install`, not `npm ci`: the lock file need not list the tools of platforms other than the one it was made on.
@@ -46,6 +46,11 @@ node_modules/.stamp-leaselock: node_modules/.stamp-packages $(NODE_SOURCES)
 	@echo 'setup: building the Node package'
 	@npm run --silent build:debug
 	@touch $@
+
+# Every Rust program and test, so that the tests themselves build nothing.
+rust: .venv/.stamp-requirements
+	@echo 'setup: building the Rust programs and tests'
+	@cargo build --locked --workspace --all-targets
 
 servers: .venv/.stamp-requirements
 	@scripts/setup.sh servers

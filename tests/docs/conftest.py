@@ -35,14 +35,16 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @dataclass(frozen=True)
 class Program:
-    """A program as a user starts it, in a shell that has LEASELOCK_URL."""
+    """A program as a user starts it, in a shell that has LEASELOCK_URL set to `url`, or not at all where that is empty."""
 
     command: list[str]
 
     def start(self, url: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Starts it; its output and its errors come on one pipe."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LEASELOCK_")}
-        environment |= {"LEASELOCK_URL": url, "PYTHONUNBUFFERED": "1", **variables}
+        environment |= {"PYTHONUNBUFFERED": "1", **variables}
+        if url:
+            environment["LEASELOCK_URL"] = url
         return subprocess.Popen(
             [*self.command, *arguments],
             env=environment,
@@ -66,15 +68,16 @@ class Program:
 
 @pytest.fixture(scope="session")
 def rust_binaries() -> Path:
-    """The folder of the built Rust examples."""
-    subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "leaselock-examples"], cwd=ROOT, check=True)
+    """The folder of the built Rust examples; `make setup` builds them."""
     metadata = subprocess.run(
         ["cargo", "metadata", "--format-version=1", "--no-deps", "--locked"],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    return Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
+    folder = Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
+    assert (folder / "quickstart").exists(), "the Rust examples are not built: make setup"
+    return folder
 
 
 @pytest.fixture
@@ -101,10 +104,9 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
 def compiled(path: Path) -> Path:
     """A TypeScript file as JavaScript, inside the project, so that `import "leaselock"` finds the package."""
     folder = ROOT / "target" / "docs"
-    options = ["--ignoreConfig", "--target", "es2022", "--lib", "esnext,dom", "--module", "nodenext", "--strict", "--types", "node"]
+    options = "--ignoreConfig --target es2022 --lib esnext,dom --module nodenext --strict --types node".split()
+    options += ["--rootDir", str(path.parent), "--outDir", str(folder)]
     tsc = ROOT / "node_modules" / ".bin" / "tsc"
-    done = subprocess.run(
-        [str(tsc), *options, "--outDir", str(folder), str(path)], cwd=ROOT, text=True, capture_output=True, check=False
-    )
+    done = subprocess.run([str(tsc), *options, str(path)], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
     return folder / path.with_suffix(".mjs").name
