@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
-from blocks import README, blocks
+from blocks import README, ROOT, blocks, marked
+from resp import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,3 +53,24 @@ def test_a_server_that_is_not_there_is_said_in_words(name: str, program: Callabl
     assert process.returncode != 0
     assert "127.0.0.1:1" in output
     assert "canary" not in output
+
+
+def test_the_security_page_has_the_same_acl_rule() -> None:
+    rule = marked(README.read_text(), "acl")
+    assert rule.strip() in (ROOT / "SECURITY.md").read_text()
+
+
+@pytest.mark.parametrize("name", QUICKSTARTS)
+def test_runs_under_the_acl_rule(name: str, url: str, program: Callable[[str], Program]) -> None:
+    words = marked(README.read_text(), "acl").split()
+    server = urlsplit(url)
+    admin = Connection(str(server.hostname), int(server.port or 0))
+    assert admin.command(*words[:3], "reset", *words[3:]) == "OK"
+    try:
+        admin.command("ACL", "LOG", "RESET")
+        output = program(name).run(f"redis://leaselock:PASSWORD@{server.hostname}:{server.port}")
+        assert "report under token" in output
+        assert admin.command("ACL", "LOG") == []
+    finally:
+        admin.command("ACL", "DELUSER", "leaselock")
+        admin.close()
