@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::backoff::Backoff;
-use crate::client::Inner;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::holding::Holding;
 use crate::lease::Lease;
 use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
-use crate::store::{Ask, Asked, Failure, Releaser};
+use crate::shared::Inner;
+use crate::store::{Ask, Asked, Failure};
+use crate::undo::undo;
 use crate::waiting::{Slot, news};
 
 /// A short wait still gives the server this long for its first answer: an acquire that finds the name free is not to
@@ -409,64 +410,6 @@ impl Drop for Attempt {
             self.undo_later();
         }
     }
-}
-
-/// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
-/// passed on. Returns whether the store answered.
-async fn undo(
-    client: Arc<Inner>,
-    lock: LockId,
-    owner: Arc<str>,
-    ttl: Duration,
-    sent_in: u64,
-    mut stale: bool,
-) -> bool {
-    let give_up_at = Instant::now() + ttl.max(client.command_timeout);
-    let mut backoff = Backoff::new();
-    loop {
-        match client
-            .store
-            .release(&lock, Releaser::Own(owner.clone()))
-            .await
-        {
-            Ok(_) => break,
-            Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
-                stale |= failure.unanswered;
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    target: "leaselock",
-                    event = "undo_failed",
-                    client = %client.client_id,
-                    name = %lock.name,
-                    owner = %owner,
-                    error = %failure.error,
-                    "an acquire could not be undone; its lock, if it got one, is free when its ttl ends"
-                );
-                return false;
-            }
-        }
-        tokio::time::sleep(backoff.next()).await;
-    }
-    if stale || client.store.epoch() != sent_in {
-        // The old connection's last command may still be on its way to the server: take it back once more, later.
-        let again = again(client.clone(), lock, owner);
-        client.background(again);
-    }
-    true
-}
-
-/// Releases `owner` once more when a command left on a broken connection must have been carried out or dropped.
-pub(crate) async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(client.command_timeout) => {}
-        () = client.closing() => {}
-    }
-    client
-        .store
-        .release(&lock, Releaser::Own(owner.clone()))
-        .await
-        .is_ok()
 }
 
 async fn until(at: Option<Instant>) {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::blocking;
-use crate::client::{Client, Inner};
+use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::options::{self, Unit};
+use crate::shared::Inner;
 
 /// Says whether a blocked call is to end; asked at least every 50 ms.
 pub(crate) type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;

@@ -3,29 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
-
-use crate::acquire::{Attempt, LEAVE_TIMEOUT};
-use crate::backoff::Backoff;
-use crate::builder::{ClientBuilder, Settings};
+use crate::acquire::Attempt;
+use crate::builder::ClientBuilder;
 use crate::error::{Error, Result};
-use crate::holding::{Holding, LeaseState};
-use crate::keeper::Keeper;
-use crate::lease::{self, Lease};
+use crate::lease::Lease;
 use crate::listing::Locks;
-use crate::name::{self, LockId, fresh_client_id};
+use crate::name::{self, LockId};
 use crate::options::{AcquireOptions, Request, Unit};
-use crate::stats::{Counters, Stats};
-use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
-use crate::waiting::WaitingRoom;
+use crate::shared::Inner;
+use crate::stats::Stats;
+use crate::store::{Ownership, Releaser};
 
 /// What came of a release by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,184 +52,6 @@ pub struct LockInfo {
     pub expires_in: Option<Duration>,
     /// How many wait for it.
     pub waiters: u64,
-}
-
-/// What every handle of one client shares.
-pub(crate) struct Inner {
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) app_id: Arc<str>,
-    pub(crate) client_id: Arc<str>,
-    pub(crate) command_timeout: Duration,
-    pub(crate) keeper: Arc<Keeper>,
-    pub(crate) room: WaitingRoom,
-    pub(crate) counters: Counters,
-    runtime: OnceLock<Handle>,
-    closed: CancellationToken,
-    jobs: TaskTracker,
-    attempts: TaskTracker,
-}
-
-impl Inner {
-    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
-        let client_id: Arc<str> = fresh_client_id().into();
-        let this = Arc::new(OnceLock::<Weak<Self>>::new());
-        let listener = {
-            let this = this.clone();
-            Arc::new(move |event: Event| {
-                if let Some(inner) = this.get().and_then(Weak::upgrade) {
-                    inner.on_event(event);
-                }
-            })
-        };
-        let store = store::open(
-            &settings.url,
-            client_id.clone(),
-            settings.command_timeout,
-            listener,
-        )?;
-        let inner = Arc::new(Self {
-            store,
-            app_id: settings.app_id.into(),
-            client_id,
-            command_timeout: settings.command_timeout,
-            keeper: Keeper::new(),
-            room: WaitingRoom::default(),
-            counters: Counters::default(),
-            runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
-            closed: CancellationToken::new(),
-            jobs: TaskTracker::new(),
-            attempts: TaskTracker::new(),
-        });
-        let _ = this.set(Arc::downgrade(&inner));
-        Ok(inner)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.is_cancelled()
-    }
-
-    /// Completes when the client begins to close.
-    pub(crate) fn closing(&self) -> impl Future<Output = ()> + '_ {
-        self.closed.cancelled()
-    }
-
-    /// Remembers the runtime this is called on, if none was given: background work goes there.
-    pub(crate) fn enter(&self) {
-        self.runtime.get_or_init(Handle::current);
-    }
-
-    /// Runs a task of the client itself, which ends when the client does.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = self.runtime.get() {
-            runtime.spawn(task);
-        }
-    }
-
-    /// Runs a job that closing the client waits for; `None` without a runtime, where nothing was ever sent.
-    pub(crate) fn background(
-        &self,
-        job: impl Future<Output = bool> + Send + 'static,
-    ) -> Option<JoinHandle<bool>> {
-        let runtime = self.runtime.get()?;
-        Some(self.jobs.spawn_on(job, runtime))
-    }
-
-    /// Held by an acquire while it is under way, for closing the client.
-    pub(crate) fn attempt(&self) -> TaskTrackerToken {
-        self.attempts.token()
-    }
-
-    /// Completes when no background job is left.
-    async fn settled(&self) {
-        self.jobs.close();
-        self.jobs.wait().await;
-    }
-
-    fn on_event(self: &Arc<Self>, event: Event) {
-        if self.room.on_event(&event) {
-            return;
-        }
-        // A grant for a waiter that has gone: hand it on now rather than when its claim window ends. An acquire that
-        // has just turned into a lease needs no grant any more, and keeps the name.
-        if let Event::Granted { lock, owner } = event
-            && !self.keeper.holds(&owner)
-        {
-            let client = self.clone();
-            self.background(async move {
-                let releaser = Releaser::Own(owner.into());
-                client.store.release(&lock, releaser).await.is_ok()
-            });
-        }
-    }
-
-    /// The keeper let go of a lease.
-    pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
-        self.counters.held.sub();
-        if holding.may_outlive_its_loss() {
-            let (client, holding) = (self.clone(), holding.clone());
-            self.background(async move {
-                let releaser = Releaser::Own(holding.owner.clone());
-                client.store.release(&holding.lock, releaser).await.is_ok()
-            });
-        }
-        if holding.state() == LeaseState::Lost {
-            self.counters.lost.add();
-            tracing::warn!(
-                target: "leaselock",
-                event = "lost",
-                client = %self.client_id,
-                name = %holding.lock.name,
-                owner = %holding.owner,
-                reason = %holding.loss().map_or("", |reason| reason.as_str()),
-                "a lease was lost"
-            );
-        }
-    }
-
-    /// One command, repeated while its failure is temporary, at most for the command time-out. The flag tells whether an
-    /// earlier attempt went unanswered, and so may have been carried out.
-    pub(crate) async fn retrying<'a, T, F>(&'a self, command: impl Fn() -> F) -> Result<(T, bool)>
-    where
-        F: Future<Output = Result<T, Failure>> + 'a,
-    {
-        if self.is_closed() {
-            return Err(Error::closed());
-        }
-        self.enter();
-        self.repeat(false, command).await
-    }
-
-    /// The same, also for a client that is closing.
-    pub(crate) async fn repeat<'a, T, F>(
-        &'a self,
-        mut unanswered: bool,
-        command: impl Fn() -> F,
-    ) -> Result<(T, bool)>
-    where
-        F: Future<Output = Result<T, Failure>> + 'a,
-    {
-        let limit = Instant::now() + self.command_timeout;
-        let mut backoff = Backoff::new();
-        loop {
-            let failure = match command().await {
-                Ok(value) => return Ok((value, unanswered)),
-                Err(failure) => failure,
-            };
-            unanswered |= failure.unanswered;
-            let pause = backoff.next();
-            if !failure.is_temporary() || Instant::now() + pause >= limit {
-                return Err(failure.error);
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.keeper.stop();
-        self.store.close();
-    }
 }
 
 /// A connection to a store, and the leases taken through it. Cheap to clone; nothing is connected before the first use.
@@ -396,32 +208,7 @@ impl Client {
     /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) when leases could not be given back; they end with their
     /// TTL. The client is closed all the same.
     pub async fn close(&self) -> Result<()> {
-        let inner = &self.inner;
-        if inner.closed.is_cancelled() {
-            return Ok(());
-        }
-        inner.enter();
-        inner.closed.cancel();
-        inner.room.close();
-        for (id, holding) in inner.keeper.all() {
-            if inner.keeper.remove(id) {
-                lease::release_in_background(inner, &holding);
-            }
-        }
-        let limit = Instant::now() + inner.command_timeout;
-        // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
-        inner.attempts.close();
-        let patience = limit.min(Instant::now() + LEAVE_TIMEOUT);
-        let _ = tokio::time::timeout_at(patience, inner.attempts.wait()).await;
-        let settled = tokio::time::timeout_at(limit, inner.settled()).await;
-        inner.keeper.stop();
-        inner.store.close();
-        settled.map_err(|_| {
-            Error::unavailable(format!(
-                "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
-                inner.command_timeout
-            ))
-        })
+        self.inner.close().await
     }
 
     /// Completes when nothing is being undone or given back in the background.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::client::Inner;
 use crate::clock::Moment;
 use crate::holding::{Holding, Next};
+use crate::shared::Inner;
 use crate::store::{Failure, Ownership, Renewal};
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.

@@ -10,11 +10,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::acquire::{Attempt, First};
-use crate::client::{Client, Inner};
+use crate::client::Client;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::lease::{Lease, Release};
+use crate::lease::Lease;
 use crate::options::Request;
+use crate::releasing::Release;
+use crate::shared::Inner;
 use crate::store::{Failure, LineDone, LineStore};
 
 /// Looked at this many times within the command time-out.

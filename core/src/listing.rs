@@ -3,9 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::client::{Inner, LockInfo};
+use crate::client::LockInfo;
 use crate::error::{Error, Result};
 use crate::name;
+use crate::shared::Inner;
 
 /// The locks that match a pattern. Made by [`Client::locks`](crate::Client::locks).
 pub struct Locks {

@@ -12,7 +12,7 @@ use crate::client::{LockInfo, ReleaseStatus};
 use crate::error::{Error, Result};
 use crate::options::{AcquireOptions, Request, Unit};
 use crate::stats::Stats;
-use crate::{client, listing};
+use crate::{client, listing, shared};
 
 /// What every handle of one blocking client shares.
 pub(super) struct Inner {
@@ -83,7 +83,7 @@ impl Client {
         let runtime = Runtime::new(settings.runtime.clone(), interrupt);
         Ok(Self {
             inner: Arc::new(Inner {
-                client: client::Client::from_inner(client::Inner::new(settings)?),
+                client: client::Client::from_inner(shared::Inner::new(settings)?),
                 runtime,
             }),
         })

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::client::Inner;
 use crate::error::{Error, LossReason, Result};
-use crate::holding::{LeaseState, LossHook};
-use crate::lease::{self, Release};
+use crate::holding::LossHook;
+use crate::lease;
+use crate::releasing::Release;
+use crate::state::LeaseState;
 
 /// A lock that is held, until its time runs out; see [`Lease`](crate::Lease). Usable from any thread.
 pub struct Lease {

@@ -1,0 +1,232 @@
+//! What every handle of one client shares: its store, its leases and waiters, its background work.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::acquire::LEAVE_TIMEOUT;
+use crate::backoff::Backoff;
+use crate::builder::Settings;
+use crate::error::{Error, Result};
+use crate::holding::Holding;
+use crate::keeper::Keeper;
+use crate::name::fresh_client_id;
+use crate::releasing::release_in_background;
+use crate::state::LeaseState;
+use crate::stats::Counters;
+use crate::store::{self, Event, Failure, Releaser, Store};
+use crate::waiting::WaitingRoom;
+
+/// What every handle of one client shares.
+pub(crate) struct Inner {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) app_id: Arc<str>,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) command_timeout: Duration,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) room: WaitingRoom,
+    pub(crate) counters: Counters,
+    runtime: OnceLock<Handle>,
+    closed: CancellationToken,
+    jobs: TaskTracker,
+    attempts: TaskTracker,
+}
+
+impl Inner {
+    pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
+        let client_id: Arc<str> = fresh_client_id().into();
+        let this = Arc::new(OnceLock::<Weak<Self>>::new());
+        let listener = {
+            let this = this.clone();
+            Arc::new(move |event: Event| {
+                if let Some(inner) = this.get().and_then(Weak::upgrade) {
+                    inner.on_event(event);
+                }
+            })
+        };
+        let store = store::open(
+            &settings.url,
+            client_id.clone(),
+            settings.command_timeout,
+            listener,
+        )?;
+        let inner = Arc::new(Self {
+            store,
+            app_id: settings.app_id.into(),
+            client_id,
+            command_timeout: settings.command_timeout,
+            keeper: Keeper::new(),
+            room: WaitingRoom::default(),
+            counters: Counters::default(),
+            runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
+            closed: CancellationToken::new(),
+            jobs: TaskTracker::new(),
+            attempts: TaskTracker::new(),
+        });
+        let _ = this.set(Arc::downgrade(&inner));
+        Ok(inner)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Completes when the client begins to close.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + '_ {
+        self.closed.cancelled()
+    }
+
+    /// Remembers the runtime this is called on, if none was given: background work goes there.
+    pub(crate) fn enter(&self) {
+        self.runtime.get_or_init(Handle::current);
+    }
+
+    /// Runs a task of the client itself, which ends when the client does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = self.runtime.get() {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Runs a job that closing the client waits for; `None` without a runtime, where nothing was ever sent.
+    pub(crate) fn background(
+        &self,
+        job: impl Future<Output = bool> + Send + 'static,
+    ) -> Option<JoinHandle<bool>> {
+        let runtime = self.runtime.get()?;
+        Some(self.jobs.spawn_on(job, runtime))
+    }
+
+    /// Held by an acquire while it is under way, for closing the client.
+    pub(crate) fn attempt(&self) -> TaskTrackerToken {
+        self.attempts.token()
+    }
+
+    /// Completes when no background job is left.
+    pub(crate) async fn settled(&self) {
+        self.jobs.close();
+        self.jobs.wait().await;
+    }
+
+    /// Gives back every lease, sends every waiter home, and ends every connection.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<()> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        self.enter();
+        self.closed.cancel();
+        self.room.close();
+        for (id, holding) in self.keeper.all() {
+            if self.keeper.remove(id) {
+                release_in_background(self, &holding);
+            }
+        }
+        let limit = Instant::now() + self.command_timeout;
+        // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
+        self.attempts.close();
+        let patience = limit.min(Instant::now() + LEAVE_TIMEOUT);
+        let _ = tokio::time::timeout_at(patience, self.attempts.wait()).await;
+        let settled = tokio::time::timeout_at(limit, self.settled()).await;
+        self.keeper.stop();
+        self.store.close();
+        settled.map_err(|_| {
+            Error::unavailable(format!(
+                "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
+                self.command_timeout
+            ))
+        })
+    }
+
+    fn on_event(self: &Arc<Self>, event: Event) {
+        if self.room.on_event(&event) {
+            return;
+        }
+        // A grant for a waiter that has gone: hand it on now rather than when its claim window ends. An acquire that
+        // has just turned into a lease needs no grant any more, and keeps the name.
+        if let Event::Granted { lock, owner } = event
+            && !self.keeper.holds(&owner)
+        {
+            let client = self.clone();
+            self.background(async move {
+                let releaser = Releaser::Own(owner.into());
+                client.store.release(&lock, releaser).await.is_ok()
+            });
+        }
+    }
+
+    /// The keeper let go of a lease.
+    pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
+        self.counters.held.sub();
+        if holding.may_outlive_its_loss() {
+            let (client, holding) = (self.clone(), holding.clone());
+            self.background(async move {
+                let releaser = Releaser::Own(holding.owner.clone());
+                client.store.release(&holding.lock, releaser).await.is_ok()
+            });
+        }
+        if holding.state() == LeaseState::Lost {
+            self.counters.lost.add();
+            tracing::warn!(
+                target: "leaselock",
+                event = "lost",
+                client = %self.client_id,
+                name = %holding.lock.name,
+                owner = %holding.owner,
+                reason = %holding.loss().map_or("", |reason| reason.as_str()),
+                "a lease was lost"
+            );
+        }
+    }
+
+    /// One command, repeated while its failure is temporary, at most for the command time-out. The flag tells whether an
+    /// earlier attempt went unanswered, and so may have been carried out.
+    pub(crate) async fn retrying<'a, T, F>(&'a self, command: impl Fn() -> F) -> Result<(T, bool)>
+    where
+        F: Future<Output = Result<T, Failure>> + 'a,
+    {
+        if self.is_closed() {
+            return Err(Error::closed());
+        }
+        self.enter();
+        self.repeat(false, command).await
+    }
+
+    /// The same, also for a client that is closing.
+    pub(crate) async fn repeat<'a, T, F>(
+        &'a self,
+        mut unanswered: bool,
+        command: impl Fn() -> F,
+    ) -> Result<(T, bool)>
+    where
+        F: Future<Output = Result<T, Failure>> + 'a,
+    {
+        let limit = Instant::now() + self.command_timeout;
+        let mut backoff = Backoff::new();
+        loop {
+            let failure = match command().await {
+                Ok(value) => return Ok((value, unanswered)),
+                Err(failure) => failure,
+            };
+            unanswered |= failure.unanswered;
+            let pause = backoff.next();
+            if !failure.is_temporary() || Instant::now() + pause >= limit {
+                return Err(failure.error);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.keeper.stop();
+        self.store.close();
+    }
+}
