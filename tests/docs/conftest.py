@@ -35,7 +35,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @dataclass(frozen=True)
 class Program:
-    """A program as a user starts it, in a shell that has LEASELOCK_URL set to `url`, or not at all where that is empty."""
+    """A program as a user starts it, in a shell where LEASELOCK_URL is `url`, or is not set where that is empty."""
 
     command: list[str]
 
@@ -104,7 +104,18 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
 def compiled(path: Path) -> Path:
     """A TypeScript file as JavaScript, inside the project, so that `import "leaselock"` finds the package."""
     folder = ROOT / "target" / "docs"
-    options = "--ignoreConfig --target es2022 --lib esnext,dom --module nodenext --strict --types node".split()
+    options = [
+        "--ignoreConfig",
+        "--target",
+        "es2022",
+        "--lib",
+        "esnext,dom",
+        "--module",
+        "nodenext",
+        "--strict",
+        "--types",
+        "node",
+    ]
     options += ["--rootDir", str(path.parent), "--outDir", str(folder)]
     tsc = ROOT / "node_modules" / ".bin" / "tsc"
     done = subprocess.run([str(tsc), *options, str(path)], cwd=ROOT, text=True, capture_output=True, check=False)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import leaselock
 import pytest
 from blocks import README, ROOT, blocks, filled
+
+import leaselock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXT = README.read_text()
 PAGES = sorted(
