@@ -15,6 +15,9 @@ import leaselock
 if TYPE_CHECKING:
     from pathlib import Path
 
+if TYPE_CHECKING:
+    from typing import TYPE_CHECKING
+
 TEXT = README.read_text()
 PAGES = sorted(
     ROOT / name
