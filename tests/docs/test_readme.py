@@ -15,9 +15,6 @@ import leaselock
 if TYPE_CHECKING:
     from pathlib import Path
 
-if TYPE_CHECKING:
-    from typing import TYPE_CHECKING
-
 TEXT = README.read_text()
 PAGES = sorted(
     ROOT / name
