@@ -24,12 +24,14 @@ test("field bug 11: the deadline counts from before the command was sent", async
   const relay = await Relay.start(bench.server.url);
   bench.test.after(() => relay.stop());
   const client = bench.client({}, relay.url);
-  await client.inspect(bench.name);
+  await Promise.all([client.inspect(bench.name), bench.redis.ping()]);
   relay.delay = 200;
   const lease = await client.acquire(bench.name, { ttl: 2_000, renew: false });
   assert.ok(lease.expiresIn <= 1_800, `${lease.expiresIn} ms are left`);
   // The holder's reckoning ends before the store's.
-  assert.ok(lease.expiresIn <= (await bench.redis.pttl(bench.key)));
+  const asked = performance.now();
+  const pttl = await bench.redis.pttl(bench.key);
+  assert.ok(lease.expiresIn + (performance.now() - asked) <= pttl);
 });
 
 test("field bug 12: the shortest TTL is renewed calmly", async (bench) => {
