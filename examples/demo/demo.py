@@ -146,8 +146,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
         before = dict(resource.turns)
         demo.until("the other two had two turns more", lambda: all(resource.turns[w] >= before[w] + 2 for w in OTHERS))
         demo.ending = True
-        for name in OTHERS:
-            demo.until(f"{name} ended", lambda name=name: workers[name].poll() is not None)
+        demo.until("the workers ended", lambda: all(workers[name].poll() is not None for name in OTHERS))
         clean = all(workers[name].returncode == 0 for name in OTHERS)
 
     turns_taken = ", ".join(f"{name} {resource.turns[name]}" for name in commands)

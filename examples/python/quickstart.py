@@ -10,9 +10,9 @@ with client.lock("nightly-report", ttl=30, wait=10) as lease:
     lease.check()  # before a step that matters: raises LeaseLostError if it is no longer ours
 
 # Takes it only if it is free.
-if lease := client.try_acquire("nightly-report"):
-    with lease:
-        print(f"it was free, token {lease.token}")
+if free := client.try_acquire("nightly-report"):
+    with free:
+        print(f"it was free, token {free.token}")
 
 
 # As a decorator: every call takes the lock.

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 sys.path.insert(0, str(ROOT / "tests"))
 
-SERVERS: list[dict[str, str]] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
+SERVERS: list[dict[str, str] | None] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
 NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/docs`"
 
 
