@@ -66,6 +66,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in slugs, f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=True).stdout.split()
+    for name in re.findall(r"`([\w./-]+\.(?:rs|py|pyi|lua|ts|mts|json|md|sh))(?:::[^`]*)?`", page.read_text()):
+        assert any(f"/{path}".endswith(f"/{name}") for path in tracked), f"{page.name} names {name}, which is not there"
+
+
 def test_python_names_of_the_api_table() -> None:
     named = " ".join(cells[2] for cells in rows("## The API"))
     for word in re.findall(r"client\.(\w+)", named.replace("aclose", "close")):
