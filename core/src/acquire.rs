@@ -119,8 +119,6 @@ impl Attempt {
                 Ok(First::Undecided)
             }
             Ok(Asked::Held(_)) => {
-                // A take that met a holder left nothing behind.
-                self.sent_in = None;
                 self.contend();
                 if self.wait() == Some(Duration::ZERO) {
                     self.done = true;
@@ -170,6 +168,8 @@ impl Attempt {
             Ok(Some((token, sent))) => Ok(Some(self.finish(token, sent)?)),
             Ok(None) => {
                 self.done = true;
+                // An earlier command may still be on its way to the server, and find the name free.
+                self.undo_later();
                 Ok(None)
             }
             Err(error) => Err(self.fail(error).await),
@@ -187,8 +187,6 @@ impl Attempt {
                 Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
                 Asked::Held(_) => self.contend(),
             }
-            // A take that met a holder left nothing behind.
-            self.sent_in = None;
         }
         if self.wait() == Some(Duration::ZERO) {
             return Ok(None);
@@ -221,19 +219,21 @@ impl Attempt {
 
     /// Sleeps until there is a reason to ask again.
     async fn sleep(&self, slot: &Arc<Slot>) -> Result<()> {
+        // What came before the answer that it overtakes was read is a reason at once.
+        let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         loop {
             let look_at = self.client.room.look_at(slot);
             let deadline = self.deadline();
+            let news = slot.take_news();
+            if news & news::CLOSED != 0 {
+                return Err(Error::closed());
+            }
+            if news & reasons != 0 {
+                return Ok(());
+            }
+            reasons = news::GRANTED | news::RECHECK;
             tokio::select! {
-                () = slot.notified() => {
-                    let news = slot.take_news();
-                    if news & news::CLOSED != 0 {
-                        return Err(Error::closed());
-                    }
-                    if news & (news::GRANTED | news::RECHECK) != 0 {
-                        return Ok(());
-                    }
-                }
+                () = slot.notified() => {}
                 () = until(look_at) => return Ok(()),
                 () = until(deadline) => return Err(self.timed_out()),
             }
@@ -318,6 +318,10 @@ impl Attempt {
     // ---- how it ends
 
     fn contend(&mut self) {
+        if !self.stale {
+            // What met a holder left nothing behind.
+            self.sent_in = None;
+        }
         if !std::mem::replace(&mut self.contended, true) {
             self.client.counters.contended.add();
         }

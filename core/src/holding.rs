@@ -64,6 +64,8 @@ struct Inner {
     phase: Phase,
     unsure: bool,
     detached: bool,
+    /// An extension to this TTL had no answer; it may still be carried out until then, and shorten a later renewal.
+    cap: Option<(Duration, Moment)>,
     /// A renewal or an extension is under way; they take turns.
     busy: bool,
     releasing: bool,
@@ -108,6 +110,7 @@ impl Holding {
                 phase: Phase::Live,
                 unsure: false,
                 detached: false,
+                cap: None,
                 busy: false,
                 releasing: false,
                 gave_back: None,
@@ -326,12 +329,14 @@ impl Holding {
         Ok(Some(ttl))
     }
 
-    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown.
+    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown, and it may still be carried out within
+    /// `command_timeout`. Returns when the keeper has to look again.
     pub(crate) fn end_extend(
         &self,
         sent: Moment,
         ttl: Duration,
         outcome: Option<Ownership>,
+        command_timeout: Duration,
     ) -> Option<Moment> {
         let mut inner = self.lock();
         inner.busy = false;
@@ -351,6 +356,8 @@ impl Holding {
                 }
                 None => {
                     inner.unsure = true;
+                    let shortest = inner.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
+                    inner.cap = Some((shortest, Moment::now() + command_timeout));
                     due = Some(Moment::now());
                 }
             }
@@ -448,16 +455,24 @@ impl Inner {
     /// The store set the TTL by a command sent at `sent`.
     fn extended(&mut self, sent: Moment, ttl: Duration, hold_until: Option<Moment>) {
         self.unsure = false;
-        self.deadline = deadline(sent, ttl);
+        if self.cap.is_some_and(|(_, until)| until < sent) {
+            self.cap = None;
+        }
+        self.deadline = deadline(sent, self.capped(ttl));
         // A TTL cut to where `max_hold` ends was rounded down to the millisecond.
         self.last = hold_until.is_some_and(|end| end <= sent + ttl + Duration::from_millis(1));
+    }
+
+    /// What can be counted on of a TTL that the store was told.
+    fn capped(&self, ttl: Duration) -> Duration {
+        self.cap.map_or(ttl, |(cap, _)| cap.min(ttl))
     }
 
     /// When to renew, or else when it ends.
     fn due(&self, renew: bool, now: Moment) -> Moment {
         if renew && !self.last {
             // Counted from now rather than from sending: a slow reply must not make renewals back to back.
-            (now + self.ttl / RENEW_AFTER).min(self.deadline)
+            (now + self.capped(self.ttl) / RENEW_AFTER).min(self.deadline)
         } else {
             self.deadline
         }

@@ -287,7 +287,10 @@ impl Extending<'_> {
     fn finish(&mut self, outcome: Option<Ownership>) {
         self.over = true;
         let lease = self.lease;
-        match lease.holding.end_extend(self.sent, self.ttl, outcome) {
+        match lease
+            .holding
+            .end_extend(self.sent, self.ttl, outcome, lease.client.command_timeout)
+        {
             Some(due) => lease.client.keeper.reschedule(lease.id, due),
             None => {
                 if !lease.held() {

@@ -33,6 +33,8 @@ pub(crate) mod news {
     pub(crate) const RECHECK: u8 = 2;
     /// The client is closing.
     pub(crate) const CLOSED: u8 = 4;
+    /// It is the next in line, and has the holder's time to watch.
+    pub(crate) const NEXT: u8 = 8;
 }
 
 /// One waiter.
@@ -85,13 +87,13 @@ struct Seen {
     at: Instant,
     expires_at: Option<Instant>,
     waiters: u64,
-    /// The first waiter here is the first of all.
-    head: bool,
+    /// The first of all, if it is one of ours.
+    head: Option<Arc<str>>,
     jitter: Duration,
 }
 
 impl Seen {
-    fn new(expires_in: Option<Duration>, waiters: u64, head: bool) -> Self {
+    fn new(expires_in: Option<Duration>, waiters: u64, head: Option<Arc<str>>) -> Self {
         let at = Instant::now();
         Self {
             at,
@@ -102,15 +104,16 @@ impl Seen {
         }
     }
 
-    /// When someone of this client has to look.
-    fn look_at(&self) -> Instant {
+    /// When the first waiter of this client has to look.
+    fn look_at(&self, first: &Slot) -> Instant {
         let per_second = Duration::from_millis(1000 / CHECKS_PER_SECOND);
         let waiters = u32::try_from(self.waiters).unwrap_or(u32::MAX);
         let latest = self.at
             + per_second
                 .saturating_mul(waiters)
                 .clamp(CHECK_MIN, CHECK_MAX);
-        let delay = if self.head { HEAD_DELAY } else { self.jitter };
+        let head = self.head.as_ref() == Some(&first.owner);
+        let delay = if head { HEAD_DELAY } else { self.jitter };
         match self.expires_at {
             Some(expires_at) => latest.min(expires_at + delay.max(HEAD_DELAY)),
             None => latest,
@@ -150,14 +153,11 @@ impl WaitingRoom {
         }
         line.places
             .insert((queued.place, slot.owner.clone()), slot.clone());
-        let first = line
-            .places
-            .first_key_value()
-            .is_some_and(|(_, first)| Arc::ptr_eq(first, slot));
-        let head = if first {
-            queued.head
+        let head = if queued.head {
+            Some(slot.owner.clone())
         } else {
-            line.seen.as_ref().is_some_and(|seen| seen.head)
+            let known = line.seen.take().and_then(|seen| seen.head);
+            known.filter(|head| *head != slot.owner)
         };
         line.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
     }
@@ -168,7 +168,7 @@ impl WaitingRoom {
         let line = book.lines.get(&slot.lock)?;
         let (_, first) = line.places.first_key_value()?;
         if Arc::ptr_eq(first, slot) {
-            line.seen.as_ref().map(Seen::look_at)
+            line.seen.as_ref().map(|seen| seen.look_at(first))
         } else {
             None
         }
@@ -194,9 +194,6 @@ impl WaitingRoom {
                 book.lines.remove(&slot.lock);
             }
             Some((_, next)) if first => {
-                if let Some(seen) = &mut line.seen {
-                    seen.head = false;
-                }
                 next.notify.notify_one();
             }
             Some(_) => {}
@@ -215,13 +212,14 @@ impl WaitingRoom {
                 slot.tell(news::GRANTED);
             }
             Event::Next { owner, expires_in } => {
-                if let Some(slot) = book.slots.get(owner.as_str())
-                    && let Some(line) = book.lines.get_mut(&slot.lock)
-                {
+                let Some(slot) = book.slots.get(owner.as_str()) else {
+                    return true;
+                };
+                if let Some(line) = book.lines.get_mut(&slot.lock) {
                     let waiters = line.seen.as_ref().map_or(1, |seen| seen.waiters);
-                    line.seen = Some(Seen::new(*expires_in, waiters, true));
-                    slot.notify.notify_one();
+                    line.seen = Some(Seen::new(*expires_in, waiters, Some(slot.owner.clone())));
                 }
+                slot.tell(news::NEXT);
             }
             Event::Reset => {
                 for slot in book.slots.values() {

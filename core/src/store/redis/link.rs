@@ -256,7 +256,8 @@ impl Link {
     fn on_push(&self, epoch: u64, push: &PushInfo) {
         match push.kind {
             PushKind::Disconnection => self.lose(epoch),
-            PushKind::Message => {
+            // What comes late from a connection that was given up is no news.
+            PushKind::Message if self.live().is_some_and(|live| live.epoch == epoch) => {
                 let Some(Value::BulkString(payload)) = push.data.get(1) else {
                     return;
                 };
