@@ -1,0 +1,1 @@
+"""Servers, workers and rounds of slices: what every row is measured with."""

@@ -1,0 +1,73 @@
+"""Contestants as long-lived processes that obey requests, one line of JSON each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import IO, Any, cast
+
+from . import machine
+
+BENCHES = machine.ROOT / "benches"
+
+COMMANDS = {
+    "rust": [str(BENCHES / "target/release/bench-worker")],
+    "python": [str(BENCHES / ".venv/bin/python"), str(BENCHES / "python/worker.py")],
+    "node": ["node", str(BENCHES / "node/worker.mjs")],
+}
+
+
+class Worker:
+    """One process of one contestant. It ends when its input does, so none outlives the benchmark."""
+
+    def __init__(self, language: str, contestant: str, url: str, options: dict[str, Any] | None = None) -> None:
+        self.name = f"{language} {contestant}"
+        self._process = subprocess.Popen(
+            [*COMMANDS[language], contestant, url, json.dumps(options or {})],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.read() == {"ready": True}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def pin(self, cores: list[int]) -> None:
+        machine.pin(self.pid, cores)
+
+    def send(self, request: dict[str, Any]) -> None:
+        stdin = cast("IO[str]", self._process.stdin)
+        stdin.write(json.dumps(request) + "\n")
+        stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        line = cast("IO[str]", self._process.stdout).readline()
+        if not line:
+            raise RuntimeError(f"the worker of {self.name} has ended (status {self._process.wait()})")
+        return cast("dict[str, Any]", json.loads(line))
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.send(request)
+        return self.read()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        cast("IO[str]", self._process.stdin).close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            print(f"bench: the worker of {self.name} did not end by itself", file=sys.stderr)
+            self.kill()
+        cast("IO[str]", self._process.stdout).close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,64 @@
+"""Runs the benchmarks: `run.py [ROW,ROW…]`, all rows when none is named. `make bench` installs what it needs.
+
+Results are kept in results/latest.json, where a run of some rows replaces those alone, and shown in RESULTS.md and
+results/ratios.svg.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import machine
+from harness.rounds import QUICK, Figure
+
+import rows
+
+LATEST = Path(__file__).resolve().parent / "results/latest.json"
+
+
+def main() -> int:
+    wanted = [name for argument in sys.argv[1:] for name in argument.replace(",", " ").split()] or list(rows.RUN)
+    unknown = [name for name in wanted if name not in rows.RUN]
+    if unknown:
+        print(f"bench: there is no row {', '.join(unknown)}; there are: {', '.join(rows.RUN)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        started = time.monotonic()
+        figures, raw = rows.RUN[name](name)
+        seconds = time.monotonic() - started
+        print(f"\n{name} ({seconds:.0f} s)")
+        for figure in figures:
+            print(f"  {said(figure)}", flush=True)
+        keep(name, figures, raw, seconds)
+    return 0
+
+
+def said(figure: Figure) -> str:
+    """One figure on one line."""
+    value = figure.value
+    bar = f"≥ {figure.least:.4g}" if figure.least is not None else f"≤ {figure.most:.4g}" if figure.most is not None else ""
+    holds = {None: "", True: "ok", False: "FALLS SHORT"}[figure.holds]
+    spread = f"{value.median:10.4g} [{value.low:.4g} … {value.high:.4g}] {figure.unit}"
+    return f"{figure.regime:9}{figure.measure:62}{spread:44} {bar:9} {holds} {figure.note}"
+
+
+def keep(name: str, figures: list[Figure], raw: dict[str, Any], seconds: float) -> None:
+    """Puts one row's results in the place of its earlier ones."""
+    LATEST.parent.mkdir(exist_ok=True)
+    kept = json.loads(LATEST.read_text()) if LATEST.exists() else {}
+    kept["versions"] = machine.versions()
+    kept.setdefault("rows", {})[name] = {
+        "quick": QUICK,
+        "seconds": round(seconds, 1),
+        "figures": [figure.json() for figure in figures],
+        "raw": raw,
+    }
+    LATEST.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
