@@ -31,8 +31,9 @@ export class Client {
   constructor(url?: string, clientOptions?: ClientOptions) {
     const { appId, commandTimeout } = options("Client", clientOptions, CLIENT_OPTIONS);
     const opened = reactor.open(
-      optional(string, "url", url) ?? process.env["LEASELOCK_URL"],
-      optional(string, "appId", appId) ?? process.env["LEASELOCK_APP_ID"],
+      // Workers may have an environment of their own, which only `process.env` knows.
+      optional(string, "url", url) ?? (process.env["LEASELOCK_URL"] || undefined),
+      optional(string, "appId", appId) ?? (process.env["LEASELOCK_APP_ID"] || undefined),
       optional(number, "commandTimeout", commandTimeout),
     );
     if ("code" in opened) {

@@ -215,19 +215,18 @@ it("a Client throws what is wrong with its arguments", () => {
   }
 });
 
-it("with no URL at all the error shows both ways to give one", () => {
-  const before = process.env["LEASELOCK_URL"];
-  delete process.env["LEASELOCK_URL"];
-  try {
+it("with no URL at all, or an empty one in the environment, the error shows both ways to give one", () => {
+  for (const environment of [undefined, ""]) {
+    delete process.env["LEASELOCK_URL"];
+    if (environment !== undefined) {
+      process.env["LEASELOCK_URL"] = environment;
+    }
     assert.throws(
       () => new Client(),
       (error: Error) => isInvalid(error) && /LEASELOCK_URL/.test(error.message) && /redis:\/\//.test(error.message),
     );
-  } finally {
-    if (before !== undefined) {
-      process.env["LEASELOCK_URL"] = before;
-    }
   }
+  delete process.env["LEASELOCK_URL"];
 });
 
 test("extend: wrong types and values change nothing", async (bench) => {
