@@ -30,7 +30,7 @@ export class Client {
    */
   constructor(url?: string, clientOptions?: ClientOptions) {
     const { appId, commandTimeout } = options("Client", clientOptions, CLIENT_OPTIONS);
-    const opened = reactor.open(
+    const opened = reactor().open(
       // Workers may have an environment of their own, which only `process.env` knows.
       optional(string, "url", url) ?? (process.env["LEASELOCK_URL"] || undefined),
       optional(string, "appId", appId) ?? (process.env["LEASELOCK_APP_ID"] || undefined),

@@ -1,6 +1,6 @@
 // Turns operations of the addon into promises: each is submitted under a number, and answered under it later.
 
-import type { Completion, Event, Failure, NativeClient } from "../native.js";
+import type { Completion, Event, Failure, NativeClient, Reactor } from "../native.js";
 import { onAbort } from "./aborts.js";
 import { addon } from "./addon.js";
 import { errorOf } from "./errors.js";
@@ -9,16 +9,21 @@ import { errorOf } from "./errors.js";
 const pending = new Map<number, (completion: Completion | undefined) => void>();
 let onEvent: (event: Event) => void = () => {};
 
-/** One for this thread: workers load this module anew. */
-export const reactor = new addon.Reactor((completions, events) => {
-  for (const completion of completions) {
-    pending.get(completion.op)?.(completion);
-    pending.delete(completion.op);
-  }
-  for (const event of events) {
-    onEvent(event);
-  }
-});
+let instance: Reactor | undefined;
+
+/** The one of this thread, whose first client starts it; workers load this module anew. */
+export function reactor(): Reactor {
+  instance ??= new addon.Reactor((completions, events) => {
+    for (const completion of completions) {
+      pending.get(completion.op)?.(completion);
+      pending.delete(completion.op);
+    }
+    for (const event of events) {
+      onEvent(event);
+    }
+  });
+  return instance;
+}
 
 /** Says who hears of what happens without being asked for. */
 export function listen(listener: (event: Event) => void): void {
