@@ -261,6 +261,7 @@ class _ToldToEndError(Exception):
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough, and what follows is not to be interrupted
     raise _ToldToEndError(number)
 
 

@@ -1,0 +1,90 @@
+"""The worker of the mixed-language tests in sync Python: each request in a thread of its own."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import leaselock
+
+client = leaselock.Client()
+leases: dict[str, leaselock.Lease] = {}
+output = threading.Lock()
+
+
+def run(op: str, request: dict[str, Any]) -> Any:
+    if op == "hello":
+        return {"pid": os.getpid()}
+    if op == "acquire":
+        wait = request.get("wait")
+        lease = client.acquire(
+            request["name"], ttl=request["ttl"] / 1000, wait=None if wait is None else wait / 1000, label="blocking"
+        )
+        leases[request["as"]] = lease
+        return {"owner": lease.owner, "token": lease.token}
+    if op == "release":
+        return leases[request["lease"]].release()
+    if op == "release_owner":
+        return client.release(request["name"], request["owner"]).value
+    if op == "look":
+        lease = leases[request["lease"]]
+        return {"state": lease.state, "held": lease.held, "expires_in": lease.expires_in * 1000}
+    if op == "check":
+        return leases[request["lease"]].check()
+    if op == "wait_lost":
+        return wait_lost(leases[request["lease"]], request["timeout"] / 1000)
+    if op == "block":
+        ctypes.PyDLL(None).usleep(request["ms"] * 1000)  # PyDLL keeps the GIL
+        return None
+    if op == "count":
+        return count(request["name"], Path(request["file"]), request["times"])
+    if op == "close":
+        return client.close()
+    raise ValueError(op)
+
+
+def wait_lost(lease: leaselock.Lease, timeout: float) -> str | None:
+    if not lease.wait_lost(timeout):
+        return None
+    try:
+        lease.check()
+    except leaselock.LeaseLostError as lost:
+        return str(lost.reason)
+    raise AssertionError("a lost lease that checks out")
+
+
+def count(name: str, file: Path, times: int) -> None:
+    for _ in range(times):
+        with client.lock(name, ttl=10) as lease:
+            number = int(file.read_text())
+            with Path(f"{file}.tokens").open("a") as tokens:
+                tokens.write(f"{lease.token}\n")
+            file.write_text(str(number + 1))
+
+
+def answer(request: dict[str, Any]) -> None:
+    """Answers whatever comes of it: an answer that is missing holds the test up."""
+    reply: dict[str, Any] = {"id": request["id"]}
+    try:
+        reply["result"] = run(request["op"], request)
+    except leaselock.LeaselockError as error:
+        reason = getattr(error, "reason", None)
+        reply["error"] = {
+            "name": type(error).__name__,
+            "code": error.code,
+            "reason": None if reason is None else str(reason),
+            "message": str(error),
+        }
+    except Exception as error:
+        reply["error"] = {"name": type(error).__name__, "code": "", "reason": None, "message": str(error)}
+    with output:
+        print(json.dumps(reply), flush=True)
+
+
+for line in sys.stdin:
+    threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
