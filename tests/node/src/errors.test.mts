@@ -60,7 +60,7 @@ test("field bug 14: not taken, lost, unreachable and refused are told apart", as
 
 test("an error's stack names the caller", async (bench) => {
   const client = bench.client();
-  await client.acquire(bench.name);
+  bench.keep(await client.acquire(bench.name));
   async function someBusinessFunction() {
     await client.acquire(bench.name, { wait: 10 });
   }

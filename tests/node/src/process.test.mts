@@ -68,7 +68,7 @@ test("process.exit ends at once, with leases held and waiters pending", async (b
   const ended = await script(
     bench,
     `
-    await client.acquire(name);
+    globalThis.lease = await client.acquire(name);
     client.acquire(name);
     client.acquire(name);
     await sleep(100);
@@ -79,7 +79,10 @@ test("process.exit ends at once, with leases held and waiters pending", async (b
 });
 
 test("the rejection of an acquire that nobody handles is the user's, and is one", async (bench) => {
-  const ended = await script(bench, `await client.acquire(name); client.acquire(name, { wait: 50 });`).ended();
+  const ended = await script(
+    bench,
+    `globalThis.lease = await client.acquire(name); client.acquire(name, { wait: 50 });`,
+  ).ended();
   assert.equal(ended.code, 1);
   assert.equal(ended.stderr.match(/LockTimeoutError:/g)?.length, 1);
 });
@@ -89,14 +92,14 @@ test("handled errors leave no rejection unhandled", async (bench) => {
     bench,
     `
     process.on("unhandledRejection", (error) => console.log("unhandled", error));
-    const lease = await client.acquire(name, { ttl: 300 });
+    const lease = globalThis.lease = await client.acquire(name, { ttl: 300 });
     await client.acquire(name, { wait: 20 }).catch(() => {});
     await client.acquire(name, { signal: AbortSignal.timeout(20) }).catch(() => {});
     await client.forceRelease(name);
     await sleep(400);
     lease.signal.aborted || console.log("not lost");
     await client.using(name, async (lease) => { await client.forceRelease(name); await sleep(50); }).catch(() => {});
-    const closing = client.acquire(name).then(() => client.acquire(name)).catch(() => {});
+    const closing = client.acquire(name).then((lease) => { globalThis.other = lease; return client.acquire(name); }).catch(() => {});
     await sleep(50);
     await client.close();
     await closing;
@@ -110,7 +113,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} ends a process that holds and waits at once`, async (bench) => {
     const running = script(
       bench,
-      `await client.acquire(name); client.acquire(name); console.log("ready"); await sleep(20_000);`,
+      `globalThis.lease = await client.acquire(name); client.acquire(name); console.log("ready"); await sleep(20_000);`,
     );
     await running.printed("ready");
     const start = performance.now();
@@ -139,7 +142,7 @@ test("field bug 10: after a suspend longer than the TTL the first look says lost
   const running = script(
     bench,
     `
-    const lease = await client.acquire(name, { ttl: 500 });
+    const lease = globalThis.lease = await client.acquire(name, { ttl: 500 });
     lease.signal.addEventListener("abort", () => {
       console.log("aborted", lease.signal.reason.code);
       setTimeout(() => process.exit(0), 50);
@@ -164,7 +167,10 @@ test("field bug 10: after a suspend longer than the TTL the first look says lost
 });
 
 test("a holder that is killed loses the name when its lease ends, and a waiter gets it", async (bench) => {
-  const holder = script(bench, `await client.acquire(name, { ttl: 1_000 }); console.log("held"); await sleep(60_000);`);
+  const holder = script(
+    bench,
+    `globalThis.lease = await client.acquire(name, { ttl: 1_000 }); console.log("held"); await sleep(60_000);`,
+  );
   await holder.printed("held");
   const acquiring = bench.client().acquire(bench.name, { wait: 10_000 });
   await sleep(200);

@@ -95,7 +95,7 @@ test("worker.terminate ends one that holds and waits; its leases are given back 
 
 test("a worker has the environment it was given", async (bench) => {
   const source = `const own = new Client(); parentPort.postMessage((await own.inspect(name)) !== null);`;
-  await bench.client().acquire(bench.name);
+  bench.keep(await bench.client().acquire(bench.name));
   const env = { ...process.env, LEASELOCK_URL: bench.server.url, LEASELOCK_APP_ID: bench.app };
   const own = worker(bench, source, env);
   assert.equal(await message(own), true);

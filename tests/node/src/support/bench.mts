@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { test as nodeTest, type TestContext } from "node:test";
 import type { Redis } from "ioredis";
-import { Client, type ClientOptions } from "leaselock";
+import { Client, type ClientOptions, type Lease } from "leaselock";
 import { plainRedis, servers, type TestServer } from "./servers.mjs";
 
 /** What a test on one server has at hand. */
@@ -14,6 +14,7 @@ export class Bench {
   /** The key of `name`. */
   readonly key = `lock||${this.app}||${this.name}`;
   readonly #clients: Client[] = [];
+  readonly #leases: Lease[] = [];
   #redis: Redis | undefined;
 
   constructor(
@@ -26,6 +27,12 @@ export class Bench {
     const client = new Client(url, { appId: this.app, ...options });
     this.#clients.push(client);
     return client;
+  }
+
+  /** Keeps a lease until the test ends: one that nobody refers to is given back. */
+  keep(lease: Lease): Lease {
+    this.#leases.push(lease);
+    return lease;
   }
 
   /** A plain connection to the server. */
