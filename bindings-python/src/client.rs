@@ -48,6 +48,8 @@ impl Made {
     /// A builder for a client on this process's runtime.
     pub(crate) fn builder(&self, py: Python<'_>) -> PyResult<ClientBuilder> {
         events::start_callbacks(py)?;
+        errors::prepare(py)?;
+        interrupt::note_thread(py);
         let runtime = process::current().runtime(py)?;
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Seconds)

@@ -45,6 +45,11 @@ pub(crate) fn lease_lost(py: Python<'_>, message: &str, reason: &str) -> PyErr {
         .map_or_else(|e| e, PyErr::from_value)
 }
 
+/// Has the classes at hand before the interpreter comes near its end, when nothing can be imported any more.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    of_module(py, "LeaselockError").map(drop)
+}
+
 fn class(py: Python<'_>, kind: ErrorKind) -> PyResult<Bound<'_, PyAny>> {
     of_module(py, kind.name())
 }

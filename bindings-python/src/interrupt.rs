@@ -21,7 +21,7 @@ pub(crate) fn blocking<T: Send>(
     py: Python<'_>,
     call: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<T> {
-    note_thread(py)?;
+    note_thread(py);
     py.detach(call).map_err(|error| errors::raise(py, &error))
 }
 
@@ -43,16 +43,20 @@ pub(crate) fn take() -> Option<PyErr> {
     RAISED.take()
 }
 
-fn note_thread(py: Python<'_>) -> PyResult<()> {
+/// Finds out whether this is the main thread, once in a thread and process.
+pub(crate) fn note_thread(py: Python<'_>) {
     let process = ptr::from_ref(process::current());
     if IS_MAIN
         .get()
         .is_none_or(|(asked_in, _)| asked_in != process)
     {
-        let threading = py.import("threading")?;
-        let main = threading.call_method0("main_thread")?.getattr("ident")?;
-        let me = threading.call_method0("get_ident")?;
-        IS_MAIN.set(Some((process, main.eq(me)?)));
+        // It cannot be asked when the interpreter is nearly gone; then there is nothing to interrupt either.
+        IS_MAIN.set(Some((process, is_main(py).unwrap_or(false))));
     }
-    Ok(())
+}
+
+fn is_main(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    main.eq(threading.call_method0("get_ident")?)
 }

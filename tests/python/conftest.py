@@ -132,7 +132,7 @@ class Program:
             [sys.executable, *options, "-c", code],
             env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
             text=True,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
