@@ -1,4 +1,4 @@
-# One place for everything: `make setup | demo | test | check | clean`.
+# One place for everything: `make setup | demo | test | check | bench | clean`.
 # CI runs what you run. `make test ONLY=python` and `make check ONLY=clippy` run one suite alone.
 
 PYTHON ?= python3
@@ -12,13 +12,14 @@ CORE := $(CARGO_FILES) $(shell find core/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test check clean
+.PHONY: help setup servers rust demo test check bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    build, then watch three workers of two languages share one lock'
 	@echo 'make test    every test of every language   (one suite: make test ONLY=python)'
 	@echo 'make check   formatters, linters, type checkers   (one: make check ONLY=clippy)'
+	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
 	@echo 'make setup   only install and build what the others need'
 	@echo 'make clean   remove what all of these made'
 
@@ -64,5 +65,10 @@ test: setup
 check: .venv/.stamp-leaselock node_modules/.stamp-leaselock
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')
 
+# The results are in benches/RESULTS.md. `ROWS=core` runs the core alone, for regressions.
+bench: servers node_modules/.stamp-packages
+	@benches/setup.sh
+	@benches/.venv/bin/python benches/run.py $(ROWS)
+
 clean:
-	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules

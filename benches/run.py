@@ -1,7 +1,7 @@
 """Runs the benchmarks: `run.py [ROW,ROW…]`, all rows when none is named. `make bench` installs what it needs.
 
-Results are kept in results/latest.json, where a run of some rows replaces those alone, and shown in RESULTS.md and
-results/ratios.svg.
+Figures are kept in results/latest.json, where a run of some rows replaces those alone, and shown in RESULTS.md and
+results/bars.svg; the slices they were made of are in results/raw.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import rows
 from harness import machine
 from harness.rounds import QUICK, Figure
+from report.plot import svg
+from report.table import markdown
 
-import rows
-
-LATEST = Path(__file__).resolve().parent / "results/latest.json"
+BENCHES = Path(__file__).resolve().parent
+RESULTS = BENCHES / "results"
 
 
 def main() -> int:
@@ -40,7 +42,13 @@ def main() -> int:
 def said(figure: Figure) -> str:
     """One figure on one line."""
     value = figure.value
-    bar = f"≥ {figure.least:.4g}" if figure.least is not None else f"≤ {figure.most:.4g}" if figure.most is not None else ""
+    bar = (
+        f"≥ {figure.least:.4g}"
+        if figure.least is not None
+        else f"≤ {figure.most:.4g}"
+        if figure.most is not None
+        else ""
+    )
     holds = {None: "", True: "ok", False: "FALLS SHORT"}[figure.holds]
     spread = f"{value.median:10.4g} [{value.low:.4g} … {value.high:.4g}] {figure.unit}"
     return f"{figure.regime:9}{figure.measure:62}{spread:44} {bar:9} {holds} {figure.note}"
@@ -48,16 +56,19 @@ def said(figure: Figure) -> str:
 
 def keep(name: str, figures: list[Figure], raw: dict[str, Any], seconds: float) -> None:
     """Puts one row's results in the place of its earlier ones."""
-    LATEST.parent.mkdir(exist_ok=True)
-    kept = json.loads(LATEST.read_text()) if LATEST.exists() else {}
-    kept["versions"] = machine.versions()
-    kept.setdefault("rows", {})[name] = {
+    (RESULTS / "raw").mkdir(parents=True, exist_ok=True)
+    (RESULTS / "raw" / f"{name}.json").write_text(json.dumps(raw) + "\n")
+    latest = RESULTS / "latest.json"
+    results = json.loads(latest.read_text()) if latest.exists() else {"rows": {}}
+    results["versions"] = machine.versions()
+    results["rows"][name] = {
         "quick": QUICK,
         "seconds": round(seconds, 1),
         "figures": [figure.json() for figure in figures],
-        "raw": raw,
     }
-    LATEST.write_text(json.dumps(kept, indent=1) + "\n")
+    latest.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    (BENCHES / "RESULTS.md").write_text(markdown(results))
+    (RESULTS / "bars.svg").write_text(svg(results))
 
 
 if __name__ == "__main__":

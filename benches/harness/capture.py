@@ -65,7 +65,7 @@ class _Proxy:
             threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
 
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
-        # The blocking client waits for each reply before it sends again; its shared connection sends too little to mind.
+        # The blocking client waits for each reply before it sends again, and its shared connection sends nothing then.
         client.settimeout(0.001)
         server.settimeout(0.001)
         sent, reply = b"", 0

@@ -60,8 +60,8 @@ def _python_packages(*names: str) -> dict[str, str]:
 
 def _node_packages(*names: str) -> dict[str, str]:
     folder = ROOT / "benches/node/node_modules"
-    found = {name: json.loads((folder / name / "package.json").read_text())["version"] for name in names}
-    return {{"redlock": "redlock 5", "redlock4": "redlock 4"}.get(name, name): v for name, v in found.items()}
+    found = {name: json.loads((folder / name / "package.json").read_text())["version"].lstrip("v") for name in names}
+    return {{"redlock": "redlock 5", "redlock4": "redlock 4"}.get(name, name): each for name, each in found.items()}
 
 
 def _locked(crate: str) -> str:

@@ -45,7 +45,7 @@ class Figure:
     row: str
     measure: str
     regime: str  # apart, together, or nothing
-    unit: str  # × for ratios
+    unit: str
     value: Spread
     least: float | None = None  # a bar from below, or with `most` from above
     most: float | None = None
@@ -61,7 +61,8 @@ class Figure:
         return None
 
     def json(self) -> dict[str, Any]:
-        return {**asdict(self), "holds": self.holds}
+        spread = {key: float(f"{value:.5g}") for key, value in asdict(self.value).items()}
+        return {**asdict(self), "value": spread, "holds": self.holds}
 
 
 def interleave(

@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import servers  # noqa: E402
 
+
 class Server(servers.Server):
     """A Redis of our own on a free loopback port, which ends with the benchmark."""
 
@@ -30,7 +31,7 @@ class Server(servers.Server):
         return cpu_seconds(self.pid)
 
     def microseconds(self, *commands: str) -> int:
-        """Microseconds inside these commands so far, as the server counts them; what a script does counts as the script's."""
+        """Microseconds in these commands so far, as the server counts them, with all that a script calls."""
         stats = str(self.command("INFO", "commandstats"))
         found = re.findall(r"cmdstat_(\w+):calls=\d+,usec=(\d+)", stats)
         return sum(int(usec) for name, usec in found if name in commands)

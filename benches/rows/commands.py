@@ -31,9 +31,7 @@ def run(_name: str) -> tuple[list[Figure], dict[str, Any]]:
         raw[measure] = counted
         return each
 
-    drained = [
-        add(f"hand-over, {waiters} waiters", waiters, _drain(waiters), bar=True) for waiters in WAITERS
-    ]
+    drained = [add(f"hand-over, {waiters} waiters", waiters, _drain(waiters), bar=True) for waiters in WAITERS]
     spread = max(drained) / min(drained)
     value = Spread(spread, spread, spread, len(drained))
     figures.append(Figure("commands", "most to least of these", "", "×", value, most=1.1))

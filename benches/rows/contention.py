@@ -57,7 +57,16 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
             peers = [contestant for contestant in contestants if not contestant.startswith("leaselock")]
             best = max(peers, key=lambda peer: Spread.of(rates[peer]).median)
             figures += [
-                Figure(name, f"{ours} × the best peer ({best})", regime, "×", ratio(rates[ours], rates[best]), least=2, aim=3)
+                Figure(
+                    name,
+                    f"{ours} × the best peer",
+                    regime,
+                    "×",
+                    ratio(rates[ours], rates[best]),
+                    least=2,
+                    aim=3,
+                    note=best,
+                )
                 for ours in contestants
                 if ours not in peers
             ]

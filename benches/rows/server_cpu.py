@@ -1,4 +1,4 @@
-"""The server's CPU for one uncontended pair, beside `SET NX PX` and a script that compares and deletes, both pipelined."""
+"""The server's CPU for one uncontended pair, pipelined, beside `SET NX PX` and a compare-and-delete script."""
 
 from __future__ import annotations
 

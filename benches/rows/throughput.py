@@ -164,9 +164,10 @@ def _figures(row: Row, regime: str, slices: dict[str, list[dict[str, float]]]) -
         to = max(bar.to, key=lambda contestant: Spread.of(column(contestant, "rate")).median)
         least = bar.least[regime] if isinstance(bar.least, dict) else bar.least
         aim = bar.aim[regime] if isinstance(bar.aim, dict) else bar.aim
-        measure = f"{bar.of} × {to}" if not bar.words else f"{bar.of} × {bar.words} ({to})"
+        measure = f"{bar.of} × {bar.words or to}"
+        note = to if bar.words else ""
         value = ratio(column(bar.of, "rate"), column(to, "rate"))
-        figures.append(Figure(row.name, measure, regime, "×", value, least=least, aim=aim))
+        figures.append(Figure(row.name, measure, regime, "×", value, least=least, aim=aim, note=note))
         if bar.cpu is not None:
             value = ratio(column(bar.of, "cpu"), column(to, "cpu"))
             figures.append(Figure(row.name, f"client CPU a pair, {measure}", regime, "×", value, most=bar.cpu))

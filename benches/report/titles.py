@@ -1,0 +1,48 @@
+"""What each row is called where it is shown, and in which order."""
+
+from __future__ import annotations
+
+TITLES = {
+    "rust_sync": "Rust, blocking: acquire and release, one thread",
+    "rust_async_1": "Rust, async: 1 in flight",
+    "rust_async": "Rust, async: 64 in flight on distinct names",
+    "python_sync": "Python: acquire and release, one thread",
+    "python_async_1": "asyncio: 1 in flight",
+    "python_async": "asyncio: 64 in flight on distinct names",
+    "node_1": "Node: 1 in flight",
+    "node": "Node: 64 in flight on distinct names",
+    "server_cpu": "The server's CPU for one uncontended pair, pipelined",
+    "handover": "Hand-over with one waiter, in two processes: from the call of release to the waiter's return",
+    "handovers_rust": "Rust: 50 waiters in two processes, 4 turns each on one name",
+    "handovers_python": "Python: 50 waiters in two processes, 4 turns each on one name",
+    "handovers_node": "Node: 50 waiters in two processes, 4 turns each on one name",
+    "commands": "Commands from clients for one hand-over",
+    "idle_1000": "Commands while nothing happens: many waiters in few processes",
+    "idle_200": "Commands while nothing happens: one waiter in each process",
+    "renewals_10k": "10,000 renewed leases in one process",
+    "renewals_100k": "100,000 renewed leases in one process",
+    "order": "Order of service",
+    "killed": "kill -9 of the holder with 20 waiting in other processes",
+}
+
+NAMES = {
+    "bare": "bare socket, same bytes",
+    "leaselock-blocking": "leaselock, blocking",
+    "leaselock-asyncio": "leaselock, asyncio",
+    "leaselock-multi": "leaselock, two workers",
+    "redis-py-asyncio": "redis-py, asyncio",
+    "rslock-multi": "rslock, two workers",
+    "sesamecare": "@sesamecare-oss/redlock",
+}
+
+
+def shown(measure: str) -> str:
+    """A measure as people read it."""
+    return " × ".join(NAMES.get(part, part) for part in measure.split(" × "))
+
+
+def number(value: float) -> str:
+    """Three or four digits that matter."""
+    if value == 0 or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,36 @@
+"""Many renewed leases in one process: lost, the client's share of a core, and memory for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.rounds import QUICK, Figure, Spread
+from harness.server import Server
+from harness.workers import Worker
+
+NAMES = ["renewals_10k", "renewals_100k"]
+
+TTL_MS = 10_000
+SECONDS = 12 if QUICK else 60
+
+
+def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
+    count = int(name.removeprefix("renewals_").removesuffix("k")) * 1000
+    with Server() as server, Worker("rust", "leaselock", server.url) as worker:
+        spent = server.cpu()
+        measured = worker.ask({"do": "renewals", "count": count, "ttl": TTL_MS, "seconds": SECONDS})
+        spent = server.cpu() - spent
+    barred = count == 10_000
+    shown = f"{count:,} leases, TTL {TTL_MS // 1000} s, {SECONDS} s"
+    turned = measured["renewals"] / count
+    rows = [
+        ("lost", measured["lost"], "leases", 0 if barred else None, f"each renewed {turned:.1f} times"),
+        ("CPU of the client", measured["share"] * 100, "% of a core", 3 if barred else None, ""),
+        ("memory", measured["bytes"], "bytes a lease", 1024 if barred else None, "when all are held"),
+        ("memory after renewals", measured["peak_bytes"], "bytes a lease", 1024 if barred else None, ""),
+    ]
+    figures = [
+        Figure(name, f"{measure}, {shown}", "", unit, Spread(value, value, value, 1), most=most, note=note)
+        for measure, value, unit, most, note in rows
+    ]
+    return figures, {**measured, "server_cpu": spent}
