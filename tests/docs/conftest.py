@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -101,6 +102,7 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
     return find
 
 
+@functools.cache
 def compiled(path: Path) -> Path:
     """A TypeScript file as JavaScript, inside the project, so that `import "leaselock"` finds the package."""
     folder = ROOT / "target" / "docs"

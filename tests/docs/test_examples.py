@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import selectors
 import signal
+import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -27,19 +27,19 @@ def example(language: str, name: str) -> str:
     return f"{folder}/{name}{LANGUAGES[language]}"
 
 
-def lines_until(process: subprocess.Popen[str], wanted: str, timeout: float = 20) -> str:
-    """Reads what a program prints until a line matches; returns that line."""
+def line_from(process: subprocess.Popen[str], wanted: str, timeout: float = 20) -> str:
+    """Reads what a program prints until a line matches, and returns that line; kills the program if none comes."""
     assert process.stdout is not None
-    seen, deadline = [], time.monotonic() + timeout
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while selector.select(deadline - time.monotonic()):
-            line = process.stdout.readline()
+    seen = []
+    watchdog = threading.Timer(timeout, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
             seen.append(line)
             if re.search(wanted, line):
                 return line
-            if not line:
-                break
+    finally:
+        watchdog.cancel()
     raise AssertionError(f"no line matches {wanted!r} in:\n{''.join(seen)}")
 
 
@@ -61,7 +61,7 @@ def test_cron_does_not_overlap(language: str, url: str, program: Callable[[str],
     job = program(example(language, "cron"))
     first = job.start(url)
     try:
-        lines_until(first, "cleaning up, token")
+        line_from(first, "cleaning up, token")
         assert "running elsewhere" in job.run(url)
         assert first.wait(20) == 0
         assert "cleaning up, token" in job.run(url)
@@ -85,18 +85,18 @@ def test_singleton_is_taken_over(
             return process
 
         leader, heir = start(), None
-        token = lines_until(leader, "leads, token")
+        token = line_from(leader, "leads, token")
         heir = start()
-        lines_until(heir, "stands by")
+        line_from(heir, "stands by")
         time.sleep(0.5)  # the heir queues
         leader.send_signal(ending)
         at = time.monotonic()
-        heir_token = lines_until(heir, "leads, token")
+        heir_token = line_from(heir, "leads, token")
         assert time.monotonic() - at < within
         assert int(heir_token.split()[-1]) > int(token.split()[-1])
         if ending == signal.SIGINT:
-            lines_until(leader, "ends")
+            line_from(leader, "ends")
             assert leader.wait(10) == 0
         heir.send_signal(signal.SIGINT)
-        lines_until(heir, "ends")
+        line_from(heir, "ends")
         assert heir.wait(10) == 0
