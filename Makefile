@@ -6,6 +6,10 @@ export PYTHON
 VENV := .venv/bin
 ONLY ?=
 
+# The Node addon's builder names its target even where that is this machine; where all builds do, they share artefacts.
+CARGO_BUILD_TARGET ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+export CARGO_BUILD_TARGET
+
 # What the Python and the Node package are built from.
 CARGO_FILES := Cargo.toml $(wildcard Cargo.lock) $(wildcard */Cargo.toml)
 CORE := $(CARGO_FILES) $(shell find core/src -type f 2>/dev/null)

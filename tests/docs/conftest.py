@@ -68,17 +68,12 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def rust_binaries() -> Path:
-    """The folder of the built Rust examples; `make setup` builds them."""
-    metadata = subprocess.run(
-        ["cargo", "metadata", "--format-version=1", "--no-deps", "--locked"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    folder = Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
-    assert (folder / "quickstart").exists(), "the Rust examples are not built: make setup"
-    return folder
+def rust_binaries() -> dict[str, str]:
+    """Where each Rust example is, by its name; `make setup` has built them, with the same command."""
+    command = ["cargo", "build", "--quiet", "--locked", "--workspace", "--all-targets", "--message-format=json"]
+    built = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
+    messages = [json.loads(line) for line in built.splitlines()]
+    return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable") and not m["profile"]["test"]}
 
 
 @pytest.fixture
@@ -96,7 +91,7 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
             case ".mts":
                 return Program(["node", str(compiled(path))])
             case ".rs":
-                return Program([str(request.getfixturevalue("rust_binaries") / path.stem)])
+                return Program([request.getfixturevalue("rust_binaries")[path.stem]])
         raise AssertionError(f"how is {name} run?")
 
     return find
