@@ -18,16 +18,17 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from proxy import Proxy  # noqa: E402
-from resp import Connection  # noqa: E402
-from servers import Server  # noqa: E402
+from proxy import Proxy
+from resp import Connection
+from servers import Server
 
-from leaselock import AsyncClient, Client  # noqa: E402
+from leaselock import AsyncClient, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 SERVERS: list[dict[str, Any]] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
+PARAMS: list[dict[str, Any] | None] = [*SERVERS] or [None]
 NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/python`"
 
 
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
 
-@pytest.fixture(scope="session", params=SERVERS or [None], ids=lambda s: s["name"] if s else "none")
+@pytest.fixture(scope="session", params=PARAMS, ids=lambda s: s["name"] if s else "none")
 def server(request: pytest.FixtureRequest) -> dict[str, Any]:
     """A running server, shared by all tests; each test runs once on each."""
     if request.param is None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
 from resp import Connection, RedisError
+
+from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,7 +38,7 @@ WAITERS_SECONDS = 5.0
 POLL_SECONDS = 0.01
 
 
-class StepFailed(AssertionError):
+class StepError(AssertionError):
     """A step did not come out as the scenario says."""
 
 
@@ -53,15 +54,15 @@ class Outcome:
         """Compares it with what the step expects."""
         if "error" in step:
             if self.error is None:
-                raise StepFailed(f"ended with {self.result!r} instead of the error {step['error']}")
+                raise StepError(f"ended with {self.result!r} instead of the error {step['error']}")
             if not matches(step["error"], self.error):
-                raise StepFailed(f"failed with {self.error} instead of {step['error']}")
+                raise StepError(f"failed with {self.error} instead of {step['error']}")
         elif self.error is not None:
-            raise StepFailed(f"failed with {self.error}")
+            raise StepError(f"failed with {self.error}")
         elif "expect" in step and not matches(step["expect"], self.result):
-            raise StepFailed(f"ended with {self.result!r} instead of {step['expect']}")
+            raise StepError(f"ended with {self.result!r} instead of {step['expect']}")
         if "took" in step and not step["took"][0] <= self.took <= step["took"][1]:
-            raise StepFailed(f"took {self.took:.0f} ms, not {step['took']}")
+            raise StepError(f"took {self.took:.0f} ms, not {step['took']}")
 
 
 def matches(expected: Any, value: Any) -> bool:
@@ -85,7 +86,7 @@ def matches(expected: Any, value: Any) -> bool:
 class SyncFace:
     """Calls of `Client`, each in a thread of a pool, since they block."""
 
-    Client = Client
+    make = Client
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(64)
@@ -112,7 +113,7 @@ class SyncFace:
 class AsyncFace:
     """Calls of `AsyncClient`, awaited."""
 
-    Client = AsyncClient
+    make = AsyncClient
 
     async def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A call that may be awaited."""
@@ -161,9 +162,9 @@ class Run:
                 try:
                     (await self.outcome(step)).judge(self.filled(step))
                 except AssertionError as failure:
-                    raise StepFailed(f"step {number}, {json.dumps(step)}: {failure}") from failure
+                    raise StepError(f"step {number}, {json.dumps(step)}: {failure}") from failure
             if forgotten := [name for name, task in self.tasks.items() if not task.joined]:
-                raise StepFailed(f"the scenario joins no {forgotten}")
+                raise StepError(f"the scenario joins no {forgotten}")
         finally:
             for client in self.clients.values():
                 with contextlib.suppress(LeaselockError):
@@ -215,7 +216,7 @@ class Run:
             options["app_id"] = step["app"]
         if "command_timeout" in step:
             options["command_timeout"] = step["command_timeout"] / 1000
-        self.clients[step["as"]] = self.face.Client(self.url, **options)
+        self.clients[step["as"]] = self.face.make(self.url, **options)
 
     def keep(self, step: dict[str, Any], lease: AnyLease) -> None:
         if "as" in step:
@@ -287,7 +288,7 @@ class Run:
             lease.check()
         except LeaseLostError as error:
             return error.reason
-        raise StepFailed("wait_lost says it is lost, check() that it is held")
+        raise StepError("wait_lost says it is lost, check() that it is held")
 
     async def op_stats(self, step: dict[str, Any]) -> dict[str, int]:
         stats = self.clients[step["client"]].stats()
@@ -306,7 +307,7 @@ class Run:
             if (0 if info is None else info["waiters"]) == step["count"]:
                 return
             await asyncio.sleep(POLL_SECONDS)
-        raise StepFailed(f"{step['name']} never had {step['count']} waiters: {info}")
+        raise StepError(f"{step['name']} never had {step['count']} waiters: {info}")
 
     async def op_start(self, step: dict[str, Any]) -> None:
         self.tasks[step["task"]] = Task(step["step"], asyncio.create_task(self.outcome(step["step"])))
@@ -319,7 +320,7 @@ class Run:
         task.joined = True
         done, _ = await asyncio.wait([task.outcome], timeout=JOIN_SECONDS)
         if not done:
-            raise StepFailed("it never ended")
+            raise StepError("it never ended")
         task.outcome.result().judge(self.filled(task.step))
 
     def command(self, words: list[Any]) -> Any:
@@ -332,7 +333,7 @@ class Run:
             except OSError:
                 self.redis.close()
                 self.redis = None
-        raise StepFailed("the plain connection was cut twice")
+        raise StepError("the plain connection was cut twice")
 
     async def op_redis(self, step: dict[str, Any]) -> Any:
         return await asyncio.to_thread(self.command, step["args"])
@@ -344,7 +345,7 @@ class Run:
             if matches(step["expect"], reply):
                 return
             if time.monotonic() > deadline:
-                raise StepFailed(f"{step['args']} still answers {reply!r}")
+                raise StepError(f"{step['args']} still answers {reply!r}")
             await asyncio.sleep(POLL_SECONDS)
 
 

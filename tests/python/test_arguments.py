@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from proxy import Proxy
 
 from leaselock import AsyncClient, AsyncLease, Client, InvalidArgumentError, Lease, LeaselockError
-from proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

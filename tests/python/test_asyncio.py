@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
-import os
 import threading
 import time
 import warnings
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def until_free(client: AsyncClient, name: str, seconds: float = 3.0) -> None:
@@ -49,9 +50,7 @@ async def test_a_cancelled_acquire_is_undone(aclient: AsyncClient, other: Client
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_an_acquire_cancelled_at_any_moment_leaves_nothing(
-    aclient: AsyncClient, name: str, turns: int
-) -> None:
+async def test_an_acquire_cancelled_at_any_moment_leaves_nothing(aclient: AsyncClient, name: str, turns: int) -> None:
     """FIELD-BUGS 20: also where the lease has arrived just now."""
     for microseconds in (0, 50, 100, 200, 400, 800, 1600):
         task = asyncio.create_task(aclient.acquire(name))
@@ -167,7 +166,7 @@ async def test_a_coroutine_that_is_never_awaited_takes_nothing(aclient: AsyncCli
 
 async def test_a_collected_lease_is_given_back_with_a_warning(aclient: AsyncClient, name: str) -> None:
     lease = await aclient.acquire(name)
-    lease.on_lost(lambda error: print(lease, error))  # a cycle
+    lease.on_lost(functools.partial(print, lease))  # a cycle
     reference = weakref.ref(lease)
     with pytest.warns(ResourceWarning, match=name):
         del lease
@@ -349,7 +348,7 @@ async def test_an_operation_without_answer_is_cancelled_at_once(proxy: Proxy, na
 async def test_errors_have_a_traceback_into_the_caller(aclient: AsyncClient) -> None:
     with pytest.raises(LeaselockError) as raised:
         await aclient.acquire("")
-    assert raised.traceback[0].path.name == "test_asyncio.py"
+    assert Path(raised.traceback[0].path).name == "test_asyncio.py"
 
 
 async def test_keys_are_those_of_the_protocol(aclient: AsyncClient, redis: Connection, name: str) -> None:

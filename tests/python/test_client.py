@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from servers import free_port
 
 from leaselock import (
     AsyncClient,
@@ -22,7 +23,6 @@ from leaselock import (
     Stats,
     StoreUnavailableError,
 )
-from servers import free_port
 
 if TYPE_CHECKING:
     from proxy import Proxy
@@ -37,7 +37,7 @@ def test_a_client_does_no_io_until_first_use(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("make", [Client, AsyncClient])
-def test_without_any_url_the_error_shows_both_ways(make: type[Client] | type[AsyncClient]) -> None:
+def test_without_any_url_the_error_shows_both_ways(make: type[Client | AsyncClient]) -> None:
     with pytest.raises(InvalidArgumentError) as raised:
         make()
     assert "redis://" in str(raised.value)
@@ -45,7 +45,7 @@ def test_without_any_url_the_error_shows_both_ways(make: type[Client] | type[Asy
 
 
 @pytest.mark.parametrize("make", [Client, AsyncClient])
-def test_the_environment_stands_in(make: type[Client] | type[AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_stands_in(make: type[Client | AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEASELOCK_URL", NOWHERE)
     monkeypatch.setenv("LEASELOCK_APP_ID", "from-the-environment")
     assert make().app_id == "from-the-environment"
@@ -60,14 +60,14 @@ def test_the_environment_is_used_for_the_url(server_url: str, name: str, monkeyp
 
 
 @pytest.mark.parametrize("make", [Client, AsyncClient])
-def test_repr_tells_id_and_app_id(make: type[Client] | type[AsyncClient]) -> None:
+def test_repr_tells_id_and_app_id(make: type[Client | AsyncClient]) -> None:
     client = make(NOWHERE, app_id="shop")
     assert repr(client) == f'<leaselock.{make.__name__} {client.id} app_id="shop">'
     assert make(NOWHERE).id != client.id
 
 
 @pytest.mark.parametrize("make", [Client, AsyncClient])
-def test_clients_cannot_be_pickled_nor_copied(make: type[Client] | type[AsyncClient]) -> None:
+def test_clients_cannot_be_pickled_nor_copied(make: type[Client | AsyncClient]) -> None:
     client = make(NOWHERE)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="cannot pickle"):

@@ -54,10 +54,7 @@ ENDINGS = {
         "time.sleep(0.3)"
     ),
     "an async client not closed": (
-        "client = AsyncClient(URL)\n"
-        "async def main():\n"
-        "    async with client.lock(NAME): pass\n"
-        "asyncio.run(main())"
+        "client = AsyncClient(URL)\nasync def main():\n    async with client.lock(NAME): pass\nasyncio.run(main())"
     ),
     "an async lease held": (
         "client = AsyncClient(URL)\n"

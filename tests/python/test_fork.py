@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,8 +38,6 @@ def in_child(work):
 
 
 def run(program: Program, source: str, timeout: float = 30) -> str:
-    import textwrap
-
     return program.run(CHILD + textwrap.dedent(source), QUIET, timeout=timeout)
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from leaselock import Client
-
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
     from conftest import Program
     from proxy import Proxy
+
+    from leaselock import Client
 
 TRIES = 5
 # A machine under load is late now and then; in the middle it is not.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import pickle
 import threading
@@ -192,7 +193,7 @@ def test_a_collected_lease_is_given_back_with_a_warning(client: Client, name: st
 
 def test_a_collected_lease_in_a_cycle_is_given_back(client: Client, name: str) -> None:
     lease = client.acquire(name)
-    lease.on_lost(lambda error: print(lease, error))
+    lease.on_lost(functools.partial(print, lease))
     with pytest.warns(ResourceWarning, match=name):
         del lease
         gc.collect()

@@ -180,7 +180,7 @@ REFUSED_BY_BOTH: list[Any] = [
     functools.partial(async_generator),
     WithGeneratorCall(),
     WithGeneratorCall,
-    classmethod(function),
+    classmethod(lambda cls: cls),
     staticmethod(function),
     7,
     None,
@@ -209,7 +209,7 @@ def test_the_error_says_what_to_do() -> None:
 
 
 def test_partials_and_callable_objects_can_be_decorated(client: Client, name: str) -> None:
-    class Callable_:
+    class Echo:
         def __call__(self, a: int) -> int:
             return a
 
@@ -218,7 +218,7 @@ def test_partials_and_callable_objects_can_be_decorated(client: Client, name: st
 
     decorate: Callable[[Any], Any] = client.lock(name)
     assert decorate(functools.partial(add, 1))(2) == 3
-    assert decorate(Callable_())(4) == 4
+    assert decorate(Echo())(4) == 4
     assert decorate(len)("abc") == 3
 
 

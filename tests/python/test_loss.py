@@ -198,7 +198,9 @@ def test_a_loss_is_signalled_while_another_callback_of_asyncio_blocks(client: Cl
     asyncio.run(main())
 
 
-def test_the_core_logs_to_the_logger(client: Client, other: Client, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_core_logs_to_the_logger(
+    client: Client, other: Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     lease = client.acquire(name, ttl=TTL)
     with caplog.at_level(logging.INFO, logger="leaselock"):
         other.force_release(name)

@@ -1,6 +1,7 @@
 """Every scenario of tests/scenarios, through `Client` and through `AsyncClient`, against every server.
 
-Most of a scenario is waiting, so those that do not disturb others run side by side; each test tells how its own came out.
+Most of a scenario is waiting, so those that do not disturb others run side by side, and each test tells how its own
+came out.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def face(request: pytest.FixtureRequest) -> str:
 def outcomes(request: pytest.FixtureRequest, server_url: str, face: str) -> Outcomes:
     """What came of each scenario that was asked for."""
     wanted = {
-        item.callspec.params["scenario"]["id"]
+        str(item.callspec.params["scenario"]["id"])  # type: ignore[index]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == "test_scenario"
     }

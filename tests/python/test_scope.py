@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 import warnings
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy import Proxy
-    from leaselock import AsyncLease
     from resp import Connection
+
+    from leaselock import AsyncLease
 
 TTL = 0.6
 LONG = 20.0
@@ -110,18 +111,14 @@ async def test_a_body_that_swallows_the_cancellation(aclient: AsyncClient, thief
     with pytest.raises(LeaseLostError) as raised:
         async with aclient.lock(name, ttl=TTL):
             thief.steal(name)
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(LONG)
-            except asyncio.CancelledError:
-                pass
     assert raised.value.__cause__ is None
     assert nobody_cancels()
     await asyncio.sleep(0.01)
 
 
-async def test_a_body_that_ends_without_meeting_the_cancellation(
-    aclient: AsyncClient, thief: Thief, name: str
-) -> None:
+async def test_a_body_that_ends_without_meeting_the_cancellation(aclient: AsyncClient, thief: Thief, name: str) -> None:
     with pytest.raises(LeaseLostError):
         async with aclient.lock(name, ttl=TTL) as lease:
             thief.steal(name)
@@ -214,9 +211,7 @@ async def test_a_foreign_cancellation_wins_over_the_loss(aclient: AsyncClient, t
         await task
 
 
-async def test_a_foreign_cancellation_first_and_the_loss_second(
-    aclient: AsyncClient, thief: Thief, name: str
-) -> None:
+async def test_a_foreign_cancellation_first_and_the_loss_second(aclient: AsyncClient, thief: Thief, name: str) -> None:
     entered = asyncio.Event()
 
     async def work() -> None:
@@ -268,7 +263,7 @@ async def test_leaving_in_another_task_cancels_nobody(aclient: AsyncClient, thie
 async def test_leaving_in_another_task_gives_back(aclient: AsyncClient, name: str) -> None:
     stack = AsyncExitStack()
     lock = aclient.lock(name)
-    await asyncio.create_task(stack.enter_async_context(lock))  # type: ignore[arg-type]
+    await asyncio.create_task(stack.enter_async_context(lock))
     await stack.aclose()
     assert await aclient.inspect(name) is None
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from leaselock import Client, LockTimeoutError
 
 
 def threads_of_this_process() -> int:
-    return len(os.listdir("/proc/self/task"))
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_blocked_thread_does_not_hold_up_others(client: Client, other: Client, name: str) -> None:
@@ -126,10 +126,7 @@ def test_all_clients_share_one_thread_of_the_core(server_url: str, name: str) ->
     clients = [Client(server_url) for _ in range(10)]
     for client in clients:
         client.inspect(name)
-    names = []
-    for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/comm", encoding="utf-8") as comm:
-            names.append(comm.read().strip())
+    names = [(task / "comm").read_text(encoding="utf-8").strip() for task in Path("/proc/self/task").iterdir()]
     assert names.count("leaselock") == 1
     assert sum(thread.name == "leaselock-callbacks" for thread in threading.enumerate()) == 1
     for client in clients:

@@ -1,0 +1,120 @@
+"""What a type checker sees: `mypy --strict` over a program that uses everything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import distribution, version
+from pathlib import Path
+
+import leaselock
+
+PROGRAM = """
+import asyncio
+from datetime import timedelta
+from typing import assert_type
+
+from leaselock import (
+    AsyncClient, AsyncLease, AsyncLock, Client, Lease, LeaseLostError, LeaseState, Lock, LockInfo, ReleaseStatus, Stats
+)
+
+client = Client("redis://localhost", app_id="shop", command_timeout=timedelta(seconds=3))
+assert_type(client.acquire("a", ttl=1, wait=0.5, max_hold=timedelta(hours=1), label="me"), Lease)
+assert_type(client.try_acquire("a"), Lease | None)
+assert_type(client.lock("a"), Lock)
+assert_type(client.inspect("a"), LockInfo | None)
+assert_type(client.release("a", "b"), ReleaseStatus)
+assert_type(client.force_release("a"), ReleaseStatus)
+assert_type([info for info in client.locks("*")], list[LockInfo])
+assert_type(client.stats(), Stats)
+with client as same:
+    assert_type(same, Client)
+with client.lock("a") as lease:
+    assert_type(lease, Lease)
+    assert_type(lease.token, int)
+    assert_type(lease.expires_in, float)
+    state: LeaseState = lease.state
+    assert_type(lease.release(), bool)
+    assert_type(lease.wait_lost(1), bool)
+    lease.on_lost(lambda error: print(error.reason))
+
+@client.lock("a")
+def work(a: int, *, b: str = "") -> float:
+    return 1.0
+
+assert_type(work(1, b="x"), float)
+
+async def main() -> None:
+    async with AsyncClient() as client:
+        assert_type(client, AsyncClient)
+        assert_type(await client.acquire("a"), AsyncLease)
+        assert_type(await client.try_acquire("a", cancel_on_lost=False), AsyncLease | None)
+        assert_type(client.lock("a"), AsyncLock)
+        assert_type(await client.inspect("a"), LockInfo | None)
+        assert_type(await client.release("a", "b"), ReleaseStatus)
+        assert_type([info async for info in client.locks()], list[LockInfo])
+        async with client.lock("a") as lease:
+            assert_type(lease, AsyncLease)
+            assert_type(await lease.release(), bool)
+        asyncio.create_task(client.acquire("a"))
+
+        @client.lock("a")
+        async def work(a: int, *, b: str = "") -> float:
+            return 1.0
+
+        assert_type(await work(1, b="x"), float)
+        asyncio.create_task(work(1))
+
+try:
+    client.acquire("a")
+except LeaseLostError as error:
+    assert_type(error.code, str)
+"""
+
+WRONG = """
+from leaselock import AsyncClient, Client, ReleaseStatus
+Client(7)
+client = Client()
+client.acquire(7)
+client.acquire("a", ttl="30")
+client.acquire("a", timeout=3)
+client.acquire("a", 30)
+client.lock("a")(7)
+client.release("a", "b") == "RELEASED"
+@client.lock("a")
+def work(a: int) -> None: ...
+work("x")
+AsyncClient().lock("a")(work)
+"""
+
+
+def mypy(tmp_path: Path, program: str) -> list[str]:
+    path = tmp_path / "program.py"
+    path.write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", f"--cache-dir={tmp_path}", str(path)],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_a_program_that_uses_everything(tmp_path: Path) -> None:
+    program = PROGRAM
+    if sys.version_info < (3, 11):
+        program = program.replace("from typing import", "from typing_extensions import")
+    assert mypy(tmp_path, program) == []
+
+
+def test_mistakes_are_found(tmp_path: Path) -> None:
+    lines = {line.split(":")[1] for line in mypy(tmp_path, WRONG) if ": error:" in line}
+    assert lines == {str(n) for n in (3, 5, 6, 7, 8, 9, 10, 13, 14)}
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(leaselock.__file__).parent / "py.typed").exists()
+    assert version("leaselock") == leaselock.__version__
+    assert distribution("leaselock").metadata["Requires-Python"] == ">=3.10"
