@@ -99,7 +99,7 @@ pub(crate) fn seconds(field: &'static str, value: &Bound<'_, PyAny>) -> PyResult
 fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value
         .cast::<PyBool>()
-        .map(|flag| flag.is_true())
+        .map(PyBoolMethods::is_true)
         .map_err(|_| wrong_type(field, "a bool", value))
 }
 
@@ -112,7 +112,5 @@ fn wrong_type(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
 
 fn timedelta(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS
-        .import(py, "datetime", "timedelta")
-        .map(|class| class.as_any())
+    CLASS.import(py, "datetime", "timedelta").map(Bound::as_any)
 }

@@ -173,7 +173,7 @@ impl Lease {
         if let Some(watched) = self.held.watched() {
             let process = process::current();
             watched.hook(callback.clone().unbind(), |notice| {
-                process.events.push(Event::Lost(notice))
+                process.events.push(Event::Lost(notice));
             });
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Lease {
     ///
     /// Raises:
     ///     LeaseLostError: It is not held any more.
-    fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         slf.get().held.check(slf.py())?;
         Ok(slf)
     }

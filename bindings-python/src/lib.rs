@@ -1,5 +1,18 @@
 //! `leaselock._native`: the core as Python sees it. Each file is one verb or one subject; the logic is in the core.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments on classes and methods are Python docstrings"
+)]
+#![allow(
+    clippy::unused_self,
+    reason = "Python calls methods with an object, whether they look at it or not"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "pyo3 hands arguments over by value"
+)]
+
 mod aio;
 mod args;
 mod client;

@@ -132,8 +132,8 @@ impl<T> PerProcess<T> {
                 return Ok(value);
             }
             let Some(next) = link.next.get() else {
-                let made = Box::new(Self::new(make()?));
-                return Ok(link.next.get_or_init(|| made).own.peek());
+                let fresh = Box::new(Self::new(make()?));
+                return Ok(link.next.get_or_init(|| fresh).own.peek());
             };
             link = next;
         }

@@ -61,7 +61,7 @@ async fn take_in(inbox: &Inbox) {
         for task in mem::take(&mut *lock(&inbox.tasks)) {
             tokio::spawn(task);
         }
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }
