@@ -8,6 +8,7 @@ mod common;
 mod access;
 mod broken_servers;
 mod cancelling;
+mod chaos;
 mod connections;
 mod deadlines;
 mod leaks;
