@@ -87,13 +87,24 @@ impl Attempt {
 
     /// When a first command without an answer has failed.
     fn first_deadline(&self) -> Instant {
-        let limit = match self.wait() {
-            Some(wait) if !wait.is_zero() => {
-                wait.max(FIRST_ANSWER).min(self.client.command_timeout)
-            }
-            _ => self.client.command_timeout,
-        };
-        Instant::now() + limit
+        let timeout = self.client.command_timeout;
+        let limit = self.started + self.short_wait().map_or(timeout, |wait| wait.min(timeout));
+        // What went wrong elsewhere first still has the time for one answer.
+        limit.max(Instant::now() + FIRST_ANSWER.min(timeout))
+    }
+
+    /// A wait that ends before a silent connection would be given up.
+    fn short_wait(&self) -> Option<Duration> {
+        self.wait()
+            .filter(|wait| !wait.is_zero())
+            .map(|wait| wait.max(FIRST_ANSWER))
+    }
+
+    /// When to give up on a connection that itself waits for the command time-out; `None`: leave it to the connection.
+    pub(crate) fn short_limit(&self) -> Option<Instant> {
+        self.short_wait()
+            .filter(|wait| *wait < self.client.command_timeout)
+            .map(|wait| self.started + wait)
     }
 
     // ---- in the caller's thread

@@ -10,6 +10,7 @@ use crate::acquire::Attempt;
 use crate::builder::ClientBuilder;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
+use crate::line::Done;
 use crate::listing::Locks;
 use crate::name::{self, LockId};
 use crate::options::{AcquireOptions, Request, Unit};
@@ -141,7 +142,25 @@ impl Client {
 
     async fn run(&self, request: Request) -> Result<Option<Lease>> {
         self.inner.enter();
-        Attempt::new(&self.inner, request)?.run().await
+        let attempt = Box::new(Attempt::new(&self.inner, request)?);
+        let limit = attempt.short_limit();
+        let first = match self.inner.lane.acquire(&self.inner, attempt) {
+            Ok(first) => first,
+            Err(attempt) => return attempt.run().await,
+        };
+        let done = match limit {
+            // Given up, the attempt is undone when its answer comes, or its connection ends.
+            Some(limit) => tokio::time::timeout_at(limit, first)
+                .await
+                .map_err(|_| Error::unanswered())?,
+            None => first.await,
+        };
+        match done {
+            Ok(Done::Acquired(result)) => result,
+            Ok(Done::Acquiring(later)) => later.await,
+            // The lane ended with the client.
+            Ok(Done::Released(_) | Done::Releasing(_)) | Err(_) => Err(Error::closed()),
+        }
     }
 
     /// Gives the lock back for `owner`, from any process. It touches no waiter.

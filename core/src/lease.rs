@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::error::{Error, LossReason, Result};
-use crate::holding::{GiveBack, Holding, LossHook};
+use crate::holding::{Holding, LossHook};
 use crate::keeper::renew_timeout;
-use crate::releasing::send_in_background;
+use crate::line::Done;
+use crate::releasing::Begun;
 use crate::shared::Inner;
 use crate::state::LeaseState;
 use crate::store::{Failure, Ownership, Renewal};
@@ -245,19 +246,21 @@ impl Lease {
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.begin_release() {
-                GiveBack::Known(gave_back) => return Ok(gave_back),
-                GiveBack::Busy => changed.await,
-                GiveBack::Send => break,
+                Begun::Known(gave_back) => return Ok(gave_back),
+                Begun::Busy => changed.await,
+                Begun::Turn(turn) => {
+                    return match self.client.lane.release(turn) {
+                        Ok(answer) => match answer.await {
+                            Ok(Done::Released(result)) => result,
+                            Ok(Done::Releasing(later)) => later.await,
+                            // The lane has ended, and its turn goes on in the background: wait for that.
+                            Ok(Done::Acquired(_) | Done::Acquiring(_)) | Err(_) => continue,
+                        },
+                        Err(turn) => turn.send(false).await,
+                    };
+                }
             }
         }
-        self.send_release(false).await
-    }
-
-    /// From here on it is not held.
-    pub(crate) fn begin_release(&self) -> GiveBack {
-        let give_back = self.holding.begin_release();
-        self.leave_keeper();
-        give_back
     }
 
     /// Stops renewing and leaves the name to its TTL, for a release with [`owner`](Self::owner) elsewhere. Dropping the
@@ -268,7 +271,7 @@ impl Lease {
         }
     }
 
-    fn leave_keeper(&self) {
+    pub(crate) fn leave_keeper(&self) {
         if self.client.keeper.remove(self.id) {
             self.client.on_ended(&self.holding);
         }
@@ -313,8 +316,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if self.holding.is_settled() {
             self.leave_keeper();
-        } else if let GiveBack::Send = self.begin_release() {
-            send_in_background(&self.client, &self.holding, false);
+        } else if let Begun::Turn(turn) = self.begin_release() {
+            // Nobody waits for it: it goes on in the background.
+            drop(turn);
         }
     }
 }

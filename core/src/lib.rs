@@ -35,6 +35,7 @@ mod clock;
 mod error;
 mod holding;
 mod keeper;
+mod lane;
 mod lease;
 #[doc(hidden)]
 pub mod line;

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::options::Request;
-use crate::releasing::Release;
+use crate::releasing::{Answered, Begun, Turn};
 use crate::shared::Inner;
 use crate::store::{Failure, LineDone, LineStore};
 
@@ -38,14 +38,14 @@ pub enum Done {
 
 enum Pending {
     Acquire(Box<Attempt>),
-    Release(Arc<Lease>),
+    Release(Turn),
 }
 
 /// A connection that the owner's event loop drives. Watch [`fd`](Self::fd) for reading, and call
 /// [`on_readable`](Self::on_readable) when it is; after any call that begins something, [`flush`](Self::flush), and while
 /// that says that not all is written, watch it for writing too. Not tied to a thread, but used by one at a time.
 pub struct Line {
-    client: Arc<Inner>,
+    client: Weak<Inner>,
     store: Box<dyn LineStore>,
     pending: HashMap<u64, Pending>,
     watch: Arc<Watch>,
@@ -66,30 +66,34 @@ impl Client {
     /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) and [`StoreRefused`](crate::ErrorKind::StoreRefused);
     /// the next acquire through the client tells the same.
     pub async fn line(&self) -> Result<Option<Line>> {
-        let client = self.inner.clone();
-        client.enter();
-        let opening = {
-            let client = client.clone();
-            tokio::task::spawn_blocking(move || client.store.open_line())
-        };
-        let store = match opening.await {
-            Ok(Some(Ok(store))) => store,
-            Ok(Some(Err(failure))) => return Err(failure.error),
-            Ok(None) | Err(_) => return Ok(None),
-        };
-        let watch = Arc::new(Watch {
-            waiting_since: AtomicU64::new(0),
-            end: store.breaker().map_err(|failure| failure.error)?,
-        });
-        client.spawn(guard(Arc::downgrade(&watch), client.command_timeout));
-        Ok(Some(Line {
-            client,
-            store,
-            pending: HashMap::new(),
-            watch,
-            broken: false,
-        }))
+        self.inner.enter();
+        open(&self.inner).await
     }
+}
+
+/// Opens a line on the current runtime.
+pub(crate) async fn open(client: &Arc<Inner>) -> Result<Option<Line>> {
+    let opening = {
+        let client = client.clone();
+        tokio::task::spawn_blocking(move || client.store.open_line())
+    };
+    let store = match opening.await {
+        Ok(Some(Ok(store))) => store,
+        Ok(Some(Err(failure))) => return Err(failure.error),
+        Ok(None) | Err(_) => return Ok(None),
+    };
+    let watch = Arc::new(Watch {
+        waiting_since: AtomicU64::new(0),
+        end: store.breaker().map_err(|failure| failure.error)?,
+    });
+    client.spawn(guard(Arc::downgrade(&watch), client.command_timeout));
+    Ok(Some(Line {
+        client: Arc::downgrade(client),
+        store,
+        pending: HashMap::new(),
+        watch,
+        broken: false,
+    }))
 }
 
 impl Line {
@@ -103,6 +107,17 @@ impl Line {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// The connection is ended: [`on_readable`](Self::on_readable) is due, and tells what was under way.
+    pub(crate) fn end(&self) {
+        (self.watch.end)();
+    }
+
+    /// Whether there is something to [`flush`](Self::flush).
+    #[must_use]
+    pub fn is_unwritten(&self) -> bool {
+        self.store.is_unwritten()
     }
 
     /// Whether nothing is under way.
@@ -122,32 +137,39 @@ impl Line {
         } else {
             request
         };
-        let mut attempt = Box::new(Attempt::new(&self.client, request)?);
+        let client = self.client.upgrade().ok_or_else(Error::closed)?;
+        self.send_attempt(id, Box::new(Attempt::new(&client, request)?));
+        Ok(())
+    }
+
+    pub(crate) fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>) {
         let (lock, owner, ttl) = attempt.first();
         self.store.take(id, lock, owner, ttl);
         self.pending.insert(id, Pending::Acquire(attempt));
         self.note();
-        Ok(())
     }
 
     /// Begins to release a lease as the operation `id`; what could be told at once is returned.
     pub fn release(&mut self, id: u64, lease: &Arc<Lease>) -> Option<Done> {
-        match lease.begin_own_release() {
-            Release::Done(result) => Some(Done::Released(result)),
-            Release::Wait => {
+        match lease.begin_release() {
+            Begun::Known(gave_back) => Some(Done::Released(Ok(gave_back))),
+            Begun::Busy => {
                 let lease = lease.clone();
-                Some(Done::Releasing(Box::pin(
-                    async move { lease.release().await },
-                )))
+                let release = async move { lease.release().await };
+                Some(Done::Releasing(Box::pin(release)))
             }
-            Release::Send { .. } => {
-                self.store
-                    .release(id, &lease.holding.lock, &lease.holding.owner);
-                self.pending.insert(id, Pending::Release(lease.clone()));
-                self.note();
+            Begun::Turn(turn) => {
+                self.send_release(id, turn);
                 None
             }
         }
+    }
+
+    pub(crate) fn send_release(&mut self, id: u64, mut turn: Turn) {
+        let (lock, owner) = turn.request();
+        self.store.release(id, lock, owner);
+        self.pending.insert(id, Pending::Release(turn));
+        self.note();
     }
 
     /// Writes what was begun; `false` when not all of it could be written yet. A connection that has ended shows in the
@@ -208,22 +230,15 @@ fn settle(pending: Pending, ended: LineDone) -> Done {
             Ok(First::Undecided) => Done::Acquiring(Box::pin(attempt.run())),
             Err(error) => Done::Acquired(Err(error)),
         },
-        (Pending::Release(lease), LineDone::Released(released)) => {
-            match lease.end_own_release(released) {
-                Release::Done(result) => Done::Released(result),
-                Release::Wait => Done::Releasing(Box::pin(async move { lease.release().await })),
-                Release::Send { unanswered, .. } => {
-                    Done::Releasing(Box::pin(
-                        async move { lease.send_release(unanswered).await },
-                    ))
-                }
+        (Pending::Release(turn), LineDone::Released(released)) => match turn.answered(released) {
+            Answered::Done(result) => Done::Released(result),
+            Answered::Again { turn, unanswered } => {
+                Done::Releasing(Box::pin(turn.send(unanswered)))
             }
-        }
+        },
         // The line answers each operation in kind; were it not so, the operation is undone by being dropped.
         (Pending::Acquire(_), LineDone::Released(_)) => Done::Acquired(Err(mixed_up())),
-        (Pending::Release(lease), LineDone::Asked(_)) => {
-            Done::Releasing(Box::pin(lease.send_release(true)))
-        }
+        (Pending::Release(turn), LineDone::Asked(_)) => Done::Releasing(Box::pin(turn.send(true))),
     }
 }
 

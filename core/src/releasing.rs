@@ -1,96 +1,119 @@
 //! Giving a lease back: until the store has answered, and in the background where nobody waits for it.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
 use crate::lease::Lease;
+use crate::name::LockId;
 use crate::shared::Inner;
 use crate::store::{Failure, Ownership, Releaser};
 use crate::undo;
 
-/// How far a release in the caller's thread came.
-pub(crate) enum Release {
-    Done(Result<bool>),
+/// How a release begins.
+pub(crate) enum Begun {
+    /// It is known already whether this lease gave the lock back.
+    Known(bool),
     /// Another release is under way: wait for that.
-    Wait,
-    /// It has to be sent by the runtime. `unanswered`: it may have been carried out already; `unconnected`: there was no
-    /// connection for the caller's thread.
-    Send {
+    Busy,
+    /// It has to be sent.
+    Turn(Turn),
+}
+
+/// The turn of one release, which nobody else has meanwhile. Dropped on the way, it goes on in the background.
+pub(crate) struct Turn {
+    client: Arc<Inner>,
+    holding: Arc<Holding>,
+    /// It may have been carried out.
+    sent: bool,
+    over: bool,
+}
+
+/// What came of a release that was sent once.
+pub(crate) enum Answered {
+    Done(Result<bool>),
+    /// It has to be sent again; `unanswered`: it may have been carried out already.
+    Again {
+        turn: Turn,
         unanswered: bool,
-        unconnected: bool,
     },
 }
 
 impl Lease {
-    /// The second half of a release; `unanswered`: one was sent before, and may have been carried out. Dropped at any
-    /// point, even before it was polled, it goes on in the background.
-    pub(crate) fn send_release(
-        &self,
-        unanswered: bool,
-    ) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let mut turn = Releasing {
-            client: self.client.clone(),
-            holding: self.holding.clone(),
+    /// Begins a release: from here on the lease is not held.
+    pub(crate) fn begin_release(&self) -> Begun {
+        let begun = self.holding.begin_release();
+        self.leave_keeper();
+        match begun {
+            GiveBack::Known(gave_back) => Begun::Known(gave_back),
+            GiveBack::Busy => Begun::Busy,
+            GiveBack::Send => Begun::Turn(Turn::new(&self.client, &self.holding)),
+        }
+    }
+}
+
+impl Turn {
+    fn new(client: &Arc<Inner>, holding: &Arc<Holding>) -> Self {
+        Self {
+            client: client.clone(),
+            holding: holding.clone(),
+            sent: false,
             over: false,
-        };
-        async move {
-            let answer = give_back(&turn.client, &turn.holding, unanswered).await;
-            turn.over = true;
-            end_release(&turn.client, &turn.holding, answer)
         }
     }
 
-    /// A release in the caller's thread, as far as that goes.
-    pub(crate) fn release_blocking(&self, interrupted: &dyn Fn() -> bool) -> Release {
-        match self.begin_own_release() {
-            Release::Send { .. } => {}
-            known => return known,
-        }
-        let holding = &self.holding;
-        let store = &self.client.store;
-        match store.release_blocking(&holding.lock, &holding.owner, interrupted) {
-            Some(answer) => self.end_own_release(answer),
-            None => Release::Send {
-                unanswered: false,
-                unconnected: true,
-            },
-        }
+    /// What to send on a connection other than the shared one.
+    pub(crate) fn request(&mut self) -> (&LockId, &Arc<str>) {
+        self.sent = true;
+        (&self.holding.lock, &self.holding.owner)
     }
 
-    /// Begins a release on a connection other than the shared one, where it is to be sent.
-    pub(crate) fn begin_own_release(&self) -> Release {
-        match self.begin_release() {
-            GiveBack::Known(gave_back) => Release::Done(Ok(gave_back)),
-            GiveBack::Busy => Release::Wait,
-            GiveBack::Send => Release::Send {
-                unanswered: false,
-                unconnected: false,
-            },
-        }
+    /// Sends it until it is answered, at most for the command time-out. `unanswered`: one was sent before, and may have
+    /// been carried out.
+    pub(crate) async fn send(mut self, unanswered: bool) -> Result<bool> {
+        self.sent = true;
+        let answer = give_back(&self.client, &self.holding, unanswered).await;
+        self.end(answer)
     }
 
-    /// What came of that.
-    pub(crate) fn end_own_release(&self, answer: Result<Ownership, Failure>) -> Release {
-        let failure = match answer {
-            Ok(ownership) => {
-                let answer = Ok((ownership, false));
-                return Release::Done(end_release(&self.client, &self.holding, answer));
+    /// Sends it in the caller's thread; `None` where there is no connection for that.
+    pub(crate) fn send_blocking(
+        &mut self,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Ownership, Failure>> {
+        let client = self.client.clone();
+        let (lock, owner) = self.request();
+        let answer = client.store.release_blocking(lock, owner, interrupted);
+        self.sent = answer.is_some();
+        answer
+    }
+
+    /// It was sent on a connection other than the shared one, and this came of it.
+    pub(crate) fn answered(mut self, answer: Result<Ownership, Failure>) -> Answered {
+        match answer {
+            Ok(ownership) => Answered::Done(self.end(Ok((ownership, false)))),
+            // Dropping the turn sends it on.
+            Err(failure) if failure.error.kind() == ErrorKind::Interrupted => {
+                Answered::Done(Err(failure.error))
             }
-            Err(failure) => failure,
-        };
-        if failure.error.kind() == ErrorKind::Interrupted {
-            send_in_background(&self.client, &self.holding, true);
-            Release::Done(Err(failure.error))
-        } else if failure.is_temporary() {
-            Release::Send {
+            Err(failure) if failure.is_temporary() => Answered::Again {
+                turn: self,
                 unanswered: failure.unanswered,
-                unconnected: false,
-            }
-        } else {
-            let answer = Err(failure.error);
-            Release::Done(end_release(&self.client, &self.holding, answer))
+            },
+            Err(failure) => Answered::Done(self.end(Err(failure.error))),
+        }
+    }
+
+    fn end(&mut self, answer: Answer) -> Result<bool> {
+        self.over = true;
+        end_release(&self.client, &self.holding, answer)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            send_in_background(&self.client, &self.holding, self.sent);
         }
     }
 }
@@ -103,7 +126,7 @@ pub(crate) fn release_in_background(client: &Arc<Inner>, holding: &Arc<Holding>)
     }
 }
 
-pub(crate) fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: bool) {
+fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: bool) {
     let (job_client, holding) = (client.clone(), holding.clone());
     client.background(async move {
         let client = job_client;
@@ -151,19 +174,4 @@ fn end_release(client: &Arc<Inner>, holding: &Holding, answer: Answer) -> Result
         client.background(again);
     }
     error.map_or(Ok(gave_back), Err)
-}
-
-/// A release's turn: a future dropped on the way goes on in the background.
-struct Releasing {
-    client: Arc<Inner>,
-    holding: Arc<Holding>,
-    over: bool,
-}
-
-impl Drop for Releasing {
-    fn drop(&mut self) {
-        if !self.over {
-            send_in_background(&self.client, &self.holding, true);
-        }
-    }
 }

@@ -17,6 +17,7 @@ use crate::builder::Settings;
 use crate::error::{Error, Result};
 use crate::holding::Holding;
 use crate::keeper::Keeper;
+use crate::lane::Lane;
 use crate::name::fresh_client_id;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) command_timeout: Duration,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) room: WaitingRoom,
+    pub(crate) lane: Arc<Lane>,
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
     closed: CancellationToken,
@@ -64,6 +66,7 @@ impl Inner {
             command_timeout: settings.command_timeout,
             keeper: Keeper::new(),
             room: WaitingRoom::default(),
+            lane: Arc::default(),
             counters: Counters::default(),
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
             closed: CancellationToken::new(),
@@ -135,6 +138,7 @@ impl Inner {
         let _ = tokio::time::timeout_at(patience, self.attempts.wait()).await;
         let settled = tokio::time::timeout_at(limit, self.settled()).await;
         self.keeper.stop();
+        self.lane.close();
         self.store.close();
         settled.map_err(|_| {
             Error::unavailable(format!(
@@ -227,6 +231,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.keeper.stop();
+        self.lane.close();
         self.store.close();
     }
 }

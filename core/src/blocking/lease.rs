@@ -8,7 +8,7 @@ use super::client::Inner;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::LossHook;
 use crate::lease;
-use crate::releasing::Release;
+use crate::releasing::{Answered, Begun};
 use crate::state::LeaseState;
 
 /// A lock that is held, until its time runs out; see [`Lease`](crate::Lease). Usable from any thread.
@@ -128,24 +128,23 @@ impl Lease {
     /// See [`Lease::release`](crate::Lease::release).
     pub fn release(&self) -> Result<bool> {
         let runtime = &self.inner.runtime;
-        match self.lease.release_blocking(&|| runtime.interrupted()) {
-            Release::Done(result) => result,
-            Release::Wait => {
+        let mut turn = match self.lease.begin_release() {
+            Begun::Known(gave_back) => return Ok(gave_back),
+            Begun::Busy => {
                 let lease = self.lease.clone();
-                runtime.wait_for(async move { lease.release().await })
+                return runtime.wait_for(async move { lease.release().await });
             }
-            Release::Send {
-                unanswered,
-                unconnected,
-            } => {
-                let lease = self.lease.clone();
-                let result = runtime.wait_for(async move { lease.send_release(unanswered).await });
-                if unconnected {
-                    self.inner.open_connection();
-                }
-                result
-            }
+            Begun::Turn(turn) => turn,
+        };
+        if let Some(answer) = turn.send_blocking(&|| runtime.interrupted()) {
+            return match turn.answered(answer) {
+                Answered::Done(result) => result,
+                Answered::Again { turn, unanswered } => runtime.wait_for(turn.send(unanswered)),
+            };
         }
+        let result = runtime.wait_for(turn.send(false));
+        self.inner.open_connection();
+        result
     }
 
     /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach).

@@ -221,6 +221,9 @@ pub(crate) trait LineStore: Send {
     /// Begins to release an own owner, for the operation `id`.
     fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);
 
+    /// Whether something is left to write.
+    fn is_unwritten(&self) -> bool;
+
     /// Writes what can be written now; whether all is.
     fn flush(&mut self) -> Result<bool, Failure>;
 

@@ -213,10 +213,7 @@ async fn all_given_back(server: &Server, clients: &[Client]) {
         })
         .await;
     }
-    until("the counter alone is left", ms(5_000), async || {
-        server.int(&["DBSIZE"]) == 1
-    })
-    .await;
+    nothing_left(server).await;
     // Every client still works, and closes.
     for client in clients {
         let lease = client.acquire("last").wait(ms(5_000)).await.unwrap();
@@ -225,6 +222,24 @@ async fn all_given_back(server: &Server, clients: &[Client]) {
     }
     assert_eq!(server.int(&["DBSIZE"]), 1);
     assert!(!server.exists(&keys("last").lock));
+}
+
+/// Waits until the counter alone is left; says what else is.
+async fn nothing_left(server: &Server) {
+    let start = Instant::now();
+    while server.int(&["DBSIZE"]) != 1 {
+        if start.elapsed() > ms(5_000) {
+            for name in NAMES {
+                let keys = keys(name);
+                let holder = server.text(&["GET", &keys.lock]);
+                let waiters = server.run(&["ZRANGE", &keys.queue, "0", "-1", "WITHSCORES"]);
+                let left = server.int(&["PTTL", &keys.queue]);
+                eprintln!("{name}: held by {holder:?}; waiting, for {left} ms: {waiters:?}");
+            }
+            panic!("more than the counter is left");
+        }
+        tokio::time::sleep(ms(10)).await;
+    }
 }
 
 #[test]
@@ -263,9 +278,7 @@ fn threads_share_names_through_every_fault() {
             turns.into_iter().map(|turn| turn.join().unwrap()).sum()
         });
         assert!(served > 30, "{served} leases in {LASTS:?}");
-        runtime.block_on(until("the counter alone is left", ms(5_000), async || {
-            server.int(&["DBSIZE"]) == 1
-        }));
+        runtime.block_on(nothing_left(&server));
         for client in &clients {
             let stats = client.stats();
             assert_eq!((stats.held, stats.waiting), (0, 0), "{stats:?}");

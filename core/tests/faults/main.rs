@@ -18,6 +18,7 @@ mod renewal;
 mod replies;
 mod restarts;
 mod secrets;
+mod threads;
 mod tls;
 mod waiting;
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Pipeline, Value};
+use redis::Value;
 
 use super::keys::Keys;
-use super::wire::{self, Answer, By, Took, Waited};
+use super::wire::{self, Answer, By, Requests, Took, Waited};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::name::LockId;
@@ -24,7 +24,8 @@ pub(super) enum Step<T> {
 pub(super) trait Exchange {
     type Output;
 
-    fn request(&self) -> Pipeline;
+    /// Packs the next request.
+    fn request(&self, out: &mut impl Requests);
 
     /// Reads the replies to the last request, which was sent at `sent`.
     fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Self::Output>;
@@ -76,18 +77,19 @@ impl Asking {
 impl Exchange for Asking {
     type Output = Asked;
 
-    fn request(&self) -> Pipeline {
+    fn request(&self, out: &mut impl Requests) {
         if self.take {
-            wire::take(&self.keys, &self.owner, self.ttl)
+            wire::take(out, &self.keys, &self.owner, self.ttl);
         } else {
             wire::wait(
+                out,
                 self.by,
                 &self.keys,
                 &self.owner,
                 self.ttl,
                 &self.client_id,
                 self.queue,
-            )
+            );
         }
     }
 
@@ -147,8 +149,8 @@ impl Releasing {
 impl Exchange for Releasing {
     type Output = Ownership;
 
-    fn request(&self) -> Pipeline {
-        wire::release(self.by, &self.keys, &self.releaser, &self.client_id)
+    fn request(&self, out: &mut impl Requests) {
+        wire::release(out, self.by, &self.keys, &self.releaser, &self.client_id);
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {

@@ -1,38 +1,59 @@
 //! The names of keys and channels: wire protocol 1.
 
+use std::ops::Range;
+
 use crate::name::{LockId, has_hash_tag, join};
 
 const PREFIX: &str = "lock||";
 
 /// The keys of one lock.
 pub(super) struct Keys {
-    /// The lock itself: a string, its value the owner.
-    pub(super) lock: String,
-    /// Its queue: a sorted set of waiters.
+    /// Its queue: a sorted set of waiters. The name of the lock's own key is part of this one.
     pub(super) queue: String,
     /// The app id's token counter.
     pub(super) fence: String,
+    lock: Range<usize>,
 }
 
 impl Keys {
     pub(super) fn new(id: &LockId) -> Self {
-        let lock = lock_key(id);
-        let queue = if has_hash_tag(&lock) {
-            [&lock, "||||queue"].concat()
-        } else {
-            ["{", &lock, "}||||queue"].concat()
-        };
+        let mut queue = String::with_capacity(id.app_id.len() + id.name.len() + 32);
+        queue.push('{');
+        push_lock(&mut queue, id);
+        let mut lock = 1..queue.len();
+        queue.push_str("}||||queue");
+        if has_hash_tag(&queue[lock.clone()]) {
+            queue.remove(lock.end);
+            queue.remove(0);
+            lock = 0..lock.end - 1;
+        }
         Self {
             queue,
             fence: fence_key(&id.app_id),
             lock,
         }
     }
+
+    /// The lock itself: a string, its value the owner.
+    pub(super) fn lock(&self) -> &str {
+        &self.queue[self.lock.clone()]
+    }
 }
 
 /// The key of the lock, the same as Dapr's `lock.redis` component uses.
 pub(super) fn lock_key(id: &LockId) -> String {
-    [PREFIX, &join(&id.app_id, &id.name)].concat()
+    let mut key = String::new();
+    push_lock(&mut key, id);
+    key
+}
+
+fn push_lock(key: &mut String, id: &LockId) {
+    key.push_str(PREFIX);
+    if !id.app_id.is_empty() {
+        key.push_str(&id.app_id);
+        key.push_str("||");
+    }
+    key.push_str(&id.name);
 }
 
 /// The lock that a key of ours is for.

@@ -11,6 +11,7 @@ use redis::{Parser, Value};
 use super::exchange::{Asking, Exchange, Releasing, Step};
 use super::link::SEED_LASTS;
 use super::socket::Socket;
+use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::name::LockId;
@@ -20,7 +21,7 @@ pub(super) struct Line {
     socket: Socket,
     parser: Parser,
     client_id: Arc<str>,
-    out: Vec<u8>,
+    out: Packed,
     /// How much of `out` is written.
     written: usize,
     under_way: VecDeque<Operation>,
@@ -48,7 +49,7 @@ impl Line {
             socket,
             parser: Parser::new(),
             client_id: client_id.clone(),
-            out: Vec::new(),
+            out: Packed::default(),
             written: 0,
             under_way: VecDeque::new(),
             seeded: None,
@@ -56,17 +57,17 @@ impl Line {
     }
 
     fn begin(&mut self, id: u64, exchange: Either) {
-        let request = match &exchange {
-            Either::Asking(asking) => asking.request(),
-            Either::Releasing(releasing) => releasing.request(),
-        };
-        self.out.extend_from_slice(&request.get_packed_pipeline());
+        self.out.commands = 0;
+        match &exchange {
+            Either::Asking(asking) => asking.request(&mut self.out),
+            Either::Releasing(releasing) => releasing.request(&mut self.out),
+        }
         self.under_way.push_back(Operation {
             id,
             exchange,
             sent: Moment::now(),
-            expected: request.len(),
-            replies: Vec::with_capacity(request.len()),
+            expected: self.out.commands,
+            replies: Vec::with_capacity(self.out.commands),
         });
     }
 
@@ -114,9 +115,13 @@ impl LineStore for Line {
         self.begin(id, Either::Releasing(releasing));
     }
 
+    fn is_unwritten(&self) -> bool {
+        self.written < self.out.bytes.len()
+    }
+
     fn flush(&mut self) -> Result<bool, Failure> {
-        while self.written < self.out.len() {
-            match self.socket.write(&self.out[self.written..]) {
+        while self.written < self.out.bytes.len() {
+            match self.socket.write(&self.out.bytes[self.written..]) {
                 Ok(0) => return Err(broken(io::ErrorKind::WriteZero.into())),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -124,7 +129,7 @@ impl LineStore for Line {
                 Err(error) => return Err(broken(error)),
             }
         }
-        self.out.clear();
+        self.out.bytes.clear();
         self.written = 0;
         Ok(true)
     }

@@ -65,7 +65,9 @@ impl RedisStore {
     ) -> Result<E::Output, Failure> {
         loop {
             let sent = Moment::now();
-            let replies = self.send(connection, &exchange.request()).await?;
+            let mut request = redis::pipe();
+            exchange.request(&mut request);
+            let replies = self.send(connection, &request).await?;
             if let Step::Done(result) = exchange.on_replies(&replies, sent) {
                 if let Some(at) = exchange.seeded() {
                     connection.set_seeded(at);
@@ -85,7 +87,7 @@ impl RedisStore {
         let mut exchange = exchange(&connection);
         loop {
             let sent = Moment::now();
-            match connection.exchange(&self.pool, &exchange.request(), interrupted) {
+            match connection.exchange(&self.pool, &exchange, interrupted) {
                 Ok(replies) => {
                     if let Step::Done(result) = exchange.on_replies(&replies, sent) {
                         if let Some(at) = exchange.seeded() {

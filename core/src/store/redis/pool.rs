@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{ConnectionAddr, Parser, Pipeline, Value};
+use redis::{ConnectionAddr, Parser, Value};
 
 use super::config::Config;
+use super::exchange::Exchange;
 use super::failure;
 use super::link::SEED_LASTS;
 use super::socket::{Socket, connect};
+use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
@@ -28,6 +30,8 @@ pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 pub(super) struct Blocking {
     socket: Socket,
     parser: Parser,
+    /// Kept for its memory.
+    request: Packed,
     seeded: Option<Moment>,
     total: Arc<AtomicUsize>,
 }
@@ -85,6 +89,7 @@ impl Pool {
         self.put_back(Blocking {
             socket,
             parser: Parser::new(),
+            request: Packed::default(),
             seeded: None,
             total: self.total.clone(),
         });
@@ -101,7 +106,11 @@ impl Pool {
         let handshake = self.config.handshake();
         if !handshake.is_empty() {
             let mut parser = Parser::new();
-            let replies = self.exchange(&mut socket, &mut parser, &handshake, &|| false)?;
+            let request = Packed {
+                bytes: handshake.get_packed_pipeline(),
+                commands: handshake.len(),
+            };
+            let replies = self.exchange(&mut socket, &mut parser, &request, &|| false)?;
             let refusal = replies.iter().find_map(|reply| match reply {
                 Value::ServerError(error) => Some(failure::from_server(error)),
                 _ => None,
@@ -116,25 +125,24 @@ impl Pool {
         Ok(Some(socket))
     }
 
-    /// Sends a pipeline and reads as many replies. After an error the connection must be dropped.
+    /// Sends a request and reads its replies. After an error the connection must be dropped.
     fn exchange(
         &self,
         socket: &mut Socket,
         parser: &mut Parser,
-        pipeline: &Pipeline,
+        request: &Packed,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<Value>, Failure> {
         let broken = |error: redis::RedisError| Failure {
             unanswered: true,
             ..failure::from_connection(&self.config.address(), error)
         };
-        let bytes = pipeline.get_packed_pipeline();
         socket
-            .write_all(&bytes)
+            .write_all(&request.bytes)
             .map_err(|error| broken(error.into()))?;
         let mut started = None;
-        let mut replies = Vec::with_capacity(pipeline.len());
-        while replies.len() < pipeline.len() {
+        let mut replies = Vec::with_capacity(request.commands);
+        while replies.len() < request.commands {
             match parser.parse_value(&mut *socket) {
                 Ok(Value::Push { .. }) => {}
                 Ok(reply) => replies.push(reply),
@@ -179,13 +187,17 @@ impl Blocking {
         self.seeded = Some(at);
     }
 
-    /// Sends a pipeline and reads as many replies. After an error the connection must be dropped.
+    /// Sends an exchange's next request and reads its replies. After an error the connection must be dropped.
     pub(super) fn exchange(
         &mut self,
         pool: &Pool,
-        pipeline: &Pipeline,
+        exchange: &impl Exchange,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<Value>, Failure> {
-        pool.exchange(&mut self.socket, &mut self.parser, pipeline, interrupted)
+        self.request.bytes.clear();
+        self.request.commands = 0;
+        exchange.request(&mut self.request);
+        let (socket, parser) = (&mut self.socket, &mut self.parser);
+        pool.exchange(socket, parser, &self.request, interrupted)
     }
 }

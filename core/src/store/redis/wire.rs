@@ -29,14 +29,23 @@ impl Script {
         Self { text, hash }
     }
 
-    fn call(&self, by: By, keys: &[&str]) -> Cmd {
-        let mut cmd = Cmd::new();
+    /// Begins a call with these keys and this many further arguments.
+    fn call(&self, out: &mut impl Requests, by: By, keys: &[&str], further: usize) {
+        out.command(3 + keys.len() + further);
         match by {
-            By::Hash => cmd.arg("EVALSHA").arg(&self.hash),
-            By::Text => cmd.arg("EVAL").arg(&self.text),
-        };
-        cmd.arg(keys.len()).arg(keys);
-        cmd
+            By::Hash => {
+                out.arg("EVALSHA");
+                out.arg(&self.hash);
+            }
+            By::Text => {
+                out.arg("EVAL");
+                out.arg(&self.text);
+            }
+        }
+        out.number(keys.len() as u64);
+        for key in keys {
+            out.arg(key);
+        }
     }
 }
 
@@ -44,6 +53,88 @@ static WAIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/renew.lua")));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
+
+/// Takes the commands of a request.
+pub(super) trait Requests {
+    /// Begins a command of this many words.
+    fn command(&mut self, words: usize);
+
+    fn arg(&mut self, text: &str);
+
+    fn number(&mut self, number: u64);
+
+    fn words(&mut self, words: &[&str]) {
+        self.command(words.len());
+        for word in words {
+            self.arg(word);
+        }
+    }
+}
+
+impl Requests for Pipeline {
+    fn command(&mut self, _words: usize) {
+        self.add_command(Cmd::new());
+    }
+
+    fn arg(&mut self, text: &str) {
+        Pipeline::arg(self, text);
+    }
+
+    fn number(&mut self, number: u64) {
+        Pipeline::arg(self, number);
+    }
+}
+
+/// Requests as the bytes that go to the server.
+#[derive(Default)]
+pub(super) struct Packed {
+    pub(super) bytes: Vec<u8>,
+    /// How many commands were packed: as many replies are to come.
+    pub(super) commands: usize,
+}
+
+impl Packed {
+    fn line(&mut self, kind: u8, number: u64) {
+        self.bytes.push(kind);
+        self.digits(number);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn digits(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut left = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        self.bytes.extend_from_slice(&digits[at..]);
+    }
+}
+
+impl Requests for Packed {
+    fn command(&mut self, words: usize) {
+        self.commands += 1;
+        self.line(b'*', words as u64);
+    }
+
+    fn arg(&mut self, text: &str) {
+        self.line(b'$', text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, number: u64) {
+        let digits = u64::from(number.checked_ilog10().unwrap_or(0)) + 1;
+        self.line(b'$', digits);
+        self.digits(number);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
 
 /// How a script is named: by its hash, or by its text where the server does not know the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,19 +160,17 @@ pub(super) fn millis(duration: Duration) -> u64 {
 // ---- take
 
 /// `MULTI; SET NX PX; INCR; EXEC`: one write, four replies.
-pub(super) fn take(keys: &Keys, owner: &str, ttl: Duration) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("MULTI");
-    pipeline
-        .cmd("SET")
-        .arg(&keys.lock)
-        .arg(owner)
-        .arg("NX")
-        .arg("PX")
-        .arg(millis(ttl));
-    pipeline.cmd("INCR").arg(&keys.fence);
-    pipeline.cmd("EXEC");
-    pipeline
+pub(super) fn take(out: &mut impl Requests, keys: &Keys, owner: &str, ttl: Duration) {
+    out.words(&["MULTI"]);
+    out.command(6);
+    out.arg("SET");
+    out.arg(keys.lock());
+    out.arg(owner);
+    out.arg("NX");
+    out.arg("PX");
+    out.number(millis(ttl));
+    out.words(&["INCR", &keys.fence]);
+    out.words(&["EXEC"]);
 }
 
 /// What a take came to.
@@ -130,21 +219,23 @@ pub(super) enum Waited {
 
 /// The `wait` script; `queue` is the place already held, or zero, when it is to queue.
 pub(super) fn wait(
+    out: &mut impl Requests,
     by: By,
     keys: &Keys,
     owner: &str,
     ttl: Duration,
     client_id: &str,
     queue: Option<u64>,
-) -> Pipeline {
-    let mut cmd = WAIT.call(by, &[&keys.lock, &keys.queue, &keys.fence]);
-    cmd.arg(owner).arg(millis(ttl)).arg(client_id);
+) {
+    WAIT.call(out, by, &[keys.lock(), &keys.queue, &keys.fence], 5);
+    out.arg(owner);
+    out.number(millis(ttl));
+    out.arg(client_id);
     match queue {
-        Some(0) => cmd.arg("").arg("1"),
-        Some(place) => cmd.arg(place).arg("1"),
-        None => cmd.arg("").arg("0"),
-    };
-    single(cmd)
+        None | Some(0) => out.arg(""),
+        Some(place) => out.number(place),
+    }
+    out.arg(if queue.is_some() { "1" } else { "0" });
 }
 
 /// Reads the reply to a [`wait`].
@@ -185,9 +276,8 @@ pub(super) fn renew<'a>(
 ) -> Pipeline {
     let mut pipeline = redis::pipe();
     for (lock, owner, ttl) in renewals {
-        let mut cmd = RENEW.call(by, &[lock]);
-        cmd.arg(owner).arg(millis(ttl));
-        pipeline.add_command(cmd);
+        RENEW.call(&mut pipeline, by, &[lock], 2);
+        pipeline.arg(owner).arg(millis(ttl));
     }
     pipeline
 }
@@ -204,14 +294,22 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 // ---- release
 
 /// The `release` script.
-pub(super) fn release(by: By, keys: &Keys, releaser: &Releaser, client_id: &str) -> Pipeline {
-    let mut cmd = RELEASE.call(by, &[&keys.lock, &keys.queue]);
-    match releaser {
-        Releaser::Own(owner) => cmd.arg(&**owner).arg(client_id).arg("0"),
-        Releaser::ByHand(owner) => cmd.arg(&**owner).arg("").arg("0"),
-        Releaser::Forced => cmd.arg("").arg("").arg("1"),
+pub(super) fn release(
+    out: &mut impl Requests,
+    by: By,
+    keys: &Keys,
+    releaser: &Releaser,
+    client_id: &str,
+) {
+    RELEASE.call(out, by, &[keys.lock(), &keys.queue], 3);
+    let (owner, client_id, force) = match releaser {
+        Releaser::Own(owner) => (&**owner, client_id, "0"),
+        Releaser::ByHand(owner) => (&**owner, "", "0"),
+        Releaser::Forced => ("", "", "1"),
     };
-    single(cmd)
+    out.arg(owner);
+    out.arg(client_id);
+    out.arg(force);
 }
 
 /// Reads the reply to a [`release`]: whose it was, and whether to ask again.
@@ -234,8 +332,8 @@ pub(super) fn released(replies: &[Value]) -> Answer<(Ownership, bool)> {
 pub(super) fn inspect<'a>(keys: impl Iterator<Item = &'a Keys>) -> Pipeline {
     let mut pipeline = redis::pipe();
     for keys in keys {
-        pipeline.cmd("GET").arg(&keys.lock);
-        pipeline.cmd("PTTL").arg(&keys.lock);
+        pipeline.cmd("GET").arg(keys.lock());
+        pipeline.cmd("PTTL").arg(keys.lock());
         pipeline.cmd("ZCARD").arg(&keys.queue);
     }
     pipeline
@@ -272,14 +370,10 @@ pub(super) fn inspected(replies: &[Value]) -> Result<Option<Inspected>, Error> {
 
 /// One step of a `SCAN`.
 pub(super) fn scan(cursor: u64, pattern: &str) -> Pipeline {
-    let mut cmd = Cmd::new();
-    cmd.arg("SCAN")
-        .arg(cursor)
-        .arg("MATCH")
-        .arg(pattern)
-        .arg("COUNT")
-        .arg(500);
-    single(cmd)
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SCAN").arg(cursor);
+    pipeline.arg("MATCH").arg(pattern).arg("COUNT").arg(500);
+    pipeline
 }
 
 /// Reads the reply to a [`scan`]: the next cursor (zero at the end) and the keys, those that are text.
@@ -343,12 +437,6 @@ pub(super) fn message(payload: &str) -> Option<Message<'_>> {
 }
 
 // ---- shared
-
-fn single(cmd: Cmd) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    pipeline.add_command(cmd);
-    pipeline
-}
 
 fn only(replies: &[Value]) -> Answer<&Value> {
     match replies {
