@@ -11,7 +11,7 @@ from .machine import ROOT, cpu_seconds, pin
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-import servers  # noqa: E402
+import servers
 
 
 class Server(servers.Server):

@@ -98,7 +98,7 @@ def _row(figures: list[dict[str, Any]]) -> Iterator[str]:
     for measure, found in measures.items():
         cells = []
         for regime in regimes:
-            figure = found.get(regime)
-            note = f"<br>{figure['note']}" if figure and figure["note"] else ""
-            cells.append(f"{_value(figure)}{note}" if figure else "")
+            at = found.get(regime)
+            note = f"<br>{at['note']}" if at and at["note"] else ""
+            cells.append(f"{_value(at)}{note}" if at else "")
         yield f"| {shown(measure)} | {' | '.join(cells)} |"

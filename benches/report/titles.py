@@ -23,6 +23,7 @@ TITLES = {
     "renewals_100k": "100,000 renewed leases in one process",
     "order": "Order of service",
     "killed": "kill -9 of the holder with 20 waiting in other processes",
+    "core": "The core by itself, by criterion: one pair, 64 pairs at once, one hand-over",
 }
 
 NAMES = {

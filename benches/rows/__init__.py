@@ -1,6 +1,6 @@
 """The rows of the benchmark. Each module has `NAMES` and `run(name)`: figures, and what they were made of."""
 
-from rows import commands, contention, handover, idle, killed, order, renewals, server_cpu, throughput
+from rows import commands, contention, core, handover, idle, killed, order, renewals, server_cpu, throughput
 
-MODULES = [throughput, server_cpu, handover, contention, commands, idle, renewals, order, killed]
+MODULES = [throughput, server_cpu, handover, contention, commands, idle, renewals, order, killed, core]
 RUN = {name: module.run for module in MODULES for name in module.NAMES}

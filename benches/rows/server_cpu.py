@@ -54,7 +54,7 @@ def run(_name: str) -> tuple[list[Figure], dict[str, Any]]:
                 figures.append(Figure("server_cpu", contestant, regime, "µs a pair", value, note=note))
             columns = {key: [[one[key] for one in slices[name]] for name in pairs] for key in ("server", "inside")}
             for key, measure_name in (("server", "server CPU a pair"), ("inside", "the same by commandstats")):
-                bars = {"most": 1.6, "aim": 1.4} if key == "server" else {}
+                bars: dict[str, Any] = {"most": 1.6, "aim": 1.4} if key == "server" else {}
                 measured = ratio(*columns[key])
                 figures.append(Figure("server_cpu", f"{measure_name} × SET NX PX", regime, "×", measured, **bars))
         pin(os.getpid(), sorted({core for cores in REGIMES.values() for each in cores for core in each}))
