@@ -1,6 +1,7 @@
 //! What the tests share: servers of their own, a proxy that misbehaves, plain connections, fresh names.
 #![allow(dead_code, unused_imports, unreachable_pub)] // every test program uses its part of it
 
+pub mod clock;
 pub mod proxy;
 pub mod server;
 

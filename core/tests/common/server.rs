@@ -66,13 +66,14 @@ pub struct Server {
     binary: PathBuf,
     args: Vec<String>,
     tls: Option<(PathBuf, &'static str)>,
+    environment: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
 
 impl Server {
     /// Starts `binary` with `args` behind the options that keep it to itself.
     pub fn start(binary: &Binary, args: &[&str]) -> Self {
-        Self::start_with(binary, args, None)
+        Self::start_as(binary, args, None, Vec::new())
     }
 
     /// Starts it with every command written to disk before it is answered, for restarts that keep the data.
@@ -82,10 +83,20 @@ impl Server {
 
     /// Starts it speaking TLS with the certificate `cert` of the folder `certs`.
     pub fn start_tls(binary: &Binary, certs: &Path, cert: &'static str) -> Self {
-        Self::start_with(binary, &[], Some((certs.to_owned(), cert)))
+        Self::start_as(binary, &[], Some((certs.to_owned(), cert)), Vec::new())
     }
 
-    fn start_with(binary: &Binary, args: &[&str], tls: Option<(PathBuf, &'static str)>) -> Self {
+    /// Starts it with these environment variables.
+    pub fn start_in(binary: &Binary, environment: &[(&'static str, PathBuf)]) -> Self {
+        Self::start_as(binary, &[], None, environment.to_vec())
+    }
+
+    fn start_as(
+        binary: &Binary,
+        args: &[&str],
+        tls: Option<(PathBuf, &'static str)>,
+        environment: Vec<(&'static str, PathBuf)>,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!("leaselock-test-{}", super::fresh()));
         std::fs::create_dir(&folder).expect("a temporary folder");
         let mut server = Self {
@@ -95,6 +106,7 @@ impl Server {
             binary: binary.path.clone(),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             tls,
+            environment,
             child: None,
         };
         for _ in 0..5 {
@@ -218,6 +230,7 @@ impl Server {
             None => Command::new(&self.binary),
         };
         command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(&self.folder);
         if !self.args.iter().any(|arg| arg == "--appendonly") {

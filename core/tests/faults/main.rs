@@ -9,6 +9,7 @@ mod access;
 mod broken_servers;
 mod cancelling;
 mod chaos;
+mod clocks;
 mod connections;
 mod deadlines;
 mod leaks;
