@@ -9,7 +9,7 @@ use leaselock::ErrorKind;
 
 use crate::common::proxy::Proxy;
 use crate::common::{Server, ms};
-use crate::{client_at, gone_within, keys, queued, sleep, timed, wait_for};
+use crate::{client_at, client_with, gone_within, keys, queued, sleep, timed, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_waiters_of_many_clients_are_served_in_order() {
@@ -251,6 +251,34 @@ async fn waiting_sends_next_to_nothing() {
         let spent = commands() - before;
         assert!(spent < 30, "{spent} commands while nothing happened");
         waiters.iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(lease.release().await.unwrap());
+    }
+}
+
+/// It could tell nobody while the network was away; it does as soon as it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn field_bug_27_a_wait_that_ended_during_an_outage_leaves_the_queue_after_it() {
+    for server in Server::each(&[]) {
+        let proxy = Proxy::start(server.port).await;
+        let holder = client_at(&server.url());
+        let client = client_with(&proxy.url(), ms(600));
+        let lease = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
+        let waiting = client.clone();
+        let waiter =
+            tokio::spawn(async move { waiting.acquire("res").ttl(ms(1_000)).wait(ms(800)).await });
+        queued(&server, "res", 1).await;
+        proxy.refuse();
+        let error = waiter.await.unwrap().expect_err("unreachable");
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+        sleep(2_500).await;
+
+        proxy.heal();
+        // Whatever it sends next brings the connection back.
+        assert!(client.inspect("other").await.unwrap().is_none());
+        crate::until("it left the queue", ms(3_000), async || {
+            !server.exists(&keys("res").queue)
+        })
+        .await;
         assert!(lease.release().await.unwrap());
     }
 }
