@@ -165,10 +165,6 @@ class AsyncClient(AsyncClientCore):
         except LeaselockError as error:
             warn(f"could not give back every lease, their TTLs free the names: {error}", masked=exc is not None)
 
-    async def _acquire_request(self, request: Request, *, cancel_on_lost: bool) -> AsyncLease:
-        lease = await self._acquire_checked(_bridge.current(), request)
-        return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
-
 
 async def _each(found: AsyncLocks) -> AsyncIterator[LockInfo]:
     while infos := await found.next(_bridge.current()):

@@ -148,11 +148,7 @@ class AsyncLease:
             LeaseLostError: It is not held any more.
             RuntimeError: It is inside an `async with` already.
         """
-        if self._scope is not None:
-            raise RuntimeError(f"the lease on {self.name!r} is inside an `async with` already")
-        self._lease.check()
-        if self._cancel_on_lost:
-            self._scope = Scope(self._lease)
+        self._enter()
         return self
 
     async def __aexit__(
@@ -164,20 +160,23 @@ class AsyncLease:
             LeaseLostError: The body ended well, or by the cancellation that a loss is, and the lease was lost.
         """
         scope, self._scope = self._scope, None
-        if scope is not None and await scope.leave(exc):
+        if scope is not None and scope.end() and await scope.uncancel(exc):
             self._raise_lost(exc)
-        await self._give_back(exc)
+        if not self._lease.settled:
+            try:
+                await self._lease.release(_bridge.current())
+            except LeaselockError as error:
+                # A store that will not take it back is a warning: the work was done.
+                warn(f"could not give back {self.name!r}, its TTL frees it: {error}", masked=exc is not None)
         if exc is None:
             self._raise_lost(None)
 
-    async def _give_back(self, exc: BaseException | None) -> None:
-        """Releases it unless that has been done. A store that will not is a warning: the work was done."""
-        if self._lease.settled:
-            return
-        try:
-            await self._lease.release(_bridge.current())
-        except LeaselockError as error:
-            warn(f"could not give back {self.name!r}, its TTL frees it: {error}", masked=exc is not None)
+    def _enter(self) -> None:
+        if self._scope is not None:
+            raise RuntimeError(f"the lease on {self.name!r} is inside an `async with` already")
+        self._lease.check()
+        if self._cancel_on_lost:
+            self._scope = Scope(self._lease)
 
     def _raise_lost(self, cause: BaseException | None) -> None:
         error = self._lease.lost_error()

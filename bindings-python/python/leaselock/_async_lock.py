@@ -6,15 +6,14 @@ import functools
 from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from leaselock import _decorate
+from leaselock import _bridge, _decorate
+from leaselock._async_lease import AsyncLease
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
-    from leaselock._async_client import AsyncClient
-    from leaselock._async_lease import AsyncLease
-    from leaselock._native import Request
+    from leaselock._native import AsyncClientCore, Request
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +27,7 @@ class AsyncLock:
 
     __slots__ = ("__weakref__", "_cancel_on_lost", "_client", "_entered", "_request")
 
-    def __init__(self, client: AsyncClient, request: Request, *, cancel_on_lost: bool) -> None:
+    def __init__(self, client: AsyncClientCore, request: Request, *, cancel_on_lost: bool) -> None:
         """Locks are made by a client."""
         self._client = client
         self._request = request
@@ -50,15 +49,15 @@ class AsyncLock:
             ClientClosedError: The client was closed.
         """
         lease = await self._acquire()
-        await lease.__aenter__()
+        lease._enter()  # noqa: SLF001 - as its own __aenter__ does
         self._entered.append((current_task(), lease))
         return lease
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Gives that lease back, as `AsyncLease` does at the end of its own block."""
-        await self._leave().__aexit__(exc_type, exc, traceback)
+        return self._leave().__aexit__(exc_type, exc, traceback)
 
     def __call__(self, func: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
         """Decorates a coroutine function: every call takes a fresh lease, as `async with` does.
@@ -89,7 +88,8 @@ class AsyncLock:
         raise TypeError("cannot pickle 'leaselock.AsyncLock': it belongs to the client of this process")
 
     async def _acquire(self) -> AsyncLease:
-        return await self._client._acquire_request(self._request, cancel_on_lost=self._cancel_on_lost)  # noqa: SLF001
+        lease = await self._client._acquire_checked(_bridge.current(), self._request)  # noqa: SLF001
+        return AsyncLease(lease, cancel_on_lost=self._cancel_on_lost)
 
     def _leave(self) -> AsyncLease:
         """The lease that this task entered last; where another task leaves than entered, the oldest one."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Scope:
     """One entered `async with`. It works as `asyncio.timeout` does, with a loss in place of a deadline."""
 
-    __slots__ = ("_cancelled", "_earlier", "_hook", "_lease", "_message", "_task")
+    __slots__ = ("_cancelled", "_earlier", "_hook", "_lease", "_task")
 
     def __init__(self, lease: AsyncLeaseCore) -> None:
         """Begins the scope, in the task that enters.
@@ -31,8 +31,6 @@ class Scope:
         self._earlier = _cancelling(task)
         self._cancelled = False
         self._lease = lease
-        # Python 3.10 counts no cancellations: there the message says whose it is, so it must be of this lease alone.
-        self._message = f"the lease {lease.owner} was lost"
         self._hook = lease.hook(_bridge.current(), self._lost)
 
     def _lost(self, _error: LeaseLostError) -> None:
@@ -40,15 +38,22 @@ class Scope:
         if not self._task.done():
             self._cancelled = self._task.cancel(self._message)
 
-    async def leave(self, error: BaseException | None) -> bool:
-        """Ends the scope; tells whether the body's `error` is no more than the cancellation by the loss.
+    @property
+    def _message(self) -> str:
+        # Python 3.10 counts no cancellations: there the message says whose it is, so it must be of this lease alone.
+        return f"the lease {self._lease.owner} was lost"
+
+    def end(self) -> bool:
+        """Ends the scope; tells whether this task was cancelled by it, which `uncancel` has to undo."""
+        self._lease.unhook(self._hook)
+        return self._cancelled and asyncio.current_task() is self._task
+
+    async def uncancel(self, error: BaseException | None) -> bool:
+        """Undoes the cancellation; tells whether the body's `error` is no more than that.
 
         Raises:
             asyncio.CancelledError: Somebody else has cancelled the task too, and the body ended without meeting that.
         """
-        self._lease.unhook(self._hook)
-        if not self._cancelled or asyncio.current_task() is not self._task:
-            return False
         foreign = sys.version_info >= (3, 11) and self._task.uncancel() > self._earlier
         if isinstance(error, asyncio.CancelledError):
             return self._is_ours(error)
