@@ -1,0 +1,471 @@
+//! A client: one connection, the tasks that acquire by it, and the jobs that clean up behind them.
+//!
+//! After `core/src/acquire.rs`. What waiters do is in `waiting.rs`, what holders do in `holding.rs`.
+
+use arrayvec::ArrayVec;
+
+use crate::config::{Bug, Config};
+use crate::ghost::Ghost;
+use crate::waiting::Seen;
+use crate::wire::{Command, Fifo, Kind, Message, Owner, TASKS};
+use crate::world::Tokens;
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Client {
+    number: u8,
+    /// Whether it runs.
+    pub(crate) life: Life,
+    /// A wait was answered on this connection; a take may be used. (For a second only in the core. The server can only lose
+    /// its data in that second behind a proxy that keeps connections open, or by FLUSHALL.)
+    pub(crate) seeded: bool,
+    /// Commands on their way to the server.
+    pub(crate) out: Fifo<Command>,
+    /// Answers and inbox messages on their way back.
+    pub(crate) inbox: Fifo<Message>,
+    /// What tasks do.
+    pub(crate) tasks: ArrayVec<Task, TASKS>,
+    /// What is done behind them.
+    pub(crate) jobs: ArrayVec<Job, 6>,
+    /// What was last heard about the name, where several tasks share it.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// Whether a client runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Life {
+    /// It does.
+    Running,
+    /// It is stopped; its clock goes on.
+    Paused,
+    /// It was killed.
+    Dead,
+}
+
+/// A task that acquires again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Task {
+    /// Acquires begun.
+    pub(crate) begun: u8,
+    /// What has become of the last one.
+    pub(crate) phase: Phase,
+    waits: bool,
+    /// A command of it went unanswered on a connection that broke.
+    pub(crate) stale: bool,
+    /// It was told its place in the queue.
+    pub(crate) placed: bool,
+}
+
+/// Where an acquire or its lease is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Nowhere: not begun, or over.
+    #[default]
+    Idle,
+    /// One command is unanswered.
+    Asking {
+        /// Which.
+        ask: Ask,
+        /// Ticks since it was sent.
+        age: u8,
+        /// News came meanwhile: ask again after the answer.
+        news: bool,
+        /// Seeded bug: the token that a grant brought.
+        granted: u8,
+    },
+    /// In the queue; it looks by itself after so many ticks, or not at all.
+    Sleeping(Option<u8>),
+    /// A lease, live until `left` ticks have passed.
+    Holding {
+        /// Its token.
+        token: u8,
+        /// Ticks to its deadline.
+        left: u8,
+        /// A renewal or extension is unanswered.
+        renewal: Option<Renewal>,
+        /// An extension to so many ticks was left on a broken connection, and may still be carried out.
+        cap: Option<u8>,
+        /// A renewal was not answered.
+        unsure: bool,
+    },
+    /// Given back; the release is unanswered.
+    Releasing,
+}
+
+/// A renewal on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Renewal {
+    /// Ticks since it was sent.
+    pub(crate) age: u8,
+    pub(crate) ttl: u8,
+    /// What the deadline will count.
+    pub(crate) counts: u8,
+}
+
+/// One way to ask for the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ask {
+    /// Take it if it is free.
+    Take,
+    /// The same, or where a take cannot be used, by wait.
+    Retake,
+    /// Claim it, take it, or queue for it.
+    Queue,
+}
+
+/// Cleaning up behind an acquire that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Job {
+    /// Whose.
+    pub(crate) owner: Owner,
+    /// How.
+    pub(crate) kind: JobKind,
+}
+
+/// See [`Job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum JobKind {
+    /// A release is on its way, and repeated until it is answered.
+    Undo {
+        /// Something went unanswered on a broken connection.
+        stale: bool,
+    },
+    /// A release is to be sent once more, when whatever was left on a broken connection has been carried out or dropped.
+    Again,
+}
+
+impl Client {
+    /// A client that has done nothing yet.
+    pub(crate) fn new(number: usize, tasks: usize, warm: bool) -> Self {
+        Self {
+            number: u8::try_from(number).expect("few clients"),
+            life: Life::Running,
+            seeded: warm,
+            out: Fifo::default(),
+            inbox: Fifo::default(),
+            tasks: (0..tasks).map(|_| Task::default()).collect(),
+            jobs: ArrayVec::new(),
+            seen: None,
+        }
+    }
+
+    /// The owner of a task's latest acquire.
+    pub(crate) fn owner(&self, task: usize) -> Owner {
+        let attempt = self.tasks[task].begun.saturating_sub(1);
+        Owner::new(usize::from(self.number), task, attempt)
+    }
+
+    /// The task whose acquire or lease is `owner`'s, if it is not over.
+    pub(crate) fn task_of(&self, owner: Owner) -> Option<usize> {
+        let task = owner.task();
+        (self.owner(task) == owner && self.tasks[task].phase != Phase::Idle).then_some(task)
+    }
+
+    pub(crate) fn send(&mut self, owner: Owner, kind: Kind, awaited: bool) {
+        self.out.push(Command {
+            owner,
+            kind,
+            awaited,
+        });
+    }
+
+    // ---- acquiring
+
+    /// A task begins to acquire.
+    pub(crate) fn begin(&mut self, task: usize, waits: bool, ask: Ask, config: &Config) {
+        self.tasks[task] = Task {
+            begun: self.tasks[task].begun + 1,
+            waits,
+            ..Task::default()
+        };
+        self.ask(task, ask, config);
+    }
+
+    pub(crate) fn ask(&mut self, task: usize, ask: Ask, config: &Config) {
+        let kind = match ask {
+            Ask::Take if config.has(Bug::CountApart) => Kind::Set,
+            Ask::Take => Kind::Take,
+            Ask::Retake => Kind::Wait {
+                queue: false,
+                placed: false,
+            },
+            Ask::Queue => Kind::Wait {
+                queue: true,
+                placed: self.tasks[task].placed,
+            },
+        };
+        self.tasks[task].phase = Phase::Asking {
+            ask,
+            age: 0,
+            news: false,
+            granted: 0,
+        };
+        self.send(self.owner(task), kind, true);
+    }
+
+    /// The client reads what came first.
+    pub(crate) fn on_message(&mut self, message: Message, config: &Config, ghost: &mut Ghost) {
+        match message {
+            Message::Acquired(owner, token) => self.on_acquired(owner, token, config, ghost),
+            Message::Unseeded(owner) if config.has(Bug::CountApart) => {
+                self.send(owner, Kind::Count, true);
+            }
+            Message::Unseeded(owner) => {
+                if let Some(task) = self.asking(owner) {
+                    self.ask(task, Ask::Retake, config);
+                }
+            }
+            Message::Held { owner, pttl, head } => self.on_held(owner, pttl, head, config),
+            Message::Renewed(owner, mine) => self.on_renewed(owner, mine, config, ghost),
+            Message::Released(owner) => self.on_released(owner, config),
+            Message::Grant(owner, token) => self.on_grant(owner, token, config, ghost),
+            Message::Next(owner, pttl) => self.on_next(owner, pttl, config),
+            Message::Closed => self.on_broken(config, ghost),
+        }
+    }
+
+    /// A message reaches its inbox. A client that is stopped reads all at once later, and then only the last of several
+    /// notices in a row counts.
+    pub(crate) fn hear(&mut self, message: Message) {
+        if let (Life::Paused, Message::Next(owner, _)) = (self.life, message) {
+            let last = self.inbox.last();
+            if matches!(last, Some(Message::Next(before, _)) if before == owner) {
+                self.inbox.pop_last();
+            }
+        }
+        self.inbox.push(message);
+    }
+
+    fn asking(&self, owner: Owner) -> Option<usize> {
+        let task = self.task_of(owner)?;
+        matches!(self.tasks[task].phase, Phase::Asking { .. }).then_some(task)
+    }
+
+    fn on_acquired(&mut self, owner: Owner, token: u8, config: &Config, ghost: &mut Ghost) {
+        let Some(task) = self.asking(owner) else {
+            return;
+        };
+        let Phase::Asking {
+            ask, age, granted, ..
+        } = self.tasks[task].phase
+        else {
+            return;
+        };
+        self.seeded |= ask != Ask::Take;
+        let hasty = config.has(Bug::DeadlineFromAnswer);
+        if !hasty && 2 * age > config.ttl {
+            // What is left of the lease is too little: claim it again.
+            let ask = if ask == Ask::Queue { ask } else { Ask::Retake };
+            self.ask(task, ask, config);
+            return;
+        }
+        let token = if granted == 0 { token } else { granted };
+        let left = if hasty { config.ttl } else { config.ttl - age };
+        self.hold(task, token, left, config, ghost);
+    }
+
+    pub(crate) fn hold(
+        &mut self,
+        task: usize,
+        token: u8,
+        left: u8,
+        config: &Config,
+        ghost: &mut Ghost,
+    ) {
+        self.tasks[task].phase = Phase::Holding {
+            token,
+            left,
+            renewal: None,
+            cap: None,
+            unsure: false,
+        };
+        ghost.hand_out(self.owner(task), token);
+        self.leave_room(task, self.watches(task), config);
+    }
+
+    fn on_held(&mut self, owner: Owner, pttl: Option<u8>, head: bool, config: &Config) {
+        let Some(task) = self.asking(owner) else {
+            return;
+        };
+        let Phase::Asking { ask, news, .. } = self.tasks[task].phase else {
+            return;
+        };
+        self.seeded |= ask != Ask::Take;
+        if ask != Ask::Queue {
+            if self.tasks[task].waits {
+                self.ask(task, Ask::Queue, config);
+            } else {
+                let again = self.tasks[task].stale && !config.has(Bug::TryForgets);
+                self.end(task);
+                if again {
+                    self.again(owner, config);
+                }
+            }
+            return;
+        }
+        self.tasks[task].placed = true;
+        self.see(task, pttl, head, config);
+        if news {
+            self.ask(task, Ask::Queue, config);
+        } else {
+            self.sleep(task, config);
+        }
+    }
+
+    /// The acquire or the lease is over, and nothing of it is left but jobs.
+    pub(crate) fn end(&mut self, task: usize) {
+        self.tasks[task] = Task {
+            begun: self.tasks[task].begun,
+            ..Task::default()
+        };
+    }
+
+    /// Cancelled, or its wait ran out: undo it.
+    pub(crate) fn cancel(&mut self, task: usize, config: &Config) {
+        let owner = self.owner(task);
+        let (stale, watched) = (self.tasks[task].stale, self.watches(task));
+        self.forget_answers(owner);
+        self.end(task);
+        self.leave_room(task, watched, config);
+        let kind = if config.has(Bug::CancelOnlyLeaves) {
+            Kind::Leave
+        } else {
+            Kind::Release
+        };
+        self.send(owner, kind, true);
+        let kind = JobKind::Undo { stale };
+        self.jobs.push(Job { owner, kind });
+    }
+
+    /// Nobody waits for answers to `owner` any more.
+    pub(crate) fn forget_answers(&mut self, owner: Owner) {
+        for command in self.out.iter_mut() {
+            command.awaited &= command.owner != owner;
+        }
+        self.inbox.retain(|message| !message.answers(owner));
+    }
+
+    fn on_released(&mut self, owner: Owner, config: &Config) {
+        let undo = |job: &Job| job.owner == owner && matches!(job.kind, JobKind::Undo { .. });
+        if let Some(at) = self.jobs.iter().position(undo) {
+            let job = self.jobs.remove(at);
+            if job.kind == (JobKind::Undo { stale: true }) {
+                self.again(owner, config);
+            }
+        } else if let Some(task) = self.task_of(owner) {
+            let stale = self.tasks[task].stale;
+            self.end(task);
+            if stale {
+                self.again(owner, config);
+            }
+        }
+    }
+
+    fn again(&mut self, owner: Owner, config: &Config) {
+        if !config.has(Bug::UndoOnce) {
+            let kind = JobKind::Again;
+            self.jobs.push(Job { owner, kind });
+        }
+    }
+
+    /// A release is sent once more.
+    pub(crate) fn release_again(&mut self, job: usize) {
+        let job = self.jobs.remove(job);
+        self.send(job.owner, Kind::Release, false);
+    }
+
+    // ---- the connection
+
+    /// The connection is lost, and with it what was on its way: everything unanswered is sent again on a new one, every
+    /// waiter asks again, and what may be left behind is remembered.
+    pub(crate) fn on_broken(&mut self, config: &Config, ghost: &mut Ghost) {
+        for command in self.out.iter() {
+            // A release that nobody repeats: what it was to take back costs one TTL.
+            if command.kind == Kind::Release && !command.awaited {
+                ghost.lost.insert(command.owner);
+            }
+        }
+        for message in self.inbox.iter() {
+            if let Message::Grant(owner, _) = message
+                && self.task_of(owner).is_none()
+            {
+                ghost.lost.insert(owner);
+            }
+        }
+        self.seeded = false;
+        self.out.clear();
+        self.inbox.clear();
+        for at in 0..self.jobs.len() {
+            if let JobKind::Undo { stale } = &mut self.jobs[at].kind {
+                *stale = true;
+                let kind = if config.has(Bug::CancelOnlyLeaves) {
+                    Kind::Leave
+                } else {
+                    Kind::Release
+                };
+                self.send(self.jobs[at].owner, kind, true);
+            }
+        }
+        for task in 0..self.tasks.len() {
+            match self.tasks[task].phase {
+                Phase::Idle => {}
+                Phase::Asking { ask, .. } => {
+                    self.tasks[task].stale = true;
+                    let ask = if ask == Ask::Take { Ask::Retake } else { ask };
+                    self.ask(task, ask, config);
+                    if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
+                        *news = ask == Ask::Queue;
+                    }
+                }
+                Phase::Sleeping(_) if config.has(Bug::NoRecheck) => {}
+                Phase::Sleeping(_) => self.ask(task, Ask::Queue, config),
+                Phase::Holding { .. } => self.renewal_failed(task, config),
+                Phase::Releasing => self.send(self.owner(task), Kind::Release, true),
+            }
+        }
+    }
+
+    /// Whether nothing of the task is under way, but jobs.
+    pub(crate) fn is_idle(&self, task: usize) -> bool {
+        self.tasks[task].phase == Phase::Idle
+    }
+
+    /// Whether an acquire is under way that can be cancelled.
+    pub(crate) fn may_cancel(&self, task: usize) -> bool {
+        matches!(
+            self.tasks[task].phase,
+            Phase::Asking { .. } | Phase::Sleeping(_)
+        )
+    }
+
+    /// Every token that this client knows or is being told.
+    pub(crate) fn tokens<'a>(&'a mut self, tokens: &mut Tokens<'a>) {
+        for task in &mut self.tasks {
+            match &mut task.phase {
+                Phase::Holding { token, .. } => tokens.push(token),
+                Phase::Asking { granted, .. } => tokens.push(granted),
+                Phase::Idle | Phase::Sleeping(_) | Phase::Releasing => {}
+            }
+        }
+        for message in self.inbox.iter_mut() {
+            if let Message::Acquired(_, token) | Message::Grant(_, token) = message {
+                tokens.push(token);
+            }
+        }
+    }
+
+    /// Whether it has ever used its connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.life != Life::Dead && self.tasks.iter().any(|task| task.begun > 0)
+    }
+
+    /// It is killed.
+    pub(crate) fn die(&mut self) {
+        let mut dead = Self::new(usize::from(self.number), self.tasks.len(), false);
+        dead.life = Life::Dead;
+        for (task, dead) in self.tasks.iter().zip(&mut dead.tasks) {
+            dead.begun = task.begun;
+        }
+        *self = dead;
+    }
+}

@@ -1,0 +1,136 @@
+//! What is checked: how many clients do what, which faults may happen how often, and which bug is seeded.
+
+/// One run of the checker. The defaults are two clients with one waiting acquire each, and no faults.
+// Independent switches.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Tasks in each client.
+    pub clients: Vec<usize>,
+    /// Acquires that each task may begin.
+    pub attempts: u8,
+    /// Acquires may wait in the queue.
+    pub waits: bool,
+    /// Acquires may try once (`wait = 0`).
+    pub tries: bool,
+    /// Every connection was in use within the last second: the first acquire may be a take.
+    pub warm: bool,
+    /// Holders may renew.
+    pub renews: bool,
+    /// A message may stay in the network for a tick; without it, it arrives within the tick in which it was sent.
+    pub slow: bool,
+    /// The TTL of a lease, in ticks.
+    pub ttl: u8,
+    /// The claim window, in ticks.
+    pub window: u8,
+    /// The fallback interval, in ticks: a waiter that watches looks no later than this.
+    pub check: u8,
+    /// A free lock with a live waiter is taken within this many ticks.
+    pub patience: u8,
+    /// What may happen, and how often.
+    pub faults: Faults,
+    /// The bug to find.
+    pub bug: Option<Bug>,
+}
+
+/// How often each thing may happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Faults {
+    /// An acquire is cancelled, or its wait runs out.
+    pub cancels: u8,
+    /// A client gives up a silent connection: the server still has it, and what was sent may still arrive.
+    pub drops: u8,
+    /// The server closes a connection: the client learns of it later.
+    pub closes: u8,
+    /// A client is stopped; its clock goes on and its messages wait.
+    pub pauses: u8,
+    /// A client is killed.
+    pub kills: u8,
+    /// An inbox message is lost.
+    pub losses: u8,
+    /// The lock is released by force.
+    pub forces: u8,
+    /// Another application takes the lock; it releases without telling anyone, or lets it run out.
+    pub strangers: u8,
+    /// `FLUSHALL`: the data is gone, connections stay.
+    pub flushes: u8,
+    /// The server restarts empty.
+    pub restarts: u8,
+    /// A replica takes over that had not heard of the last writes.
+    pub failovers: u8,
+    /// A lease is extended, to one tick less than the TTL.
+    pub extends: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            clients: vec![1, 1],
+            attempts: 1,
+            waits: true,
+            tries: false,
+            warm: false,
+            renews: false,
+            slow: true,
+            ttl: 2,
+            window: 1,
+            check: 2,
+            patience: 3,
+            faults: Faults::default(),
+            bug: None,
+        }
+    }
+}
+
+impl Config {
+    /// Whether this bug is seeded.
+    #[must_use]
+    pub fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+}
+
+/// A bug to seed. Each breaks one rule of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bug {
+    /// A grant is taken for a lease, without a claim.
+    GrantIsLease,
+    /// The token is counted when the grant is made and comes with it, instead of with the claim's answer.
+    TokenFromGrant,
+    /// `SET` and `INCR` are two commands, so that a forced release fits between them.
+    CountApart,
+    /// The deadline counts from the answer instead of from the sending.
+    DeadlineFromAnswer,
+    /// A grant sends a claim at once, also while another wait is unanswered; the first answer is believed.
+    TwoWaits,
+    /// Cancelling removes the queue entry and nothing else.
+    CancelOnlyLeaves,
+    /// A claim leaves the claim window's expiry as it is.
+    ClaimKeepsExpiry,
+    /// `wait` counts without lifting the counter to the clock.
+    NoSeed,
+    /// A take goes out on a connection on which no wait was answered.
+    TakeUnseeded,
+    /// A count too low to be seeded is used as a token.
+    LowCountIsToken,
+    /// Undoing is not repeated after a broken connection.
+    UndoOnce,
+    /// A try that meets a holder forgets that an earlier command of its own is still unanswered.
+    TryForgets,
+    /// A renewal sets the lock anew when it is gone.
+    RenewRecreates,
+    /// A renewal that is answered after the deadline revives a lease that nobody has looked at meanwhile.
+    RenewalRevives,
+    /// The lease's clock stands still while the client is stopped.
+    ClockStops,
+    /// A shorter extension left on a broken connection is forgotten.
+    ExtendForgets,
+    /// Waiters do not look by themselves.
+    NoFallback,
+    /// The next in line is not told that it is, nor what to watch.
+    NextNotTold,
+    /// After a lost connection waiters sleep on, without subscribing again and asking.
+    NoRecheck,
+    /// When the watching waiter of a client leaves, the next one there does not take over.
+    NobodyTakesOver,
+}

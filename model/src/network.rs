@@ -1,0 +1,250 @@
+//! Connections and faults: what is carried out late or never, who is told what, and what a server forgets.
+
+use crate::client::Life;
+use crate::config::Config;
+use crate::server::{Around, Server};
+use crate::wire::{Command, Fifo, Kind, Message, Owner};
+use crate::world::{Action, World};
+
+/// The server's end of a client's connection, and what is left of earlier ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Link {
+    /// The connection is subscribed to the client's inbox.
+    pub(crate) subscribed: bool,
+    /// The server has closed it, and the client has not read that yet.
+    pub(crate) closing: bool,
+    /// The server believes in an earlier subscription, which reaches nobody.
+    pub(crate) haunted: bool,
+    /// Commands left on connections that the client gave up. They may still be carried out, in order.
+    pub(crate) late: Fifo<Command>,
+}
+
+impl Link {
+    /// Whether a command of this owner may still be carried out late.
+    pub(crate) fn has_late(&self, owner: Owner) -> bool {
+        self.late.iter().any(|command| command.owner == owner)
+    }
+}
+
+impl World {
+    /// The server carries out the next command of a live connection.
+    pub(crate) fn execute(&mut self, at: usize, config: &Config) {
+        let command = self.clients[at].out.pop().expect("there is one");
+        // A client subscribes, confirmed, before it queues; the two travel as one here.
+        self.links[at].subscribed |= matches!(command.kind, Kind::Wait { queue: true, .. });
+        let answer = self.run(config, |server, around| server.run(command, around));
+        if let Message::Acquired(_, token) = answer {
+            self.ghost.issue(token);
+            if command.awaited && self.server.is_held_by(command.owner) {
+                self.ghost.deposed.remove(command.owner);
+            }
+        }
+        if command.awaited {
+            self.clients[at].inbox.push(answer);
+        }
+    }
+
+    fn execute_late(&mut self, at: usize, config: &Config) {
+        let command = self.links[at].late.pop().expect("there is one");
+        let answer = self.run(config, |server, around| server.run(command, around));
+        if let Message::Acquired(_, token) = answer {
+            self.ghost.issue(token);
+        }
+    }
+
+    /// Lets the server do something.
+    fn run<T>(
+        &mut self,
+        config: &Config,
+        work: impl FnOnce(&mut Server, &mut Around<'_>) -> T,
+    ) -> T {
+        let (clients, links) = (&mut self.clients, &self.links);
+        let mut publish = |to: Owner, message: Message| {
+            let (client, link) = (&mut clients[to.client()], &links[to.client()]);
+            if link.subscribed {
+                client.hear(message);
+            }
+            link.subscribed || link.haunted
+        };
+        let mut around = Around {
+            config,
+            clock: &mut self.clock,
+            arrivals: &mut self.arrivals,
+            publish: &mut publish,
+        };
+        let result = work(&mut self.server, &mut around);
+        if self.server.lock.is_some() {
+            self.ghost.free_ticks = 0;
+        }
+        result
+    }
+
+    /// The client reads what came first.
+    pub(crate) fn deliver(&mut self, at: usize, config: &Config) {
+        let message = self.clients[at].inbox.pop().expect("there is one");
+        if message == Message::Closed {
+            self.links[at].closing = false;
+        }
+        self.clients[at].on_message(message, config, &mut self.ghost);
+    }
+
+    /// What may happen to a client and its connection.
+    pub(crate) fn network_actions(&self, at: usize, actions: &mut Vec<Action>) {
+        let (client, link, faults) = (&self.clients[at], &self.links[at], &self.faults);
+        let mut may = |when: bool, action: Action| {
+            if when {
+                actions.push(action);
+            }
+        };
+        let running = client.life == Life::Running;
+        let open = client.is_connected() && !link.closing;
+        may(open && !client.out.is_empty(), Action::Execute(at));
+        may(!link.late.is_empty(), Action::ExecuteLate(at));
+        may(!link.late.is_empty(), Action::LoseLate(at));
+        may(link.haunted, Action::NoticeGone(at));
+        may(client.life == Life::Paused, Action::Resume(at));
+        if client.is_connected() {
+            may(running && faults.pauses > 0, Action::Pause(at));
+            may(faults.kills > 0, Action::Kill(at));
+            may(running && open && faults.drops > 0, Action::Drop(at));
+            may(open && faults.closes > 0, Action::Close(at));
+        }
+        let push = client.inbox.front().is_some_and(Message::is_push);
+        may(push && faults.losses > 0, Action::LoseMessage(at));
+    }
+
+    /// What may happen to the server.
+    pub(crate) fn server_actions(&self, actions: &mut Vec<Action>) {
+        let faults = &self.faults;
+        let mut may = |when: bool, action: Action| {
+            if when {
+                actions.push(action);
+            }
+        };
+        let begun = self.clients[0].is_connected();
+        let held = self.server.lock.is_some();
+        let foreign = self.server.is_held_by(Owner::FOREIGN);
+        may(held && !foreign && faults.forces > 0, Action::Force);
+        may(!held && faults.strangers > 0, Action::StrangerTakes);
+        may(foreign, Action::StrangerReleases);
+        may(begun && faults.flushes > 0, Action::Flush);
+        may(begun && faults.restarts > 0, Action::Restart);
+        let follows = self.replica.is_none() && faults.failovers > 0;
+        may(follows, Action::ReplicaStops);
+        may(self.replica.is_some(), Action::Failover);
+    }
+
+    /// A fault happens.
+    pub(crate) fn happen(&mut self, fault: Action, config: &Config) {
+        match fault {
+            Action::Kill(at) => {
+                self.faults.kills -= 1;
+                self.leave_behind(at);
+                self.links[at].closing = false;
+                self.clients[at].die();
+            }
+            Action::Drop(at) => {
+                self.faults.drops -= 1;
+                self.leave_behind(at);
+                self.clients[at].on_broken(config, &mut self.ghost);
+            }
+            Action::Close(at) => {
+                self.faults.closes -= 1;
+                self.close(at);
+            }
+            Action::ExecuteLate(at) => self.execute_late(at, config),
+            Action::LoseLate(at) => self.links[at].late.clear(),
+            Action::NoticeGone(at) => self.links[at].haunted = false,
+            Action::LoseMessage(at) => {
+                self.faults.losses -= 1;
+                self.clients[at].inbox.pop();
+            }
+            Action::Force => {
+                self.faults.forces -= 1;
+                self.depose();
+                self.run(config, Server::force);
+            }
+            Action::StrangerTakes => {
+                self.faults.strangers -= 1;
+                self.server.take_foreign();
+                self.ghost.free_ticks = 0;
+            }
+            Action::StrangerReleases => self.server.lock = None,
+            Action::Flush => {
+                self.faults.flushes -= 1;
+                self.depose();
+                self.server = Server::default();
+            }
+            Action::Restart => {
+                self.faults.restarts -= 1;
+                self.change_server(Server::default());
+            }
+            Action::ReplicaStops => {
+                self.faults.failovers -= 1;
+                self.replica = Some(self.server.clone());
+            }
+            Action::Failover => {
+                if let Some(replica) = self.replica.take() {
+                    // What it brings back is left to its TTL.
+                    let server = &self.server;
+                    let back =
+                        |owner: &Owner| !server.is_held_by(*owner) && !server.queue.contains(owner);
+                    let holder = replica.lock.map(|lock| lock.owner);
+                    let known = holder.iter().chain(&replica.queue);
+                    for owner in known.filter(|owner| back(owner)) {
+                        self.ghost.lost.insert(*owner);
+                    }
+                    self.change_server(replica);
+                }
+            }
+            _ => unreachable!("{fault:?} is no fault"),
+        }
+    }
+
+    /// The holder's lock is taken from it.
+    fn depose(&mut self) {
+        if let Some(lock) = self.server.lock {
+            self.ghost.deposed.insert(lock.owner);
+        }
+    }
+
+    /// The client gives a connection up: what it had sent may still arrive, and the server may still believe in it.
+    fn leave_behind(&mut self, at: usize) {
+        let (client, link) = (&mut self.clients[at], &mut self.links[at]);
+        if !link.closing {
+            for command in client.out.iter() {
+                link.late.push(Command {
+                    awaited: false,
+                    ..command
+                });
+            }
+        }
+        link.haunted |= std::mem::take(&mut link.subscribed);
+    }
+
+    /// The server closes a connection, and drops what it had not read.
+    fn close(&mut self, at: usize) {
+        let (client, link) = (&mut self.clients[at], &mut self.links[at]);
+        link.subscribed = false;
+        link.closing = true;
+        client.out.forget_age();
+        client.inbox.push(Message::Closed);
+    }
+
+    /// Another server, with other data, takes this one's place; no connection survives that.
+    fn change_server(&mut self, server: Server) {
+        if self.server.lock != server.lock {
+            self.depose();
+        }
+        self.server = server;
+        for at in 0..self.clients.len() {
+            self.links[at].late.clear();
+            self.links[at].haunted = false;
+            if self.clients[at].is_connected() && !self.links[at].closing {
+                self.close(at);
+            } else {
+                self.clients[at].seeded = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What must always be true, and what must be reachable so that it means something.
+
+use stateright::Property;
+
+use crate::client::{Client, Life};
+use crate::config::Config;
+use crate::wire::{Kind, Message, Owner};
+use crate::world::World;
+
+/// Tokens are unique, and grow in the order in which leases start.
+pub const TOKENS_GROW: &str = "tokens grow";
+/// At most one lease is live, of those that nobody deposed.
+pub const ONE_LEASE: &str = "one live lease";
+/// The live holder's token is the newest that was handed out.
+pub const NEWEST_TOKEN: &str = "the live holder has the newest token";
+/// No lock and no queue entry of an acquire that is over, once everything under way has arrived.
+pub const NOTHING_LEFT: &str = "nothing is left";
+/// A free lock with a live waiter is taken within so many ticks.
+pub const TAKEN_SOON: &str = "a free lock is taken soon";
+
+/// Reachable: the name was handed to a waiter.
+pub const HANDED_OVER: &str = "a waiter is granted the name";
+/// Reachable: every acquire came to its end, and nothing is left anywhere.
+pub const ALL_OVER: &str = "all is over";
+
+/// Whether this is one of those that are to be reached.
+#[must_use]
+pub fn is_example(property: &str) -> bool {
+    [HANDED_OVER, ALL_OVER].contains(&property)
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Property<Config>> {
+    vec![
+        Property::always(TOKENS_GROW, |_, world: &World| !world.ghost.disorder),
+        Property::always(ONE_LEASE, |_, world| one_lease(world)),
+        Property::always(NEWEST_TOKEN, newest_token),
+        Property::always(NOTHING_LEFT, |_, world| nothing_left(world)),
+        Property::always(TAKEN_SOON, |config: &Config, world: &World| {
+            world.ghost.free_ticks <= config.patience
+        }),
+        Property::sometimes(HANDED_OVER, |_, world| handed_over(world)),
+        Property::sometimes(ALL_OVER, all_over),
+    ]
+}
+
+/// Owners and tokens of live leases.
+fn leases(world: &World) -> impl Iterator<Item = (Owner, u8)> + '_ {
+    world.clients.iter().flat_map(|client| {
+        (0..client.tasks.len())
+            .filter_map(|task| Some((client.owner(task), client.live_token(task)?)))
+    })
+}
+
+fn one_lease(world: &World) -> bool {
+    let deposed = |owner| world.ghost.deposed.contains(owner);
+    leases(world).filter(|(owner, _)| !deposed(*owner)).count() <= 1
+}
+
+/// Of a deposed holder only while the server says that it holds; there, a command that is carried out late could bring it
+/// back (see the crate's documentation), so only where there are none.
+fn newest_token(config: &Config, world: &World) -> bool {
+    leases(world).all(|(owner, token)| {
+        let deposed = world.ghost.deposed.contains(owner);
+        let holds = world.server.is_held_by(owner)
+            && config.faults.drops == 0
+            && config.faults.failovers == 0;
+        token == world.ghost.handed || deposed && !holds
+    })
+}
+
+fn nothing_left(world: &World) -> bool {
+    let holder = world.server.lock.map(|lock| lock.owner);
+    let left = holder.iter().chain(&world.server.queue);
+    left.copied().all(|owner| {
+        owner == Owner::FOREIGN || world.ghost.lost.contains(owner) || is_under_way(world, owner)
+    })
+}
+
+/// Whether something of this owner is still to happen.
+fn is_under_way(world: &World, owner: Owner) -> bool {
+    let client = &world.clients[owner.client()];
+    let granted = |message| matches!(message, Message::Grant(to, _) if to == owner);
+    client.life == Life::Dead
+        || client.task_of(owner).is_some()
+        || client.jobs.iter().any(|job| job.owner == owner)
+        || client.out.iter().any(|command| command.owner == owner)
+        || client.inbox.iter().any(granted)
+        || world.links[owner.client()].has_late(owner)
+}
+
+fn handed_over(world: &World) -> bool {
+    let claiming = |client: &Client, owner: Owner| {
+        let claim = |command: crate::wire::Command| {
+            command.owner == owner && matches!(command.kind, Kind::Wait { placed: true, .. })
+        };
+        client.out.iter().any(claim)
+    };
+    world.server.lock.is_some_and(|lock| {
+        lock.owner != Owner::FOREIGN && claiming(&world.clients[lock.owner.client()], lock.owner)
+    })
+}
+
+fn all_over(config: &Config, world: &World) -> bool {
+    world.server.lock.is_none()
+        && world.clients.iter().all(|client| {
+            client.jobs.is_empty()
+                && client.out.is_empty()
+                && (0..client.tasks.len())
+                    .all(|task| client.is_idle(task) && client.tasks[task].begun == config.attempts)
+        })
+}

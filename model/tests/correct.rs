@@ -1,0 +1,324 @@
+//! The protocol as it is: every state of each configuration is visited, and every property holds in all of them.
+//!
+//! `patience` is the least that holds. Where messages arrive at once it is the fallback interval, 2 ticks; a slow network adds
+//! a tick each way, and a connection that the server closes another until that is noticed.
+
+use std::time::Instant;
+
+use leaselock_model::checker::exhaust;
+use leaselock_model::properties::{ALL_OVER, HANDED_OVER};
+use leaselock_model::{Config, Faults};
+
+#[track_caller]
+fn holds(name: &str, config: Config) {
+    let started = Instant::now();
+    let mut examples = Vec::new();
+    if config.waits {
+        examples.push(HANDED_OVER);
+    }
+    examples.push(ALL_OVER);
+    let outcome = exhaust(config, 2);
+    println!(
+        "{name}: {} states, {} steps deep, {:.1} s",
+        outcome.states,
+        outcome.depth,
+        started.elapsed().as_secs_f64()
+    );
+    for (property, steps) in &outcome.found {
+        assert!(
+            examples.contains(property),
+            "{name}: {property:?} does not hold after {steps:#?}"
+        );
+    }
+    assert!(outcome.done, "{name}: not every state was visited");
+    for example in examples {
+        assert!(
+            outcome.found.iter().any(|(found, _)| *found == example),
+            "{name}: never {example:?}: nothing was checked"
+        );
+    }
+}
+
+#[test]
+fn three_clients_on_a_slow_network() {
+    holds(
+        "three clients",
+        Config {
+            clients: vec![1, 1, 1],
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn acquires_cancelled_on_connections_given_up() {
+    holds(
+        "two clients, cancels and drops",
+        Config {
+            patience: 4,
+            faults: Faults {
+                cancels: 1,
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "three clients, cancels and drops",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                cancels: 1,
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn connections_closed_by_the_server() {
+    holds(
+        "closed connections",
+        Config {
+            patience: 5,
+            faults: Faults {
+                closes: 1,
+                cancels: 2,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn tries_whose_take_is_left_behind() {
+    holds(
+        "tries",
+        Config {
+            tries: true,
+            warm: true,
+            attempts: 2,
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn releases_by_force() {
+    holds(
+        "force",
+        Config {
+            warm: true,
+            renews: true,
+            attempts: 2,
+            faults: Faults {
+                forces: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn stopped_clients() {
+    holds(
+        "stopped clients that renew",
+        Config {
+            renews: true,
+            faults: Faults {
+                pauses: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "three clients, stopped and given up",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            patience: 3,
+            faults: Faults {
+                pauses: 1,
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn killed_clients() {
+    holds(
+        "two clients, one killed",
+        Config {
+            faults: Faults {
+                kills: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "three clients, two killed",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                kills: 2,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+/// With the fallback far away, it is the next in line that notices a lease that ran out.
+#[test]
+fn the_next_in_line_watches_the_clock() {
+    holds(
+        "three clients, one killed, no fallback",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            ttl: 4,
+            check: 8,
+            patience: 2,
+            faults: Faults {
+                kills: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn waiters_of_one_client_take_turns_at_the_clock() {
+    holds(
+        "two waiters in one client",
+        Config {
+            clients: vec![1, 2],
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                kills: 1,
+                cancels: 1,
+                strangers: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn lost_messages_and_holders_that_tell_nobody() {
+    holds(
+        "lost messages, strangers",
+        Config {
+            patience: 4,
+            faults: Faults {
+                losses: 1,
+                strangers: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn a_server_that_comes_back_empty() {
+    holds(
+        "restart",
+        Config {
+            warm: true,
+            patience: 5,
+            faults: Faults {
+                restarts: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "FLUSHALL",
+        Config {
+            warm: true,
+            attempts: 2,
+            patience: 4,
+            faults: Faults {
+                flushes: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn a_replica_that_had_not_heard_the_last_writes() {
+    holds(
+        "failover",
+        Config {
+            patience: 5,
+            faults: Faults {
+                failovers: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "failover in use",
+        Config {
+            warm: true,
+            attempts: 2,
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                failovers: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+fn extensions_left_on_connections_given_up() {
+    holds(
+        "extensions",
+        Config {
+            renews: true,
+            ttl: 3,
+            patience: 4,
+            faults: Faults {
+                extends: 1,
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
