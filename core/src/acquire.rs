@@ -111,6 +111,10 @@ impl Attempt {
 
     /// The first command, in the calling thread, if the store can do that.
     pub(crate) fn take_blocking(&mut self, interrupted: &dyn Fn() -> bool) -> Result<First> {
+        if self.is_behind_own_waiters() {
+            self.contend();
+            return Ok(First::Undecided);
+        }
         let ttl = self.request.options().ttl;
         let store = &self.client.store;
         let Some(asked) = store.take_blocking(&self.lock, &self.owner, ttl, interrupted) else {
@@ -140,7 +144,7 @@ impl Attempt {
             }
             Err(failure) => {
                 self.sent_in = Some(self.client.store.epoch());
-                self.stale |= failure.unanswered;
+                self.stale |= failure.is_unanswered();
                 if failure.is_temporary() {
                     Ok(First::Undecided)
                 } else {
@@ -159,6 +163,11 @@ impl Attempt {
     pub(crate) fn first(&mut self) -> (&LockId, &Arc<str>, Duration) {
         self.sent_in = Some(self.client.store.epoch());
         (&self.lock, &self.owner, self.request.options().ttl)
+    }
+
+    /// Whether it is to wait and others of this client do: then a take would be in vain, or unfair to them.
+    pub(crate) fn is_behind_own_waiters(&self) -> bool {
+        self.wait() != Some(Duration::ZERO) && self.client.room.has_line(&self.lock)
     }
 
     /// Whether nothing was asked yet.
@@ -188,6 +197,9 @@ impl Attempt {
     }
 
     async fn drive(&mut self) -> Result<Option<(u64, Moment)>> {
+        if self.is_behind_own_waiters() {
+            self.contend();
+        }
         if !self.contended {
             let ask = if self.sent_in.is_some() {
                 Ask::Retake
@@ -258,7 +270,8 @@ impl Attempt {
         let mut backoff = Backoff::new();
         let mut last_error = None;
         loop {
-            self.sent_in.get_or_insert_with(|| client.store.epoch());
+            let sent_before = self.sent_in;
+            self.sent_in = sent_before.or_else(|| Some(client.store.epoch()));
             let queue = matches!(ask, Ask::Queue { .. });
             let (lock, owner) = (&self.lock, &self.owner);
             let exchange = async {
@@ -270,13 +283,10 @@ impl Attempt {
             let failure = match before(limit, self.unless_closed(exchange)).await {
                 Some(Ok(Asked::Acquired { sent, .. })) if self.is_late(sent) => {
                     // What is left of the lease is too little: claim it again, which sets its full time.
-                    Failure {
-                        error: Error::unavailable(format!(
-                            "the server answers too slowly for a ttl of {ttl:?}: the reply took {:?}; use a longer ttl",
-                            Moment::now().since(sent)
-                        )),
-                        unanswered: false,
-                    }
+                    Failure::answered(Error::unavailable(format!(
+                        "the server answers too slowly for a ttl of {ttl:?}: the reply took {:?}; use a longer ttl",
+                        Moment::now().since(sent)
+                    )))
                 }
                 Some(Ok(asked)) => return Ok(asked),
                 Some(Err(failure)) => failure,
@@ -287,8 +297,10 @@ impl Attempt {
                 }
                 None => return Err(last_error.unwrap_or_else(|| self.unanswered())),
             };
-            self.stale |= failure.unanswered;
-            if ask == Ask::Take {
+            self.stale |= failure.is_unanswered();
+            if failure.is_unsent() {
+                self.sent_in = sent_before;
+            } else if ask == Ask::Take {
                 ask = Ask::Retake;
             }
             if !failure.is_temporary() {
@@ -317,7 +329,7 @@ impl Attempt {
         tokio::select! {
             biased;
             result = work => result,
-            () = self.client.closing() => Err(Failure { error: Error::closed(), unanswered: false }),
+            () = self.client.closing() => Err(Failure::unsent(Error::closed())),
         }
     }
 

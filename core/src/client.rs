@@ -140,6 +140,14 @@ impl Client {
         self.run(request.without_wait()).await
     }
 
+    /// Whether this client would send the request: the rule for braces depends on the app id too. Sends nothing.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn check_request(&self, request: &Request) -> Result<()> {
+        LockId::new(&self.inner.app_id, request.name()).map(drop)
+    }
+
     async fn run(&self, request: Request) -> Result<Option<Lease>> {
         self.inner.enter();
         let attempt = Box::new(Attempt::new(&self.inner, request)?);

@@ -69,6 +69,8 @@ struct Inner {
     /// A renewal or an extension is under way; they take turns.
     busy: bool,
     releasing: bool,
+    /// An earlier release had no answer, and may be the one that gave the lock back.
+    release_unanswered: bool,
     gave_back: Option<bool>,
     /// The release found it gone: lost on the way, and nobody had noticed.
     found_gone: Option<LossReason>,
@@ -113,6 +115,7 @@ impl Holding {
                 cap: None,
                 busy: false,
                 releasing: false,
+                release_unanswered: false,
                 gave_back: None,
                 found_gone: None,
                 hooks: Vec::new(),
@@ -212,11 +215,6 @@ impl Holding {
         }
     }
 
-    fn lose(&self, reason: LossReason) {
-        let told = self.lock().lose(reason);
-        self.tell(told);
-    }
-
     /// Runs what [`Inner::lose`] returned, with nothing locked.
     fn tell(&self, told: Option<(LossReason, Vec<LossHook>)>) {
         if let Some((reason, hooks)) = told {
@@ -279,6 +277,11 @@ impl Holding {
         let now = Moment::now();
         let mut inner = self.lock();
         inner.busy = false;
+        // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
+        let (_, told) = inner.observe();
+        if told.is_some() {
+            inner.unsure = true;
+        }
         let next = match outcome {
             _ if inner.phase != Phase::Live || inner.detached => Next::Nothing,
             Some(Ownership::Mine) => {
@@ -286,8 +289,9 @@ impl Holding {
                 Next::At(inner.due(self.renew, now))
             }
             Some(ownership) => {
+                let told = inner.lose(reason(ownership));
                 drop(inner);
-                self.lose(reason(ownership));
+                self.tell(told);
                 self.changed.notify_waiters();
                 return Next::Nothing;
             }
@@ -299,6 +303,7 @@ impl Holding {
             }
         };
         drop(inner);
+        self.tell(told);
         self.changed.notify_waiters();
         next
     }
@@ -329,17 +334,28 @@ impl Holding {
         Ok(Some(ttl))
     }
 
-    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown, and it may still be carried out within
-    /// `command_timeout`. Returns when the keeper has to look again.
+    /// An attempt to extend to `ttl` had no answer: it may still be carried out within `command_timeout`, and shorten what
+    /// a later renewal sets.
+    pub(crate) fn unanswered_extend(&self, ttl: Duration, command_timeout: Duration) {
+        let mut inner = self.lock();
+        let shortest = inner.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
+        inner.cap = Some((shortest, Moment::now() + command_timeout));
+        inner.deadline = inner.deadline.min(deadline(Moment::now(), shortest));
+    }
+
+    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown. Returns when the keeper has to look again.
     pub(crate) fn end_extend(
         &self,
         sent: Moment,
         ttl: Duration,
         outcome: Option<Ownership>,
-        command_timeout: Duration,
     ) -> Option<Moment> {
         let mut inner = self.lock();
         inner.busy = false;
+        let (_, mut told) = inner.observe();
+        if told.is_some() {
+            inner.unsure = true;
+        }
         let mut due = None;
         if inner.phase == Phase::Live {
             match outcome {
@@ -348,21 +364,15 @@ impl Holding {
                     inner.extended(sent, ttl, self.hold_until);
                     due = Some(inner.due(self.renew, Moment::now()));
                 }
-                Some(ownership) => {
-                    drop(inner);
-                    self.lose(reason(ownership));
-                    self.changed.notify_waiters();
-                    return None;
-                }
+                Some(ownership) => told = inner.lose(reason(ownership)),
                 None => {
                     inner.unsure = true;
-                    let shortest = inner.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
-                    inner.cap = Some((shortest, Moment::now() + command_timeout));
                     due = Some(Moment::now());
                 }
             }
         }
         drop(inner);
+        self.tell(told);
         self.changed.notify_waiters();
         due
     }
@@ -408,8 +418,12 @@ impl Holding {
     pub(crate) fn end_release(&self, ownership: Option<Ownership>, unanswered: bool) -> bool {
         let mut inner = self.lock();
         inner.releasing = false;
+        let unanswered = unanswered || inner.release_unanswered;
         let gave_back = match ownership {
-            None => None,
+            None => {
+                inner.release_unanswered = unanswered;
+                None
+            }
             Some(Ownership::Mine) => Some(true),
             Some(_) if unanswered => Some(true),
             Some(ownership) => {
@@ -455,6 +469,7 @@ impl Inner {
     /// The store set the TTL by a command sent at `sent`.
     fn extended(&mut self, sent: Moment, ttl: Duration, hold_until: Option<Moment>) {
         self.unsure = false;
+        // It holds for every renewal that was sent while it stood.
         if self.cap.is_some_and(|(_, until)| until < sent) {
             self.cap = None;
         }

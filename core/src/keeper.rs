@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::clock::Moment;
 use crate::holding::{Holding, Next};
 use crate::shared::Inner;
+use crate::state::LeaseState;
 use crate::store::{Failure, Ownership, Renewal};
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
@@ -215,16 +216,6 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holdin
             Err(failure) => Err(failure.clone()),
         }
     };
-    if let Err(failure) = &results {
-        tracing::warn!(
-            target: "leaselock",
-            event = "renew_failed",
-            client = %client.client_id,
-            leases = batch.len(),
-            error = %failure.error,
-            "a renewal failed and is tried again until the deadline"
-        );
-    }
     for (at, (id, holding, ttl)) in batch.into_iter().enumerate() {
         let outcome = outcome(at);
         match &outcome {
@@ -232,27 +223,33 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holdin
             Ok(_) => {}
             Err(failure) => {
                 client.counters.renew_failures.add();
-                if results.is_ok() {
-                    tracing::warn!(
-                        target: "leaselock",
-                        event = "renew_failed",
-                        client = %client.client_id,
-                        name = %holding.lock.name,
-                        owner = %holding.owner,
-                        error = %failure.error,
-                        "a renewal failed and is tried again until the deadline"
-                    );
-                }
+                report(client, &holding, failure);
             }
         }
+        let renewed = matches!(outcome, Ok(Ownership::Mine));
         match holding.on_renewed(sent, ttl, outcome.ok()) {
             Next::At(due) => keeper.reschedule(id, due),
             Next::Nothing | Next::Renew(_) => {
                 if keeper.remove(id) {
                     client.on_ended(&holding);
+                } else if renewed && holding.state() == LeaseState::Lost {
+                    // Renewed in the store, after it was lost here.
+                    client.let_go(&holding);
                 }
             }
         }
+    }
+}
+
+/// Says once that a lease has become unsure; that it still is, only to who listens closely.
+fn report(client: &Inner, holding: &Holding, failure: &Failure) {
+    const SAYING: &str = "a renewal failed; it is tried again until the deadline";
+    let (id, name, owner) = (&client.client_id, &holding.lock.name, &holding.owner);
+    let error = &failure.error;
+    if holding.state() == LeaseState::Held {
+        tracing::warn!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");
+    } else {
+        tracing::debug!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");
     }
 }
 

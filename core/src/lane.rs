@@ -51,6 +51,9 @@ impl Lane {
         client: &Arc<Inner>,
         attempt: Box<Attempt>,
     ) -> Result<oneshot::Receiver<Done>, Box<Attempt>> {
+        if attempt.is_behind_own_waiters() {
+            return Err(attempt);
+        }
         let mut state = self.lock();
         let Some((id, receiver)) = state.begin() else {
             if state.wants_line() {

@@ -192,6 +192,10 @@ impl Lease {
                 Err(failure) => failure,
             };
             self.client.counters.renew_failures.add();
+            if failure.is_unanswered() {
+                let timeout = self.client.command_timeout;
+                self.holding.unanswered_extend(ttl, timeout);
+            }
             let pause = backoff.next();
             if !failure.is_temporary() || !self.held() || Instant::now() + pause >= limit {
                 turn.finish(None);
@@ -227,10 +231,8 @@ impl Lease {
             .renew(std::slice::from_ref(&renewal), timeout)
             .await?;
         results.pop().unwrap_or_else(|| {
-            Err(Failure {
-                error: Error::unavailable("the store gave no answer to a renewal"),
-                unanswered: true,
-            })
+            let error = Error::unavailable("the store gave no answer to a renewal");
+            Err(Failure::unanswered(error))
         })
     }
 
@@ -290,10 +292,7 @@ impl Extending<'_> {
     fn finish(&mut self, outcome: Option<Ownership>) {
         self.over = true;
         let lease = self.lease;
-        match lease
-            .holding
-            .end_extend(self.sent, self.ttl, outcome, lease.client.command_timeout)
-        {
+        match lease.holding.end_extend(self.sent, self.ttl, outcome) {
             Some(due) => lease.client.keeper.reschedule(lease.id, due),
             None => {
                 if !lease.held() {
@@ -307,6 +306,8 @@ impl Extending<'_> {
 impl Drop for Extending<'_> {
     fn drop(&mut self) {
         if !self.over {
+            let timeout = self.lease.client.command_timeout;
+            self.lease.holding.unanswered_extend(self.ttl, timeout);
             self.finish(None);
         }
     }

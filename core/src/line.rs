@@ -248,10 +248,7 @@ fn mixed_up() -> Error {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let failure = Failure {
-            error: Error::unavailable("the event loop has ended"),
-            unanswered: true,
-        };
+        let failure = Failure::unanswered(Error::unavailable("the event loop has ended"));
         for (_, pending) in self.pending.drain() {
             let ended = match &pending {
                 Pending::Acquire(_) => LineDone::Asked(Err(failure.clone())),

@@ -1,7 +1,5 @@
 //! What a name, an app id, an owner and a label may be. Checked before anything is sent.
 
-use std::fmt::Write as _;
-
 use crate::error::{Error, Result};
 
 const MAX_NAME_BYTES: usize = 512;
@@ -9,6 +7,7 @@ const MAX_APP_ID_BYTES: usize = 256;
 const MAX_LABEL_BYTES: usize = 128;
 /// Parts of a key are joined by this, so no part may hold it.
 const SEPARATOR: &str = "||";
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A lock's identity: its name within an app id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,5 +141,8 @@ fn push_random(text: &mut String) {
     let mut bytes = [0u8; 16];
     // Two holders must never be taken for one: without randomness there is no safe way on.
     getrandom::fill(&mut bytes).expect("the system has no source of randomness");
-    let _ = write!(text, "{:032x}", u128::from_ne_bytes(bytes));
+    for byte in bytes {
+        text.push(char::from(HEX[usize::from(byte >> 4)]));
+        text.push(char::from(HEX[usize::from(byte & 15)]));
+    }
 }

@@ -91,16 +91,16 @@ impl Turn {
     /// It was sent on a connection other than the shared one, and this came of it.
     pub(crate) fn answered(mut self, answer: Result<Ownership, Failure>) -> Answered {
         match answer {
-            Ok(ownership) => Answered::Done(self.end(Ok((ownership, false)))),
+            Ok(ownership) => Answered::Done(self.end((Ok(ownership), false))),
             // Dropping the turn sends it on.
             Err(failure) if failure.error.kind() == ErrorKind::Interrupted => {
                 Answered::Done(Err(failure.error))
             }
             Err(failure) if failure.is_temporary() => Answered::Again {
                 turn: self,
-                unanswered: failure.unanswered,
+                unanswered: failure.is_unanswered(),
             },
-            Err(failure) => Answered::Done(self.end(Err(failure.error))),
+            Err(failure) => Answered::Done(self.end((Err(failure.error), false))),
         }
     }
 
@@ -147,23 +147,25 @@ fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: b
     });
 }
 
-/// The answer to a release, and whether an earlier attempt had none.
-type Answer = Result<(Ownership, bool)>;
+/// The answer to a release, and whether an attempt had none.
+type Answer = (Result<Ownership>, bool);
 
 /// Sends a release until it is answered, at most for the command time-out.
-async fn give_back(client: &Inner, holding: &Holding, unanswered: bool) -> Answer {
+async fn give_back(client: &Inner, holding: &Holding, mut unanswered: bool) -> Answer {
     let release = || {
         let releaser = Releaser::Own(holding.owner.clone());
         client.store.release(&holding.lock, releaser)
     };
-    client.repeat(unanswered, release).await
+    let answer = client.repeat(&mut unanswered, release).await;
+    (answer, unanswered)
 }
 
 /// Notes what came of a release, and says whether this lease gave the lock back.
 fn end_release(client: &Arc<Inner>, holding: &Holding, answer: Answer) -> Result<bool> {
-    let (ownership, unanswered, error) = match answer {
-        Ok((ownership, unanswered)) => (Some(ownership), unanswered, None),
-        Err(error) => (None, false, Some(error)),
+    let (answer, unanswered) = answer;
+    let (ownership, error) = match answer {
+        Ok(ownership) => (Some(ownership), None),
+        Err(error) => (None, Some(error)),
     };
     let gave_back = holding.end_release(ownership, unanswered);
     if gave_back {

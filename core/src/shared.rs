@@ -1,6 +1,7 @@
 //! What every handle of one client shares: its store, its leases and waiters, its background work.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
+    /// Background jobs that the store did not answer.
+    undelivered: AtomicU64,
 }
 
 impl Inner {
@@ -72,6 +75,7 @@ impl Inner {
             closed: CancellationToken::new(),
             jobs: TaskTracker::new(),
             attempts: TaskTracker::new(),
+            undelivered: AtomicU64::new(0),
         });
         let _ = this.set(Arc::downgrade(&inner));
         Ok(inner)
@@ -100,10 +104,18 @@ impl Inner {
 
     /// Runs a job that closing the client waits for; `None` without a runtime, where nothing was ever sent.
     pub(crate) fn background(
-        &self,
+        self: &Arc<Self>,
         job: impl Future<Output = bool> + Send + 'static,
     ) -> Option<JoinHandle<bool>> {
         let runtime = self.runtime.get()?;
+        let client = self.clone();
+        let job = async move {
+            let answered = job.await;
+            if !answered {
+                client.undelivered.fetch_add(1, Ordering::Relaxed);
+            }
+            answered
+        };
         Some(self.jobs.spawn_on(job, runtime))
     }
 
@@ -125,6 +137,7 @@ impl Inner {
         }
         self.enter();
         self.closed.cancel();
+        let undelivered = self.undelivered.load(Ordering::Relaxed);
         self.room.close();
         for (id, holding) in self.keeper.all() {
             if self.keeper.remove(id) {
@@ -140,12 +153,13 @@ impl Inner {
         self.keeper.stop();
         self.lane.close();
         self.store.close();
-        settled.map_err(|_| {
-            Error::unavailable(format!(
-                "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
-                self.command_timeout
-            ))
-        })
+        if settled.is_ok() && self.undelivered.load(Ordering::Relaxed) == undelivered {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!(
+            "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
+            self.command_timeout
+        )))
     }
 
     fn on_event(self: &Arc<Self>, event: Event) {
@@ -165,15 +179,20 @@ impl Inner {
         }
     }
 
+    /// Releases in the store what is lost here, and may live on there.
+    pub(crate) fn let_go(self: &Arc<Self>, holding: &Arc<Holding>) {
+        let (client, holding) = (self.clone(), holding.clone());
+        self.background(async move {
+            let releaser = Releaser::Own(holding.owner.clone());
+            client.store.release(&holding.lock, releaser).await.is_ok()
+        });
+    }
+
     /// The keeper let go of a lease.
     pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
         self.counters.held.sub();
         if holding.may_outlive_its_loss() {
-            let (client, holding) = (self.clone(), holding.clone());
-            self.background(async move {
-                let releaser = Releaser::Own(holding.owner.clone());
-                client.store.release(&holding.lock, releaser).await.is_ok()
-            });
+            self.let_go(holding);
         }
         if holding.state() == LeaseState::Lost {
             self.counters.lost.add();
@@ -199,15 +218,17 @@ impl Inner {
             return Err(Error::closed());
         }
         self.enter();
-        self.repeat(false, command).await
+        let mut unanswered = false;
+        let value = self.repeat(&mut unanswered, command).await?;
+        Ok((value, unanswered))
     }
 
-    /// The same, also for a client that is closing.
+    /// The same, also for a client that is closing. `unanswered` is set when an attempt goes unanswered.
     pub(crate) async fn repeat<'a, T, F>(
         &'a self,
-        mut unanswered: bool,
+        unanswered: &mut bool,
         command: impl Fn() -> F,
-    ) -> Result<(T, bool)>
+    ) -> Result<T>
     where
         F: Future<Output = Result<T, Failure>> + 'a,
     {
@@ -215,10 +236,10 @@ impl Inner {
         let mut backoff = Backoff::new();
         loop {
             let failure = match command().await {
-                Ok(value) => return Ok((value, unanswered)),
+                Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            unanswered |= failure.unanswered;
+            *unanswered |= failure.is_unanswered();
             let pause = backoff.next();
             if !failure.is_temporary() || Instant::now() + pause >= limit {
                 return Err(failure.error);

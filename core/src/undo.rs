@@ -30,7 +30,7 @@ pub(crate) async fn undo(
         {
             Ok(_) => break,
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
-                stale |= failure.unanswered;
+                stale |= failure.is_unanswered();
             }
             Err(failure) => {
                 tracing::warn!(

@@ -142,6 +142,12 @@ impl WaitingRoom {
         Some(slot)
     }
 
+    /// Whether someone of this client waits for the name already.
+    pub(crate) fn has_line(&self, lock: &LockId) -> bool {
+        let book = self.lock();
+        !book.lines.is_empty() && book.lines.contains_key(lock)
+    }
+
     /// A waiter's standing, as it was just told; `before` is its earlier place.
     pub(crate) fn update(&self, slot: &Arc<Slot>, before: Option<u64>, queued: &Queued) {
         let mut book = self.lock();

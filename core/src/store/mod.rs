@@ -97,15 +97,48 @@ pub(crate) enum Event {
 /// Receives [`Event`]s; called from the store's own task, and must not block.
 pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// What became of the command of a failed operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was not sent.
+    Unsent,
+    /// It was answered with an error.
+    Answered,
+    /// It may have been carried out, or may still be.
+    Unanswered,
+}
+
 /// A failed operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// The command may have been carried out, or may still be.
-    pub(crate) unanswered: bool,
+    fate: Fate,
 }
 
 impl Failure {
+    pub(crate) fn unsent(error: Error) -> Self {
+        let fate = Fate::Unsent;
+        Self { error, fate }
+    }
+
+    pub(crate) fn answered(error: Error) -> Self {
+        let fate = Fate::Answered;
+        Self { error, fate }
+    }
+
+    pub(crate) fn unanswered(error: Error) -> Self {
+        let fate = Fate::Unanswered;
+        Self { error, fate }
+    }
+
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.fate == Fate::Unsent
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.fate == Fate::Unanswered
+    }
+
     pub(crate) fn is_temporary(&self) -> bool {
         self.error.kind() == ErrorKind::StoreUnavailable
     }

@@ -19,6 +19,8 @@ enum Act {
     Flood(Vec<u8>),
     /// Closes after this many chunks from the client.
     CloseAfter(usize),
+    /// Greets as a server does, then answers every command with this error.
+    Error(&'static str),
     /// Answers a few chunks with `+OK`, then with these bytes.
     ThenAnswer(usize, Vec<u8>),
 }
@@ -45,19 +47,45 @@ async fn serve(mut stream: TcpStream, act: Act) {
         while stream.write_all(bytes).await.is_ok() {}
         return;
     }
-    while let Ok(1..) = stream.read(&mut buffer).await {
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         chunks += 1;
+        if let Act::Error(words) = &act {
+            if stream
+                .write_all(&refusals(&buffer[..length], words))
+                .await
+                .is_err()
+            {
+                return;
+            }
+            continue;
+        }
         let answer: &[u8] = match &act {
             Act::CloseAfter(limit) if chunks >= *limit => return,
             Act::CloseAfter(_) => b"+OK\r\n",
             Act::ThenAnswer(limit, _) if chunks <= *limit => b"+OK\r\n",
             Act::Answer(bytes) | Act::ThenAnswer(_, bytes) => bytes,
-            Act::Flood(_) => unreachable!("handled above"),
+            Act::Flood(_) | Act::Error(_) => unreachable!("handled above"),
         };
         if stream.write_all(answer).await.is_err() {
             return;
         }
     }
+}
+
+/// A reply to each command in `chunk`: the greeting is answered, everything else refused.
+fn refusals(chunk: &[u8], words: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(chunk);
+    let mut replies = Vec::new();
+    for command in text.split('*').skip(1) {
+        if command.contains("HELLO") {
+            replies.extend(b"%1\r\n$5\r\nproto\r\n:3\r\n");
+        } else if command.contains("CLIENT") {
+            replies.extend(b"+OK\r\n");
+        } else {
+            replies.extend(format!("-{words}\r\n").bytes());
+        }
+    }
+    replies
 }
 
 /// The peak of this process's memory, in bytes.
@@ -205,4 +233,49 @@ async fn connections_that_close_or_flood() {
     survives("floods with nesting", nested).await;
     let more = peak_memory().saturating_sub(before);
     assert!(more < 512 << 20, "{} MiB more", more >> 20);
+}
+
+/// What passes by itself is retried and ends as unavailable; what does not is refused at once, in the server's own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_of_a_server_is_of_its_kind() {
+    let passing = [
+        "LOADING Redis is loading the dataset in memory",
+        "BUSY Redis is busy running a script.",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "NOREPLICAS Not enough good replicas to write.",
+    ];
+    let lasting = [
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+        "NOPERM this user has no permissions to run the 'evalsha' command",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "ERR something nobody has heard of",
+    ];
+    for (words, kind) in passing
+        .map(|words| (words, ErrorKind::StoreUnavailable))
+        .into_iter()
+        .chain(lasting.map(|words| (words, ErrorKind::StoreRefused)))
+    {
+        // Past the connection's own greeting, every command meets this error.
+        let (url, _) = fake(Act::Error(words)).await;
+        let client = client_with(&url, ms(600));
+        let (taken, took) = timed(client.acquire("res").into_future()).await;
+        let error = taken.expect_err(words);
+        assert_eq!(error.kind(), kind, "{words}: {error}");
+        let code = words.split(' ').next().unwrap();
+        assert!(error.message().contains(code), "{words}: {error}");
+        if kind == ErrorKind::StoreRefused {
+            assert!(took < ms(400), "{words}: {took:?}");
+        } else {
+            assert!(
+                took > ms(150) && took < ms(1_500),
+                "retried: {words}: {took:?}"
+            );
+        }
+    }
 }

@@ -31,7 +31,13 @@ fn trusting(authority: &Path, child: Child, url: &str) {
         Child::Served => "served",
         Child::Refused => "refused",
     };
-    let done = Command::new("/proc/self/exe")
+    // On Linux the program itself, also where a build has replaced its file meanwhile.
+    let this = if cfg!(target_os = "linux") {
+        "/proc/self/exe".into()
+    } else {
+        std::env::current_exe().unwrap()
+    };
+    let done = Command::new(this)
         .args([
             "--exact",
             "tls::every_certificate_but_the_right_one_is_refused",

@@ -181,10 +181,7 @@ fn by_text<T>(by: &mut By) -> Step<T> {
 }
 
 fn refused<T>(error: Error) -> Step<T> {
-    Step::Done(Err(Failure {
-        error,
-        unanswered: false,
-    }))
+    Step::Done(Err(Failure::answered(error)))
 }
 
 /// The server does not know a script by its text: it is no server of ours, or it was flushed in between.

@@ -74,51 +74,51 @@ pub(super) fn unexpected(what: &str, replies: &[Value]) -> Error {
 /// The failure of a command whose connection failed.
 pub(super) fn from_connection(address: &str, error: RedisError) -> Failure {
     match error.kind() {
-        Kind::AuthenticationFailed => Failure {
-            error: Error::new(
-                ErrorKind::StoreRefused,
-                format!(
-                    "the server at {address} refused the log-in: {}; check the user and password in the URL",
-                    words(&error)
-                ),
+        Kind::AuthenticationFailed => Failure::answered(Error::new(
+            ErrorKind::StoreRefused,
+            format!(
+                "the server at {address} refused the log-in: {}; check the user and password in the URL",
+                words(&error)
             ),
-            unanswered: false,
-        },
-        Kind::Parse | Kind::UnexpectedReturnType => Failure {
-            error: Error::new(
-                ErrorKind::StoreRefused,
-                format!(
-                    "what answers at {address} does not speak the Redis protocol: {}",
-                    words(&error)
-                ),
+        )),
+        Kind::Parse | Kind::UnexpectedReturnType => Failure::unanswered(Error::new(
+            ErrorKind::StoreRefused,
+            format!(
+                "what answers at {address} does not speak the Redis protocol: {}",
+                words(&error)
             ),
-            unanswered: true,
-        },
-        Kind::InvalidClientConfig => Failure {
-            error: Error::invalid(format!("the URL cannot be used: {}", words(&error))),
-            unanswered: false,
-        },
-        Kind::Server(_) | Kind::Extension => Failure {
-            error: server_error(&error).map_or_else(
-                || {
-                    Error::new(
-                        ErrorKind::StoreRefused,
-                        format!("the server at {address} refused: {}", words(&error)),
-                    )
-                },
-                |error| from_server(&error),
-            ),
-            unanswered: false,
-        },
-        _ => Failure {
-            error: Error::unavailable(format!(
+        )),
+        Kind::InvalidClientConfig => Failure::answered(Error::invalid(format!(
+            "the URL cannot be used: {}",
+            words(&error)
+        ))),
+        Kind::Server(_) | Kind::Extension => Failure::answered(server_error(&error).map_or_else(
+            || {
+                Error::new(
+                    ErrorKind::StoreRefused,
+                    format!("the server at {address} refused: {}", words(&error)),
+                )
+            },
+            |error| from_server(&error),
+        )),
+        _ => Failure::unanswered(
+            Error::unavailable(format!(
                 "the server at {address} cannot be reached: {}",
                 words(&error)
             ))
             .with_source(error),
-            unanswered: true,
-        },
+        ),
     }
+}
+
+/// The error of bytes that are no replies.
+pub(super) fn garbage(address: &str) -> Error {
+    Error::new(
+        ErrorKind::StoreRefused,
+        format!(
+            "what answers at {address} does not speak the Redis protocol, or not as a lock's server does"
+        ),
+    )
 }
 
 fn server_error(error: &RedisError) -> Option<ServerError> {

@@ -1,15 +1,16 @@
 //! A connection on somebody's event loop: it never blocks, and is told when it can be read or written.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Parser, Value};
+use redis::Value;
 
 use super::exchange::{Asking, Exchange, Releasing, Step};
 use super::link::SEED_LASTS;
+use super::reply::{Garbage, Replies};
 use super::socket::Socket;
 use super::wire::Packed;
 use crate::clock::Moment;
@@ -19,7 +20,7 @@ use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
 
 pub(super) struct Line {
     socket: Socket,
-    parser: Parser,
+    replies: Replies,
     client_id: Arc<str>,
     out: Packed,
     /// How much of `out` is written.
@@ -47,7 +48,7 @@ impl Line {
         socket.set_nonblocking().map_err(broken)?;
         Ok(Self {
             socket,
-            parser: Parser::new(),
+            replies: Replies::new(),
             client_id: client_id.clone(),
             out: Packed::default(),
             written: 0,
@@ -137,22 +138,21 @@ impl LineStore for Line {
     fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
         // With nothing under way one read still tells whether the connection has ended.
         loop {
-            match self.parser.parse_value(&mut self.socket) {
-                Ok(Value::Push { .. }) => {}
-                Ok(reply) => {
-                    let Some(operation) = self.under_way.front_mut() else {
-                        return Err(broken(io::Error::other("a reply to no command")));
-                    };
-                    operation.replies.push(reply);
-                    if operation.replies.len() == operation.expected {
-                        self.advance(done);
-                        if self.under_way.is_empty() {
-                            return Ok(());
-                        }
-                    }
+            match self.socket.read(self.replies.space()) {
+                Ok(0) => return Err(broken(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => self.replies.filled(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(broken(error)),
+            }
+            while let Some(reply) = self.replies.next().map_err(|Garbage| garbage())? {
+                let operation = self.under_way.front_mut().ok_or_else(garbage)?;
+                operation.replies.push(reply);
+                if operation.replies.len() == operation.expected {
+                    self.advance(done);
                 }
-                Err(error) if error.is_timeout() => return Ok(()),
-                Err(error) => return Err(broken(io::Error::other(error))),
+            }
+            if self.under_way.is_empty() {
+                return Ok(());
             }
         }
     }
@@ -168,9 +168,15 @@ impl LineStore for Line {
 }
 
 fn broken(error: io::Error) -> Failure {
-    Failure {
-        error: Error::unavailable(format!("the connection to the server broke: {error}"))
+    Failure::unanswered(
+        Error::unavailable(format!("the connection to the server broke: {error}"))
             .with_source(error),
-        unanswered: true,
-    }
+    )
+}
+
+fn garbage() -> Failure {
+    broken(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "what came is no reply to what was asked",
+    ))
 }

@@ -95,10 +95,7 @@ impl Link {
             return Ok(connection);
         }
         if self.closed.load(Ordering::Acquire) {
-            return Err(Failure {
-                error: Error::closed(),
-                unanswered: false,
-            });
+            return Err(Failure::unsent(Error::closed()));
         }
         if let Some((at, failure)) = &*last_failure
             && at.elapsed() < RETRY_PAUSE
@@ -146,19 +143,15 @@ impl Link {
         let commands = match tokio::time::timeout(self.timeout, connect).await {
             Ok(Ok(commands)) => commands,
             Ok(Err(error)) => {
-                return Err(Failure {
-                    unanswered: false,
-                    ..failure::from_connection(&address, error)
-                });
+                return Err(Failure::unsent(
+                    failure::from_connection(&address, error).error,
+                ));
             }
             Err(_) => {
-                return Err(Failure {
-                    error: Error::unavailable(format!(
-                        "no connection to the server at {address} within {:?}",
-                        self.timeout
-                    )),
-                    unanswered: false,
-                });
+                return Err(Failure::unsent(Error::unavailable(format!(
+                    "no connection to the server at {address} within {:?}",
+                    self.timeout
+                ))));
             }
         };
         self.epoch.store(epoch, Ordering::Release);
@@ -198,13 +191,10 @@ impl Link {
                 if limit >= self.timeout {
                     self.lose(connection.epoch);
                 }
-                Err(Failure {
-                    error: Error::unavailable(format!(
-                        "the server at {} did not answer within {limit:?}",
-                        self.config.address()
-                    )),
-                    unanswered: true,
-                })
+                Err(Failure::unanswered(Error::unavailable(format!(
+                    "the server at {} did not answer within {limit:?}",
+                    self.config.address()
+                ))))
             }
         }
     }
@@ -227,14 +217,11 @@ impl Link {
                     }
                     Err(_) => {
                         self.lose(connection.epoch);
-                        Err(Failure {
-                            error: Error::unavailable(format!(
-                                "the server at {} did not confirm a subscription within {:?}",
-                                self.config.address(),
-                                self.timeout
-                            )),
-                            unanswered: false,
-                        })
+                        Err(Failure::unsent(Error::unavailable(format!(
+                            "the server at {} did not confirm a subscription within {:?}",
+                            self.config.address(),
+                            self.timeout
+                        ))))
                     }
                 }
             })

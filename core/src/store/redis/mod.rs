@@ -7,6 +7,7 @@ mod keys;
 mod line;
 mod link;
 mod pool;
+mod reply;
 mod socket;
 mod wire;
 
@@ -313,10 +314,7 @@ fn lock_info(id: &LockId, found: wire::Inspected) -> LockInfo {
 
 /// The failure of a command that was answered with `error`.
 fn answered(error: Error) -> Failure {
-    Failure {
-        error,
-        unanswered: false,
-    }
+    Failure::answered(error)
 }
 
 /// TLS needs one provider of cryptography for the whole process; a program that chose its own keeps it.

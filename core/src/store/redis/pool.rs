@@ -4,17 +4,18 @@
 //! They only ever carry a first attempt on a healthy connection. Whatever goes wrong is left to the shared connection
 //! and its retries. TLS connections are not pooled: there every call goes by the shared connection.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{ConnectionAddr, Parser, Value};
+use redis::{ConnectionAddr, Value};
 
 use super::config::Config;
 use super::exchange::Exchange;
 use super::failure;
 use super::link::SEED_LASTS;
+use super::reply::{Garbage, Replies};
 use super::socket::{Socket, connect};
 use super::wire::Packed;
 use crate::clock::Moment;
@@ -29,7 +30,7 @@ pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 /// One blocking connection.
 pub(super) struct Blocking {
     socket: Socket,
-    parser: Parser,
+    replies: Replies,
     /// Kept for its memory.
     request: Packed,
     seeded: Option<Moment>,
@@ -88,7 +89,7 @@ impl Pool {
         };
         self.put_back(Blocking {
             socket,
-            parser: Parser::new(),
+            replies: Replies::new(),
             request: Packed::default(),
             seeded: None,
             total: self.total.clone(),
@@ -105,21 +106,18 @@ impl Pool {
             .map_err(|error| failure::from_connection(&self.config.address(), error.into()))?;
         let handshake = self.config.handshake();
         if !handshake.is_empty() {
-            let mut parser = Parser::new();
+            let mut read = Replies::new();
             let request = Packed {
                 bytes: handshake.get_packed_pipeline(),
                 commands: handshake.len(),
             };
-            let replies = self.exchange(&mut socket, &mut parser, &request, &|| false)?;
+            let replies = self.exchange(&mut socket, &mut read, &request, &|| false)?;
             let refusal = replies.iter().find_map(|reply| match reply {
                 Value::ServerError(error) => Some(failure::from_server(error)),
                 _ => None,
             });
             if let Some(error) = refusal {
-                return Err(Failure {
-                    error,
-                    unanswered: false,
-                });
+                return Err(Failure::unsent(error));
             }
         }
         Ok(Some(socket))
@@ -129,47 +127,53 @@ impl Pool {
     fn exchange(
         &self,
         socket: &mut Socket,
-        parser: &mut Parser,
+        read: &mut Replies,
         request: &Packed,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<Value>, Failure> {
-        let broken = |error: redis::RedisError| Failure {
-            unanswered: true,
-            ..failure::from_connection(&self.config.address(), error)
+        let broken = |error: io::Error| {
+            let failure = failure::from_connection(&self.config.address(), error.into());
+            Failure::unanswered(failure.error)
         };
-        socket
-            .write_all(&request.bytes)
-            .map_err(|error| broken(error.into()))?;
+        socket.write_all(&request.bytes).map_err(broken)?;
         let mut started = None;
         let mut replies = Vec::with_capacity(request.commands);
         while replies.len() < request.commands {
-            match parser.parse_value(&mut *socket) {
-                Ok(Value::Push { .. }) => {}
-                Ok(reply) => replies.push(reply),
-                Err(error) if error.is_timeout() => {
+            if let Some(reply) = read.next().map_err(|Garbage| self.garbage())? {
+                replies.push(reply);
+                continue;
+            }
+            match socket.read(read.space()) {
+                Ok(0) => return Err(broken(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => read.filled(count),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
                     if interrupted() {
-                        return Err(Failure {
-                            error: Error::new(ErrorKind::Interrupted, "interrupted"),
-                            unanswered: true,
-                        });
+                        let error = Error::new(ErrorKind::Interrupted, "interrupted");
+                        return Err(Failure::unanswered(error));
                     }
                     // The first pause has already taken one check interval.
                     let started = *started.get_or_insert_with(Instant::now);
                     if started.elapsed() + INTERRUPT_CHECK >= self.timeout {
-                        return Err(Failure {
-                            error: Error::unavailable(format!(
-                                "the server at {} did not answer within {:?}",
-                                self.config.address(),
-                                self.timeout
-                            )),
-                            unanswered: true,
-                        });
+                        return Err(Failure::unanswered(Error::unavailable(format!(
+                            "the server at {} did not answer within {:?}",
+                            self.config.address(),
+                            self.timeout
+                        ))));
                     }
                 }
                 Err(error) => return Err(broken(error)),
             }
         }
         Ok(replies)
+    }
+
+    fn garbage(&self) -> Failure {
+        Failure::unanswered(failure::garbage(&self.config.address()))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Blocking>> {
@@ -197,7 +201,7 @@ impl Blocking {
         self.request.bytes.clear();
         self.request.commands = 0;
         exchange.request(&mut self.request);
-        let (socket, parser) = (&mut self.socket, &mut self.parser);
-        pool.exchange(socket, parser, &self.request, interrupted)
+        let (socket, read) = (&mut self.socket, &mut self.replies);
+        pool.exchange(socket, read, &self.request, interrupted)
     }
 }

@@ -1,0 +1,77 @@
+//! Replies whole, in pieces, hostile.
+
+use proptest::prelude::*;
+use redis::Value;
+
+use super::{Garbage, Replies};
+
+/// Feeds `bytes` in pieces of `size`, and reads all that is there after each.
+fn read(bytes: &[u8], size: usize) -> Result<Vec<Value>, Garbage> {
+    let mut replies = Replies::new();
+    let mut values = Vec::new();
+    for piece in bytes.chunks(size) {
+        let mut left = piece;
+        while !left.is_empty() {
+            let space = replies.space();
+            let count = left.len().min(space.len());
+            space[..count].copy_from_slice(&left[..count]);
+            replies.filled(count);
+            left = &left[count..];
+        }
+        while let Some(value) = replies.next()? {
+            values.push(value);
+        }
+    }
+    Ok(values)
+}
+
+#[test]
+fn replies_arrive_in_any_pieces() {
+    let bytes = b"+OK\r\n+QUEUED\r\n*2\r\n$-1\r\n:1700000000000001\r\n$5\r\na\r\nbc\r\n*-1\r\n-NOSCRIPT No matching script.\r\n:-1\r\n";
+    for size in 1..bytes.len() {
+        let values = read(bytes, size).unwrap();
+        assert_eq!(values.len(), 7, "pieces of {size}");
+        assert_eq!(
+            values[2],
+            Value::Array(vec![Value::Nil, Value::Int(1_700_000_000_000_001)])
+        );
+        assert_eq!(values[3], Value::BulkString(b"a\r\nbc".to_vec()));
+        assert!(matches!(&values[5], Value::ServerError(error) if error.code() == "NOSCRIPT"));
+    }
+}
+
+#[test]
+fn what_no_lock_answers_is_refused() {
+    for bytes in [
+        &b"HTTP/1.1 400 Bad Request\r\n"[..],
+        b"$999999999\r\n",
+        b"$-2\r\n",
+        b"*1000000\r\n",
+        b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+        b":one\r\n",
+        b"+a\rb",
+        b"$1\r\nabc",
+        b"\r\n",
+        &[b'+'; 70_000],
+    ] {
+        assert!(
+            read(bytes, 4096).is_err(),
+            "{:?}",
+            &bytes[..bytes.len().min(20)]
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_in_values_or_garbage(bytes in proptest::collection::vec(any::<u8>(), 0..2000), size in 1..64usize) {
+        let _ = read(&bytes, size);
+    }
+
+    #[test]
+    fn a_stream_is_read_the_same_in_one_piece_and_in_many(numbers in proptest::collection::vec(any::<i64>(), 1..200), size in 1..64usize) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| format!(":{number}\r\n").into_bytes()).collect();
+        let expected: Vec<Value> = numbers.into_iter().map(Value::Int).collect();
+        prop_assert_eq!(read(&bytes, size).unwrap(), expected);
+    }
+}
