@@ -40,10 +40,9 @@ setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock rust
 	@env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --locked
 	@touch $@
 
-# `npm install`, not `npm ci`: the lock file need not list the tools of platforms other than the one it was made on.
 node_modules/.stamp-packages: package.json $(wildcard package-lock.json) | .venv/.stamp-requirements
 	@echo 'setup: installing the Node packages'
-	@npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # The Node package, with its addon built in the dev profile.
