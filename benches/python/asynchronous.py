@@ -28,7 +28,7 @@ class Leaselock:
 
     @staticmethod
     def token(held: Any) -> int:
-        return held.token
+        return int(held.token)
 
 
 class RedisPy:

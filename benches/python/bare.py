@@ -11,7 +11,7 @@ import protocol
 
 def run(url: str, pair: list[dict[str, str | int]]) -> None:
     address = urlsplit(url)
-    connection = socket.create_connection((address.hostname, address.port))
+    connection = socket.create_connection((address.hostname or "", address.port or 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     exchanges = [(str(one["send"]).encode(), int(one["reply"])) for one in pair]
     protocol.answer(ready=True)

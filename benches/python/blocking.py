@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -27,7 +28,7 @@ class Leaselock:
 
     @staticmethod
     def token(held: Any) -> int:
-        return held.token
+        return int(held.token)
 
 
 class RedisPy:
@@ -53,9 +54,7 @@ class RedisPy:
 class PythonRedisLock(RedisPy):
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        import redis_lock
-
-        self._lock = redis_lock.Lock
+        self._lock = import_module("redis_lock").Lock
 
     def acquire(self, name: str) -> Any:
         lock = self._lock(self.client, name, expire=TTL)
@@ -66,9 +65,7 @@ class PythonRedisLock(RedisPy):
 class Pottery(RedisPy):
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        import pottery
-
-        self._lock = pottery.Redlock
+        self._lock = import_module("pottery").Redlock
         self._masters = {self.client}
 
     def acquire(self, name: str) -> Any:

@@ -29,8 +29,8 @@ def run(_name: str) -> tuple[list[Figure], dict[str, Any]]:
         # With a slope where the number of iterations grew, else the mean; both are nanoseconds.
         estimate = estimates["slope"] or estimates["mean"]
         interval = estimate["confidence_interval"]
-        values = (estimate["point_estimate"], interval["lower_bound"], interval["upper_bound"])
-        value = Spread(*(nanoseconds / 1000 for nanoseconds in values), 1)
+        low, high = interval["lower_bound"] / 1000, interval["upper_bound"] / 1000
+        value = Spread(estimate["point_estimate"] / 1000, low, high, 1)
         figures.append(Figure("core", about["title"], "", "µs", value, note="with its confidence interval"))
         raw[about["title"]] = estimates
     return figures, raw
