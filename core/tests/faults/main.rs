@@ -21,6 +21,7 @@ mod restarts;
 mod secrets;
 mod threads;
 mod tls;
+mod tokens;
 mod waiting;
 
 use std::time::{Duration, Instant};
