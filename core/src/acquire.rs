@@ -22,6 +22,8 @@ use crate::waiting::{Slot, news};
 /// A short wait still gives the server this long for its first answer: an acquire that finds the name free is not to
 /// fail for being slower than its wait.
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
+/// A queue outlives its lock by this, and with it the entry of a waiter that could not leave.
+const QUEUE_LASTS: Duration = Duration::from_secs(90);
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -418,11 +420,17 @@ impl Attempt {
     fn undo_later(&mut self) -> Option<tokio::task::JoinHandle<bool>> {
         self.leave_room();
         let sent_in = self.sent_in.take()?;
+        let ttl = self.request.options().ttl;
+        let lasts = if self.contended {
+            ttl.max(QUEUE_LASTS)
+        } else {
+            ttl
+        };
         let undo = undo(
             self.client.clone(),
             self.lock.clone(),
             self.owner.clone(),
-            self.request.options().ttl,
+            lasts,
             sent_in,
             self.stale,
         );

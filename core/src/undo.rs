@@ -11,16 +11,16 @@ use crate::shared::Inner;
 use crate::store::Releaser;
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
-/// passed on. Returns whether the store answered.
+/// passed on. What is not taken back ends by itself after `lasts`. Returns whether the store answered.
 pub(crate) async fn undo(
     client: Arc<Inner>,
     lock: LockId,
     owner: Arc<str>,
-    ttl: Duration,
+    lasts: Duration,
     sent_in: u64,
     mut stale: bool,
 ) -> bool {
-    let give_up_at = Instant::now() + ttl.max(client.command_timeout);
+    let give_up_at = Instant::now() + lasts.max(client.command_timeout);
     let mut backoff = Backoff::new();
     loop {
         match client
