@@ -1,11 +1,13 @@
 //! A client: one connection, the tasks that acquire by it, and the jobs that clean up behind them.
 //!
-//! After `core/src/acquire.rs`. What waiters do is in `waiting.rs`, what holders do in `holding.rs`.
+//! After `core/src/acquire.rs`. What waiters do is in `waiting.rs`, what holders do in `holding.rs`, and what is done behind
+//! an acquire that is over in `undo.rs`.
 
 use arrayvec::ArrayVec;
 
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
+use crate::undo::Job;
 use crate::waiting::Seen;
 use crate::wire::{Command, Fifo, Kind, Message, Owner, TASKS};
 use crate::world::Tokens;
@@ -111,27 +113,6 @@ pub enum Ask {
     Retake,
     /// Claim it, take it, or queue for it.
     Queue,
-}
-
-/// Cleaning up behind an acquire that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Job {
-    /// Whose.
-    pub(crate) owner: Owner,
-    /// How.
-    pub(crate) kind: JobKind,
-}
-
-/// See [`Job`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum JobKind {
-    /// A release is on its way, and repeated until it is answered.
-    Undo {
-        /// Something went unanswered on a broken connection.
-        stale: bool,
-    },
-    /// A release is to be sent once more, when whatever was left on a broken connection has been carried out or dropped.
-    Again,
 }
 
 impl Client {
@@ -320,109 +301,12 @@ impl Client {
         };
     }
 
-    /// Cancelled, or its wait ran out: undo it.
-    pub(crate) fn cancel(&mut self, task: usize, config: &Config) {
-        let owner = self.owner(task);
-        let (stale, watched) = (self.tasks[task].stale, self.watches(task));
-        self.forget_answers(owner);
-        self.end(task);
-        self.leave_room(task, watched, config);
-        let kind = if config.has(Bug::CancelOnlyLeaves) {
-            Kind::Leave
-        } else {
-            Kind::Release
-        };
-        self.send(owner, kind, true);
-        let kind = JobKind::Undo { stale };
-        self.jobs.push(Job { owner, kind });
-    }
-
     /// Nobody waits for answers to `owner` any more.
     pub(crate) fn forget_answers(&mut self, owner: Owner) {
         for command in self.out.iter_mut() {
             command.awaited &= command.owner != owner;
         }
         self.inbox.retain(|message| !message.answers(owner));
-    }
-
-    fn on_released(&mut self, owner: Owner, config: &Config) {
-        let undo = |job: &Job| job.owner == owner && matches!(job.kind, JobKind::Undo { .. });
-        if let Some(at) = self.jobs.iter().position(undo) {
-            let job = self.jobs.remove(at);
-            if job.kind == (JobKind::Undo { stale: true }) {
-                self.again(owner, config);
-            }
-        } else if let Some(task) = self.task_of(owner) {
-            let stale = self.tasks[task].stale;
-            self.end(task);
-            if stale {
-                self.again(owner, config);
-            }
-        }
-    }
-
-    fn again(&mut self, owner: Owner, config: &Config) {
-        if !config.has(Bug::UndoOnce) {
-            let kind = JobKind::Again;
-            self.jobs.push(Job { owner, kind });
-        }
-    }
-
-    /// A release is sent once more.
-    pub(crate) fn release_again(&mut self, job: usize) {
-        let job = self.jobs.remove(job);
-        self.send(job.owner, Kind::Release, false);
-    }
-
-    // ---- the connection
-
-    /// The connection is lost, and with it what was on its way: everything unanswered is sent again on a new one, every
-    /// waiter asks again, and what may be left behind is remembered.
-    pub(crate) fn on_broken(&mut self, config: &Config, ghost: &mut Ghost) {
-        for command in self.out.iter() {
-            // A release that nobody repeats: what it was to take back costs one TTL.
-            if command.kind == Kind::Release && !command.awaited {
-                ghost.lost.insert(command.owner);
-            }
-        }
-        for message in self.inbox.iter() {
-            if let Message::Grant(owner, _) = message
-                && self.task_of(owner).is_none()
-            {
-                ghost.lost.insert(owner);
-            }
-        }
-        self.seeded = false;
-        self.out.clear();
-        self.inbox.clear();
-        for at in 0..self.jobs.len() {
-            if let JobKind::Undo { stale } = &mut self.jobs[at].kind {
-                *stale = true;
-                let kind = if config.has(Bug::CancelOnlyLeaves) {
-                    Kind::Leave
-                } else {
-                    Kind::Release
-                };
-                self.send(self.jobs[at].owner, kind, true);
-            }
-        }
-        for task in 0..self.tasks.len() {
-            match self.tasks[task].phase {
-                Phase::Idle => {}
-                Phase::Asking { ask, .. } => {
-                    self.tasks[task].stale = true;
-                    let ask = if ask == Ask::Take { Ask::Retake } else { ask };
-                    self.ask(task, ask, config);
-                    if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
-                        *news = ask == Ask::Queue;
-                    }
-                }
-                Phase::Sleeping(_) if config.has(Bug::NoRecheck) => {}
-                Phase::Sleeping(_) => self.ask(task, Ask::Queue, config),
-                Phase::Holding { .. } => self.renewal_failed(task, config),
-                Phase::Releasing => self.send(self.owner(task), Kind::Release, true),
-            }
-        }
     }
 
     /// Whether nothing of the task is under way, but jobs.

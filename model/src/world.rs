@@ -3,12 +3,13 @@
 use arrayvec::ArrayVec;
 use stateright::{Model, Property};
 
-use crate::client::{Ask, Client, JobKind, Life};
+use crate::client::{Ask, Client, Life};
 use crate::config::{Bug, Config, Faults};
 use crate::ghost::Ghost;
 use crate::network::Link;
 use crate::properties;
 use crate::server::{Arrivals, Clock, SEEDED, Server};
+use crate::undo::JobKind;
 
 /// Clients, at most.
 const CLIENTS: usize = 3;

@@ -146,14 +146,29 @@ fn stopped_clients() {
         },
     );
     holds(
-        "three clients, stopped and given up",
+        "stopped clients that renew on connections given up",
         Config {
-            clients: vec![1, 1, 1],
+            renews: true,
             slow: false,
-            patience: 3,
+            patience: 2,
             faults: Faults {
                 pauses: 1,
                 drops: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "three clients, one stopped",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            patience: 2,
+            faults: Faults {
+                pauses: 1,
+                cancels: 1,
                 ..Faults::default()
             },
             ..Config::default()
@@ -283,7 +298,6 @@ fn a_replica_that_had_not_heard_the_last_writes() {
             patience: 5,
             faults: Faults {
                 failovers: 1,
-                cancels: 1,
                 ..Faults::default()
             },
             ..Config::default()
