@@ -152,8 +152,11 @@ impl Client {
 
     // ---- acquiring
 
-    /// A task begins to acquire.
+    /// A task begins to acquire. Behind waiters of its own client a take would be in vain, or unfair to them.
     pub(crate) fn begin(&mut self, task: usize, waits: bool, ask: Ask, config: &Config) {
+        let line =
+            (0..self.tasks.len()).any(|other| self.is_waiting(other) && self.tasks[other].placed);
+        let ask = if waits && line { Ask::Queue } else { ask };
         self.tasks[task] = Task {
             begun: self.tasks[task].begun + 1,
             waits,

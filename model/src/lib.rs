@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | *take*: set and count in one, by a connection that was seeded | `Begin(_, _, _, Take)`, `Execute`; `Server::take` |
 //! | *wait*: claim, take, hand over or queue; also the retry of a take | `Begin(_, _, _, Retake)`, `Execute`; `Server::wait` |
+//! | behind waiters of its own client, an acquire queues at once | `Begin`; `Client::begin` |
 //! | one command of an owner is unanswered at a time; news meanwhile waits | `Deliver`; `Phase::Asking::news` |
 //! | an answer that took longer than half the TTL is claimed again | `Deliver`; `Client::on_acquired` |
 //! | deadlines count from sending, on a clock that never stops | `Tick`; `Phase::Holding::left` |
