@@ -253,6 +253,11 @@ impl Client {
                 label,
             },
         )?;
+        let py = slf.py();
+        slf.get()
+            .core(py)?
+            .check_request(&request)
+            .map_err(|e| errors::raise(py, &e))?;
         Ok(Lock::new(slf.unbind(), request))
     }
 

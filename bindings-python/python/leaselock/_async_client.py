@@ -8,7 +8,7 @@ from leaselock import _bridge
 from leaselock._async_lease import AsyncLease
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import LeaselockError, warn
-from leaselock._native import AsyncClientCore, Request
+from leaselock._native import AsyncClientCore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,7 +100,8 @@ class AsyncClient(AsyncClientCore):
         Raises:
             InvalidArgumentError: An argument is out of its range.
         """
-        return AsyncLock(self, Request(name, ttl, wait, renew, max_hold, label), cancel_on_lost=cancel_on_lost)
+        request = self._request(name, ttl, wait, renew, max_hold, label)
+        return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def release(self, name: str, owner: str) -> ReleaseStatus:
         """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.

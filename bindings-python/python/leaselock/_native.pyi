@@ -146,15 +146,6 @@ class Operation:
 
 @final
 class Request:
-    def __new__(
-        cls,
-        name: str,
-        ttl: Seconds,
-        wait: Seconds | None,
-        renew: bool,
-        max_hold: Seconds | None,
-        label: str | None,
-    ) -> Request: ...
     @property
     def name(self) -> str: ...
 
@@ -178,6 +169,15 @@ class AsyncClientCore:
         max_hold: Seconds | None,
         label: str | None,
     ) -> Awaitable[AsyncLeaseCore]: ...
+    def _request(
+        self,
+        name: str,
+        ttl: Seconds,
+        wait: Seconds | None,
+        renew: bool,
+        max_hold: Seconds | None,
+        label: str | None,
+    ) -> Request: ...
     def _acquire_checked(self, bridge: Bridge, request: Request) -> Awaitable[AsyncLeaseCore]: ...
     def _try_acquire(
         self, bridge: Bridge, name: str, ttl: Seconds, renew: bool, max_hold: Seconds | None, label: str | None

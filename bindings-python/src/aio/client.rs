@@ -127,6 +127,34 @@ impl AsyncClientCore {
         )
     }
 
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
+    fn _request<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        ttl: Bound<'py, PyAny>,
+        wait: Option<&Bound<'py, PyAny>>,
+        renew: Bound<'py, PyAny>,
+        max_hold: Option<&Bound<'py, PyAny>>,
+        label: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<PyRequest> {
+        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
+        let request = args::request(
+            name,
+            Options {
+                ttl,
+                wait,
+                renew,
+                max_hold,
+                label,
+            },
+        )?;
+        self.core(py)?
+            .check_request(&request)
+            .map_err(|e| errors::raise(py, &e))?;
+        Ok(PyRequest(request))
+    }
+
     fn _acquire_checked(
         &self,
         bridge: &Bound<'_, Bridge>,
