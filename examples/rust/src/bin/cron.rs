@@ -15,7 +15,7 @@ fn main() -> Result<(), Error> {
         return client.close();
     };
     println!("cleaning up, token {}", lease.token());
-    thread::sleep(Duration::from_millis(1000)); // the work
+    thread::sleep(Duration::from_secs(1)); // the work
     lease.release()?;
     client.close()
 }

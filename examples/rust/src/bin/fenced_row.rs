@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let client = Client::from_env()?;
     let lease = client
-        .acquire(&format!("order-{ORDER}"))
+        .acquire(format!("order-{ORDER}"))
         .ttl(Duration::from_secs(10))
         .call()?;
     process(&database, &lease)?;

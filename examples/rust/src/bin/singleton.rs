@@ -23,7 +23,7 @@ async fn stand_and_lead(client: &Client, me: u32) -> Result<(), Error> {
         let lease = client
             .acquire("scheduler")
             .ttl(Duration::from_secs(3))
-            .label(&format!("scheduler-{me}"))
+            .label(format!("scheduler-{me}"))
             .await?;
         println!("{me} leads, token {}", lease.token());
         tokio::select! {
@@ -35,5 +35,5 @@ async fn stand_and_lead(client: &Client, me: u32) -> Result<(), Error> {
 
 /// The job itself: here it runs until it is told to end.
 async fn lead() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
