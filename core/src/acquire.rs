@@ -136,7 +136,7 @@ impl Attempt {
                 Ok(First::Undecided)
             }
             Ok(Asked::Held(_)) => {
-                self.contend();
+                self.on_held();
                 if self.wait() == Some(Duration::ZERO) {
                     self.done = true;
                     Ok(First::Held)
@@ -210,7 +210,7 @@ impl Attempt {
             };
             match self.ask(ask, Some(self.first_deadline())).await? {
                 Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
-                Asked::Held(_) => self.contend(),
+                Asked::Held(_) => self.on_held(),
             }
         }
         if self.wait() == Some(Duration::ZERO) {
@@ -331,7 +331,8 @@ impl Attempt {
         tokio::select! {
             biased;
             result = work => result,
-            () = self.client.closing() => Err(Failure::unsent(Error::closed())),
+            // What was begun may have been sent, and is undone in order on the same connection.
+            () = self.client.closing() => Err(Failure::answered(Error::closed())),
         }
     }
 
@@ -342,11 +343,16 @@ impl Attempt {
 
     // ---- how it ends
 
-    fn contend(&mut self) {
+    /// The answer to a first command was that someone else holds it.
+    fn on_held(&mut self) {
         if !self.stale {
             // What met a holder left nothing behind.
             self.sent_in = None;
         }
+        self.contend();
+    }
+
+    fn contend(&mut self) {
         if !std::mem::replace(&mut self.contended, true) {
             self.client.counters.contended.add();
         }

@@ -186,6 +186,12 @@ impl Holding {
             )
     }
 
+    /// When a detached lease ends, which no keeper watches.
+    pub(crate) fn unwatched_end(&self) -> Option<Duration> {
+        let inner = self.lock();
+        (inner.detached && inner.phase == Phase::Live).then(|| inner.deadline.remaining())
+    }
+
     /// Completes at the next change of state.
     pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
@@ -382,6 +388,8 @@ impl Holding {
         let mut inner = self.lock();
         let live = inner.phase == Phase::Live && !inner.detached;
         inner.detached = true;
+        drop(inner);
+        self.changed.notify_waiters();
         live
     }
 

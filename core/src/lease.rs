@@ -129,34 +129,41 @@ impl Lease {
     /// Completes when the lease is lost, at once if it is; never after a release.
     pub async fn lost(&self) -> LossReason {
         loop {
-            let changed = self.holding.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(reason) = self.holding.loss() {
-                return reason;
+            self.over().await;
+            match self.holding.loss() {
+                Some(reason) => return reason,
+                None => std::future::pending().await,
             }
-            changed.await;
         }
     }
 
     /// Waits until the lease is over, at most for `timeout`; whether it was lost. `false` when the time ran out first, or
     /// when the lease was released.
     pub async fn wait_lost(&self, timeout: Option<Duration>) -> bool {
-        let over = async {
-            loop {
-                let changed = self.holding.changed();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                match self.state() {
-                    LeaseState::Lost => return true,
-                    LeaseState::Released => return false,
-                    LeaseState::Held | LeaseState::Unsure => changed.await,
-                }
-            }
-        };
         match timeout {
-            Some(timeout) => tokio::time::timeout(timeout, over).await.unwrap_or(false),
-            None => over.await,
+            Some(timeout) => {
+                let _ = tokio::time::timeout(timeout, self.over()).await;
+            }
+            None => self.over().await,
+        }
+        self.loss_reason().is_some()
+    }
+
+    /// Completes when the lease is lost or released.
+    async fn over(&self) {
+        loop {
+            let changed = self.holding.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.held() {
+                return;
+            }
+            match self.holding.unwatched_end() {
+                Some(end) => {
+                    let _ = tokio::time::timeout(end, changed).await;
+                }
+                None => changed.await,
+            }
         }
     }
 

@@ -1,13 +1,15 @@
 //! A client's connection on an event loop: the uncontended acquire and release of asyncio and Node, without a hop to
 //! another thread. Whatever is more than that goes on as a future on the client's runtime.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::acquire::{Attempt, First};
 use crate::client::Client;
@@ -48,6 +50,8 @@ pub struct Line {
     client: Weak<Inner>,
     store: Box<dyn LineStore>,
     pending: HashMap<u64, Pending>,
+    /// The ends of short waits.
+    limits: BTreeSet<(Instant, u64)>,
     watch: Arc<Watch>,
     broken: bool,
 }
@@ -91,6 +95,7 @@ pub(crate) async fn open(client: &Arc<Inner>) -> Result<Option<Line>> {
         client: Arc::downgrade(client),
         store,
         pending: HashMap::new(),
+        limits: BTreeSet::new(),
         watch,
         broken: false,
     }))
@@ -126,20 +131,51 @@ impl Line {
         self.pending.is_empty()
     }
 
-    /// Begins an acquire as the operation `id`, which its owner chooses; [`on_readable`](Self::on_readable) tells what came
-    /// of it. With `once`, it is tried once whatever the request says.
+    /// Begins an acquire as the operation `id`, which its owner chooses; what could be told at once is returned, and
+    /// [`on_readable`](Self::on_readable) or [`give_up`](Self::give_up) tells the rest. With `once`, it is tried once
+    /// whatever the request says. An end that comes for an operation that was given up is to be dropped.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) and [`ClientClosed`](crate::ErrorKind::ClientClosed).
-    pub fn acquire(&mut self, id: u64, request: Request, once: bool) -> Result<()> {
+    pub fn acquire(&mut self, id: u64, request: Request, once: bool) -> Result<Option<Done>> {
         let request = if once {
             request.without_wait()
         } else {
             request
         };
         let client = self.client.upgrade().ok_or_else(Error::closed)?;
-        self.send_attempt(id, Box::new(Attempt::new(&client, request)?));
-        Ok(())
+        let attempt = Box::new(Attempt::new(&client, request)?);
+        if attempt.is_behind_own_waiters() {
+            return Ok(Some(Done::Acquiring(Box::pin(attempt.run()))));
+        }
+        if let Some(limit) = attempt.short_limit() {
+            self.limits.insert((limit, id));
+        }
+        self.send_attempt(id, attempt);
+        Ok(None)
+    }
+
+    /// When [`give_up`](Self::give_up) is due: the earliest end of an acquire whose wait is shorter than the command
+    /// time-out, which a silent connection would outlast.
+    #[must_use]
+    pub fn gives_up_in(&self) -> Option<Duration> {
+        let (limit, _) = self.limits.first()?;
+        Some(limit.saturating_duration_since(Instant::now()))
+    }
+
+    /// Ends the acquires whose short wait ran out without any answer. What becomes of them is undone when it is known.
+    pub fn give_up(&mut self) -> Vec<(u64, Done)> {
+        let mut given_up = Vec::new();
+        while let Some(&(limit, id)) = self.limits.first() {
+            if limit > Instant::now() {
+                break;
+            }
+            self.limits.pop_first();
+            if self.pending.contains_key(&id) {
+                given_up.push((id, Done::Acquired(Err(Error::unanswered()))));
+            }
+        }
+        given_up
     }
 
     pub(crate) fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>) {
@@ -207,6 +243,9 @@ impl Line {
                 };
                 done.push((id, settle(pending, ended)));
             }
+        }
+        if self.pending.is_empty() {
+            self.limits.clear();
         }
         self.note();
         done

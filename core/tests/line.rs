@@ -66,8 +66,8 @@ async fn many_at_once_are_acquired_and_released_in_order() {
         let mut tokens = Vec::new();
         for round in 0..3 {
             for id in 0..64 {
-                line.acquire(id, request(&format!("n{id}"), None), false)
-                    .unwrap();
+                let now = line.acquire(id, request(&format!("n{id}"), None), false);
+                assert!(now.unwrap().is_none());
             }
             let mut done = drive(&mut line, 64).await;
             let mut leases = Vec::new();
@@ -170,4 +170,50 @@ async fn a_line_to_a_silent_server_ends_within_the_command_timeout() {
 async fn there_is_no_line_where_the_server_is_not() {
     let client = client("redis://127.0.0.1:1");
     assert!(client.line().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_wait_on_a_silent_line_is_given_up_and_undone() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut line = client.line().await.unwrap().expect("a line");
+        server.pause();
+        line.acquire(1, request("res", Some(ms(300))), false)
+            .unwrap();
+        line.flush();
+        let due = line.gives_up_in().expect("a short wait");
+        assert!(due <= ms(300), "{due:?}");
+        tokio::time::sleep(due).await;
+        let given_up = line.give_up();
+        assert!(matches!(given_up.as_slice(), [(1, Done::Acquired(Err(_)))]));
+        assert!(line.gives_up_in().is_none());
+        server.resume();
+        drop(drive(&mut line, 1).await);
+        client.settled().await;
+        assert!(client.inspect("res").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_own_waiters_an_acquire_goes_to_the_queue_at_once() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut line = client.line().await.unwrap().expect("a line");
+        let holder = client.acquire("res").await.unwrap();
+        let waiting = client.clone();
+        let first = tokio::spawn(async move { waiting.acquire("res").await });
+        while client.inspect("res").await.unwrap().unwrap().waiters == 0 {
+            tokio::time::sleep(ms(5)).await;
+        }
+        let Some(Done::Acquiring(second)) = line.acquire(1, request("res", None), false).unwrap()
+        else {
+            panic!("it goes to the queue");
+        };
+        let second = tokio::spawn(second);
+        assert!(holder.release().await.unwrap());
+        let first = first.await.unwrap().unwrap();
+        assert!(first.release().await.unwrap());
+        let second = second.await.unwrap().unwrap().expect("acquired");
+        assert!(second.token() > first.token());
+    }
 }

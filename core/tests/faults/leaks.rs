@@ -166,3 +166,24 @@ async fn close_ends_in_time_at_a_server_that_is_silent() {
         assert!(!server.exists(&crate::keys("res").lock), "the TTL frees it");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn close_in_the_middle_of_an_acquire_leaves_no_lock() {
+    for server in Server::each(&[]) {
+        let client = client_at(&server.url());
+        // Connected, so that the command itself is under way.
+        assert!(client.inspect("other").await.unwrap().is_none());
+        server.pause();
+        let acquiring = client.clone();
+        let acquire = tokio::spawn(async move { acquiring.acquire("res").await.map(drop) });
+        sleep(100).await;
+        let closing = client.clone();
+        let close = tokio::spawn(async move { closing.close().await });
+        sleep(100).await;
+        server.resume();
+        let error = acquire.await.unwrap().expect_err("closed");
+        assert_eq!(error.kind(), leaselock::ErrorKind::ClientClosed, "{error}");
+        close.await.unwrap().unwrap();
+        gone_within(&server, "res", ms(500)).await;
+    }
+}
