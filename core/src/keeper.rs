@@ -1,6 +1,6 @@
 //! The keeper: one task per client that renews its leases in batches and notices those that have ended.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct Book {
     due: BTreeSet<(Moment, u64)>,
-    leases: HashMap<u64, (Moment, Arc<Holding>)>,
+    leases: BTreeMap<u64, (Moment, Arc<Holding>)>,
     last_id: u64,
     /// When the task wakes by itself; `None`: it waits to be woken.
     wakes_at: Option<Moment>,
