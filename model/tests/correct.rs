@@ -118,13 +118,28 @@ fn tries_whose_take_is_left_behind() {
 #[test]
 fn releases_by_force() {
     holds(
-        "force",
+        "two forced releases",
+        Config {
+            warm: true,
+            renews: true,
+            faults: Faults {
+                forces: 2,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+    holds(
+        "a forced release, clients that come again",
         Config {
             warm: true,
             renews: true,
             attempts: 2,
+            slow: false,
+            patience: 2,
             faults: Faults {
                 forces: 1,
+                pauses: 1,
                 ..Faults::default()
             },
             ..Config::default()
