@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 QUICK = os.environ.get("BENCH_QUICK", "") not in {"", "0"}
-ROUNDS = 5 if QUICK else 25
-SECONDS = 0.1 if QUICK else 0.25
+ROUNDS = 5 if QUICK else 15
+SECONDS = 0.1 if QUICK else 0.2
 
 
 @dataclass

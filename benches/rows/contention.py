@@ -15,7 +15,7 @@ from harness.workers import Worker
 WAITERS = 50
 TURNS = 4
 PROCESSES = 2
-ROUNDS = 2 if QUICK else 9
+ROUNDS = 2 if QUICK else 5
 
 CONTESTANTS = {
     "rust": ["leaselock", "leaselock-blocking", "rslock"],

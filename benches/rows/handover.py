@@ -13,7 +13,7 @@ from harness.workers import Worker
 
 NAMES = ["handover"]
 
-ROUNDS = 3 if QUICK else 25
+ROUNDS = 3 if QUICK else 15
 SAMPLES = 2 if QUICK else 4  # of each contestant in a round
 HOLD_MS = 25  # long enough for the other to wait in earnest
 
