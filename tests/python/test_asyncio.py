@@ -290,6 +290,22 @@ def test_closing_the_last_client_closes_the_bridge(server_url: str, name: str) -
     loop.close()
 
 
+def test_collecting_the_last_client_closes_the_bridge(server_url: str, name: str) -> None:
+    loop = asyncio.new_event_loop()
+
+    async def main() -> None:
+        client = AsyncClient(server_url)
+        lease = await client.acquire(name)
+        del client
+        gc.collect()
+        await lease.release()
+        await asyncio.sleep(0.01)
+        assert id(loop) not in _bridge._bridges
+
+    loop.run_until_complete(main())
+    loop.close()
+
+
 def test_a_closed_loop_that_is_still_referenced_gives_its_bridge_back(server_url: str, name: str) -> None:
     async def main(client: AsyncClient) -> None:
         await client.inspect(name)

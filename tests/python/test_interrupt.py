@@ -182,6 +182,25 @@ def test_handlers_that_do_not_raise_do_not_end_the_call(client: Client, program:
     assert (output, errors, process.returncode) == ("held\n", "", 0)
 
 
+def test_a_handler_may_use_the_client_that_blocks(client: Client, program: Program, name: str) -> None:
+    with client.lock(name):
+        output = program.run(
+            """
+            client = Client(URL, app_id=APP)
+            done = []
+            def handler(*_):
+                with client.lock(NAME + "-other"): done.append(client.inspect(NAME).waiters)
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            try:
+                client.acquire(NAME, wait=0.6)
+            except LockTimeoutError:
+                print(done)
+            """
+        )
+    assert output == "[1]\n"
+
+
 def test_what_a_handler_raises_comes_out(program: Program, client: Client, name: str) -> None:
     with client.lock(name):
         output = program.run(

@@ -211,7 +211,10 @@ async def test_a_foreign_cancellation_wins_over_the_loss(aclient: AsyncClient, t
         await task
 
 
-async def test_a_foreign_cancellation_first_and_the_loss_second(aclient: AsyncClient, thief: Thief, name: str) -> None:
+@pytest.mark.parametrize("message", [None, "foreign"])
+async def test_a_foreign_cancellation_first_and_the_loss_second(
+    aclient: AsyncClient, thief: Thief, name: str, message: str | None
+) -> None:
     entered = asyncio.Event()
 
     async def work() -> None:
@@ -227,7 +230,7 @@ async def test_a_foreign_cancellation_first_and_the_loss_second(aclient: AsyncCl
 
     task = asyncio.create_task(work())
     await entered.wait()
-    task.cancel("foreign")
+    task.cancel(message)
     with pytest.raises(asyncio.CancelledError):
         await task
 
@@ -400,6 +403,13 @@ async def test_with_shield(aclient: AsyncClient, thief: Thief, name: str) -> Non
             thief.steal(name)
             await asyncio.shield(inner)
     assert await inner == "done", "what is shielded goes on"
+
+
+async def test_while_awaiting_another_task(aclient: AsyncClient, thief: Thief, name: str) -> None:
+    with pytest.raises(LeaseLostError):
+        async with aclient.lock(name, ttl=TTL):
+            thief.steal(name)
+            await asyncio.create_task(asyncio.sleep(LONG))
 
 
 async def test_with_gather_and_wait_for(aclient: AsyncClient, thief: Thief, name: str) -> None:

@@ -72,7 +72,11 @@ class Scope:
     def _is_ours(self, error: asyncio.CancelledError) -> bool:
         if sys.version_info >= (3, 11):
             return self._task.cancelling() <= self._earlier
-        return error.args[:1] == (self._message,)
+        # A task that was awaited drops the message, and keeps the cancellation that carried it as the context.
+        told: BaseException | None = error
+        while isinstance(told, asyncio.CancelledError) and not told.args:
+            told = told.__context__
+        return told is not None and told.args[:1] == (self._message,)
 
 
 def _cancelling(task: asyncio.Task[object]) -> int:

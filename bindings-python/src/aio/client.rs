@@ -52,6 +52,15 @@ impl AsyncClientCore {
     }
 }
 
+impl Drop for AsyncClientCore {
+    /// Collected without being closed: no bridge stays open for its sake.
+    fn drop(&mut self) {
+        for bridge in lock(&self.bridges).iter() {
+            bridge.get().part();
+        }
+    }
+}
+
 fn build(py: Python<'_>, made: &Made) -> PyResult<Client> {
     made.builder(py)?.build().map_err(|e| errors::raise(py, &e))
 }
