@@ -198,7 +198,14 @@ async fn drive(lane: &Lane, socket: &UnixStream) {
                     return;
                 }
             }
-            () = lane.written.notified() => unwritten = true,
+            () = lane.written.notified() => {
+                // A scheduler of several threads runs a woken task at once: whoever else is about to ask goes into the
+                // same write.
+                if lane.lock().waiting.len() > 1 {
+                    tokio::task::yield_now().await;
+                }
+                unwritten = true;
+            }
             ready = socket.writable(), if unwritten => {
                 if ready.is_err() {
                     return;
