@@ -39,7 +39,13 @@ COUNTS = {
 }
 
 TEST = [
-    Suite("rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"], "cargo"),
+    # The fault tests mostly wait: more of them at once than there are cores.
+    Suite(
+        "rust",
+        ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
+        "cargo",
+        env={"RUST_TEST_THREADS": "4"},
+    ),
     Suite("python", [*PYTEST, "tests/python"], "pytest"),
     Suite("node", ["npm", "test", "--silent"], "node"),
     Suite("mixed", [*PYTEST, "tests/mixed"], "pytest"),

@@ -52,7 +52,7 @@ fn what_no_lock_answers_is_refused() {
         b"+a\rb",
         b"$1\r\nabc",
         b"\r\n",
-        &[b'+'; 70_000],
+        &vec![b'+'; 70_000],
     ] {
         assert!(
             read(bytes, 4096).is_err(),
