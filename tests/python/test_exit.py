@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Program
 
+# Where leases are lost on purpose: a program without logging sees warnings on stderr, as logging has it.
+QUIET = "import logging; logging.getLogger('leaselock').addHandler(logging.NullHandler())\n"
+
 # What is still going on when the main program ends.
 ENDINGS = {
     "nothing used": "client = Client(URL)",
@@ -18,12 +21,14 @@ ENDINGS = {
     "a lease held and the client gone": "lease = Client(URL).acquire(NAME, ttl=1)",
     "a callback registered": "lease = Client(URL).acquire(NAME, ttl=1); lease.on_lost(print)",
     "callbacks pending": (
+        f"{QUIET}"
         "client = Client(URL)\n"
         "leases = [client.acquire(f'{NAME}-{i}', ttl=0.1, renew=False) for i in range(50)]\n"
         "for lease in leases: lease.on_lost(lambda _: time.sleep(1))\n"
         "time.sleep(0.2)"
     ),
     "a callback that blocks": (
+        f"{QUIET}"
         "client = Client(URL)\n"
         "lease = client.acquire(NAME, ttl=0.1, renew=False)\n"
         "lease.on_lost(lambda _: client.acquire(NAME + '-2').wait_lost())\n"
@@ -82,6 +87,16 @@ ENDINGS = {
         "time.sleep(0.3)"
     ),
     "a call at exit": "import atexit; client = Client(URL); atexit.register(lambda: client.acquire(NAME).release())",
+    "a client made at exit": "import atexit; atexit.register(lambda: Client(URL).acquire(NAME).release())",
+    "a client made at exit, with a callback": (
+        f"{QUIET}"
+        "import atexit\n"
+        "@atexit.register\n"
+        "def late():\n"
+        "    lease = Client(URL).acquire(NAME, ttl=0.1, renew=False)\n"
+        "    lease.on_lost(lambda _: None)\n"
+        "    lease.wait_lost()"
+    ),
     "a call from a destructor": (
         "client = Client(URL)\n"
         "class Late:\n"
