@@ -11,6 +11,7 @@ export declare class NativeClient {
   tryAcquire(name: string, options: NativeAcquireOptions): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
   cancel(op: number): void
+  releaseLease(lease: NativeLease): number
   release(name: string, owner: string): number
   forceRelease(name: string): number
   inspect(name: string): number
@@ -35,7 +36,6 @@ export declare class NativeLease {
   /** Null unless it was lost. */
   loss(): Failure | null
   extend(ttl?: number | undefined | null): number | Failure
-  release(): number
   detach(): void
 }
 

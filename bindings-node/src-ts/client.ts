@@ -53,7 +53,7 @@ export class Client {
     native.wait = optional(number, "wait", given.wait);
     const signal = startingSignal(given);
     const submitted = this.#native.acquire(string("name", name), native);
-    return makeLease(await abortableResult<NativeLease>(this.#native, submitted, signal));
+    return makeLease(await abortableResult<NativeLease>(this.#native, submitted, signal), this.#native);
   }
 
   /** Takes a lock if it is free: the lease, or `null` when somebody else holds the name. */
@@ -63,7 +63,7 @@ export class Client {
     const signal = startingSignal(given);
     const submitted = this.#native.tryAcquire(string("name", name), native);
     const lease = await abortableResult<NativeLease | undefined>(this.#native, submitted, signal);
-    return lease ? makeLease(lease) : null;
+    return lease ? makeLease(lease, this.#native) : null;
   }
 
   /**

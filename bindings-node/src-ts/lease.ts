@@ -1,7 +1,7 @@
 // A lease: a name held for a time, renewed in the background, over when released or lost.
 
 import { inspect } from "node:util";
-import type { NativeLease } from "../native.js";
+import type { NativeClient, NativeLease } from "../native.js";
 import { addon } from "./addon.js";
 import { number, optional } from "./arguments.js";
 import { errorOf } from "./errors.js";
@@ -10,7 +10,7 @@ import type { LeaseState } from "./types.js";
 import { warn } from "./warnings.js";
 
 /** Makes a `Lease`; only a client does. */
-export let makeLease: (native: NativeLease) => Lease;
+export let makeLease: (native: NativeLease, client: NativeClient) => Lease;
 /** Gives a lease back at the end of a scope whose body went well. */
 export let leaveScope: (lease: Lease) => Promise<void>;
 /** Gives a lease back at the end of a scope whose body failed: that error is the one to tell. */
@@ -31,10 +31,11 @@ const leaseOf = new WeakMap<AbortSignal, Lease>();
  */
 export class Lease {
   readonly #native: NativeLease;
+  readonly #client: NativeClient;
   #loss: AbortController | undefined;
 
   static {
-    makeLease = (native) => new Lease(native);
+    makeLease = (native, client) => new Lease(native, client);
     leaveScope = (lease) => lease.#leave();
     abandonScope = (lease) => lease.#giveBack();
     tellLost = (owner) => {
@@ -45,11 +46,12 @@ export class Lease {
     };
   }
 
-  private constructor(native: NativeLease) {
+  private constructor(native: NativeLease, client: NativeClient) {
     if (!(native instanceof addon.NativeLease)) {
       throw new TypeError("a Lease comes from client.acquire(), client.tryAcquire() or client.using()");
     }
     this.#native = native;
+    this.#client = client;
   }
 
   /** The lock's name. */
@@ -126,7 +128,7 @@ export class Lease {
    * that cannot be reached rejects with a `StoreUnavailableError`, and it may be tried again.
    */
   async release(): Promise<boolean> {
-    return await result<boolean>(this.#native.release());
+    return await result<boolean>(this.#client.releaseLease(this.#native));
   }
 
   /** Stops renewing and leaves the name to its TTL, for a release by `client.release(name, owner)` from elsewhere. */

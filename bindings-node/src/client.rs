@@ -1,5 +1,6 @@
 //! A client of the core, its calls turned into operations.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use napi::{Either, Env};
 use napi_derive::napi;
 
 use crate::failure::Failure;
-use crate::lease;
+use crate::lease::{self, NativeLease};
+use crate::line::{ClientLine, Platform};
 use crate::locks::NativeLocks;
 use crate::logs::Subscription;
 use crate::mailbox::Mailbox;
@@ -67,12 +69,18 @@ pub struct NativeStats {
 pub struct NativeClient {
     core: leaselock::Client,
     source: Arc<Subscription>,
+    line: Rc<ClientLine>,
 }
 
 impl NativeClient {
-    pub(crate) fn new(core: leaselock::Client, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(
+        core: leaselock::Client,
+        mailbox: Arc<Mailbox>,
+        platform: Rc<Platform>,
+    ) -> Self {
         let source = Subscription::new(&core, mailbox);
-        Self { core, source }
+        let line = ClientLine::new(platform, source.clone());
+        Self { core, source, line }
     }
 
     fn mailbox(&self) -> &Arc<Mailbox> {
@@ -109,6 +117,10 @@ impl NativeClient {
             Ok(request) => request,
             Err(error) => return Either::B(error.into()),
         };
+        let request = match self.line.acquire(&env, &self.core, request, false) {
+            Ok(begun) => return either(begun),
+            Err(request) => request,
+        };
         let (core, source) = (self.core.clone(), self.source.clone());
         Either::A(self.mailbox().submit(&env, async move {
             let result = core.acquire_request(request).await;
@@ -127,6 +139,10 @@ impl NativeClient {
             Ok(request) => request,
             Err(error) => return Either::B(error.into()),
         };
+        let request = match self.line.acquire(&env, &self.core, request, true) {
+            Ok(begun) => return either(begun),
+            Err(request) => request,
+        };
         let (core, source) = (self.core.clone(), self.source.clone());
         Either::A(self.mailbox().submit(&env, async move {
             let result = core.try_acquire_request(request).await;
@@ -137,11 +153,29 @@ impl NativeClient {
     /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
     #[napi]
     pub fn cancel(&self, env: Env, op: u32) {
-        self.mailbox().cancel(&env, op);
+        let on_line = self.line.cancel(op);
+        if on_line.is_none() {
+            self.mailbox().cancel(&env, op);
+        }
         let core = self.core.clone();
+        let undone = async move {
+            if let Some(over) = on_line {
+                let _ = over.await;
+            }
+            core.settled().await;
+        };
         self.mailbox().submit(&env, async move {
-            let _ = tokio::time::timeout(UNDO_TIMEOUT, core.settled()).await;
+            let _ = tokio::time::timeout(UNDO_TIMEOUT, undone).await;
         });
+    }
+
+    #[napi]
+    pub fn release_lease(&self, env: Env, lease: &NativeLease) -> u32 {
+        self.line.release(&env, &lease.core).unwrap_or_else(|| {
+            let core = lease.core.clone();
+            self.mailbox()
+                .submit(&env, async move { core.release().await })
+        })
     }
 
     #[napi]
@@ -194,8 +228,22 @@ impl NativeClient {
 
     #[napi]
     pub fn close(&self, env: Env) -> u32 {
+        self.line.close();
         let core = self.core.clone();
         self.mailbox()
             .submit(&env, async move { core.close().await })
+    }
+}
+
+impl Drop for NativeClient {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
+
+fn either(begun: leaselock::Result<u32>) -> Either<u32, Failure> {
+    match begun {
+        Ok(op) => Either::A(op),
+        Err(error) => Either::B(error.into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::outcome::{Event, Outcome, millis};
 /// A lease of the core. Collected unreleased it is given back, and that is reported.
 #[napi]
 pub struct NativeLease {
-    core: Arc<leaselock::Lease>,
+    pub(crate) core: Arc<leaselock::Lease>,
     source: Arc<Subscription>,
 }
 
@@ -97,14 +97,6 @@ impl NativeLease {
                 .mailbox
                 .submit(&env, async move { core.extend(ttl).await }),
         )
-    }
-
-    #[napi]
-    pub fn release(&self, env: Env) -> u32 {
-        let core = self.core.clone();
-        self.source
-            .mailbox
-            .submit(&env, async move { core.release().await })
     }
 
     #[napi]

@@ -1,10 +1,10 @@
 //! The Node addon: a thin layer of N-API classes over the core, for the TypeScript face in `src-ts` alone.
 //!
 //! Nothing here throws into JavaScript or returns a promise. An operation is *submitted* to the runtime's thread and
-//! answered later through the [`mailbox`]; the face pairs the two by a number and makes promises and `Error`s of it.
+//! answered later through the `mailbox`, or from the event loop itself by way of a `line`; the face pairs the two by a number and makes promises and `Error`s of it.
 #![allow(
     unsafe_code,
-    reason = "the N-API macros expand to unsafe code; none is written by hand"
+    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv` alone"
 )]
 #![allow(
     clippy::needless_pass_by_value,
@@ -15,9 +15,11 @@
 mod client;
 mod failure;
 mod lease;
+mod line;
 mod locks;
 mod logs;
 mod mailbox;
 mod outcome;
 mod reactor;
 mod runtime;
+mod uv;

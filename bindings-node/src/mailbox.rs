@@ -83,7 +83,21 @@ impl Mailbox {
     where
         F: Future<Output: Into<Outcome>> + Send + 'static,
     {
-        let op = self.next.fetch_add(1, Ordering::Relaxed);
+        let op = self.number();
+        self.submit_as(env, op, work);
+        op
+    }
+
+    /// A number for an operation.
+    pub(crate) fn number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same for an operation that has its number already.
+    pub(crate) fn submit_as<F>(self: &Arc<Self>, env: &Env, op: u32, work: F)
+    where
+        F: Future<Output: Into<Outcome>> + Send + 'static,
+    {
         let ticket = Ticket {
             op,
             mailbox: self.clone(),
@@ -106,7 +120,6 @@ impl Mailbox {
         if pending.len() == 1 {
             self.keep_alive(env, true);
         }
-        op
     }
 
     /// Stops an operation; nothing more is delivered for it, and what it had taken is given back.

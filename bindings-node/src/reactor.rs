@@ -1,13 +1,15 @@
 //! The addon's entrance: one reactor per JavaScript thread, from which clients are opened.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use leaselock::options::{Unit, duration};
-use napi::Either;
+use napi::{Either, Env};
 use napi_derive::napi;
 
 use crate::client::NativeClient;
 use crate::failure::Failure;
+use crate::line::Platform;
 use crate::mailbox::{Deliver, Mailbox};
 use crate::runtime;
 
@@ -15,6 +17,7 @@ use crate::runtime;
 #[napi]
 pub struct Reactor {
     mailbox: Arc<Mailbox>,
+    platform: Rc<Platform>,
 }
 
 #[napi]
@@ -24,12 +27,13 @@ impl Reactor {
         constructor,
         ts_args_type = "deliver: (completions: Array<Completion>, events: Array<Event>) => void"
     )]
-    pub fn new(deliver: Deliver<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, deliver: Deliver<'_>) -> napi::Result<Self> {
         let runtime = runtime::handle().map_err(|error| {
             napi::Error::from_reason(format!("leaselock cannot start its thread: {error}"))
         })?;
         let mailbox = Mailbox::new(runtime, &deliver)?;
-        Ok(Self { mailbox })
+        let platform = Platform::new(&env, &deliver)?;
+        Ok(Self { mailbox, platform })
     }
 
     /// A client; no I/O happens before its first use.
@@ -41,7 +45,10 @@ impl Reactor {
         command_timeout: Option<f64>,
     ) -> Either<NativeClient, Failure> {
         match self.build(url, app_id, command_timeout) {
-            Ok(client) => Either::A(NativeClient::new(client, self.mailbox.clone())),
+            Ok(client) => {
+                let (mailbox, platform) = (self.mailbox.clone(), self.platform.clone());
+                Either::A(NativeClient::new(client, mailbox, platform))
+            }
             Err(error) => Either::B(error.into()),
         }
     }

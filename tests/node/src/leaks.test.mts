@@ -49,9 +49,15 @@ test("use leaves no memory behind", async (bench) => {
       return process.memoryUsage().heapUsed;
     };
     await use(2_000);
-    const before = await use(2_000);
-    const after = await use(4_000);
-    console.log(Math.round((after - before) / 4_000));
+    // A collection leaves a little more or less: what is lost for good is lost every time.
+    let before = await use(2_000);
+    let least = Infinity;
+    for (let i = 0; i < 3; i++) {
+      const after = await use(2_000);
+      least = Math.min(least, (after - before) / 2_000);
+      before = after;
+    }
+    console.log(Math.round(least));
     await client.close();
     `,
     [bench.server.url, bench.app, bench.name],
