@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use leaselock::line::{Done, Line};
 use leaselock::{Client, Lease, Request};
+use napi::Env;
 use napi::bindgen_prelude::FunctionRef;
-use napi::{Env, Status};
 use tokio::sync::oneshot;
 
 use crate::lease;
@@ -278,16 +278,12 @@ impl ClientLine {
         }
         self.delivering.set(true);
         self.platform.event_loop.run(|env| {
-            let delivered = self
+            // The face throws nothing. It cannot be called where a worker is being terminated, when nobody waits.
+            let _ = self
                 .platform
                 .deliver
                 .borrow_back(env)
                 .and_then(|deliver| deliver.call((ended, Vec::new()).into()));
-            if let Err(error) = delivered
-                && error.status == Status::PendingException
-            {
-                env.fatal_exception(error);
-            }
         });
         self.delivering.set(false);
     }
