@@ -6,9 +6,11 @@ export declare class NativeClient {
   get appId(): string
   get id(): string
   get closed(): boolean
-  /** The number of the submitted operation, or why it was refused before anything was sent. */
-  acquire(name: string, options: NativeAcquireOptions): number | Failure
-  tryAcquire(name: string, options: NativeAcquireOptions): number | Failure
+  /**
+   * The number of the submitted operation, or why it was refused before anything was sent. With `once` it is tried
+   * once, without an error where somebody else holds the name.
+   */
+  acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
   cancel(op: number): void
   releaseLease(lease: NativeLease): number
@@ -47,17 +49,10 @@ export declare class NativeLocks {
 
 /** Runs operations for one JavaScript thread and delivers how they ended. */
 export declare class Reactor {
-  /** `deliver` is called with all that has ended and happened since the last call. */
-  constructor(deliver: (completions: Array<Completion>, events: Array<Event>) => void)
+  /** `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last call. */
+  constructor(deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void)
   /** A client; no I/O happens before its first use. */
   open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null): NativeClient | Failure
-}
-
-/** How the operation `op` ended: `failure`, or else `value`, absent where there is nothing to say. */
-export interface Completion {
-  op: number
-  failure?: Failure
-  value?: NativeLease | boolean | string | NativeLockInfo | Page
 }
 
 /** Something that happened without being asked for. */
@@ -71,15 +66,6 @@ export interface Failure {
   code: string
   message: string
   reason?: 'expired' | 'taken' | 'max_hold' | 'released'
-}
-
-/** How to take a lock; durations in milliseconds. */
-export interface NativeAcquireOptions {
-  ttl?: number
-  wait?: number
-  renew?: boolean
-  maxHold?: number
-  label?: string
 }
 
 /** Who holds a name, and for how long. */

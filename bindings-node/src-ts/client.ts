@@ -1,7 +1,7 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
 import { inspect } from "node:util";
-import type { NativeAcquireOptions, NativeClient, NativeLease, Page } from "../native.js";
+import type { NativeClient, NativeLease, Page } from "../native.js";
 import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
@@ -49,20 +49,14 @@ export class Client {
    */
   async acquire(name: string, acquireOptions?: AcquireOptions): Promise<Lease> {
     const given = options("acquire", acquireOptions, ACQUIRE_OPTIONS);
-    const native = nativeOptions(given);
-    native.wait = optional(number, "wait", given.wait);
-    const signal = startingSignal(given);
-    const submitted = this.#native.acquire(string("name", name), native);
-    return makeLease(await abortableResult<NativeLease>(this.#native, submitted, signal), this.#native);
+    const lease = await this.#take<NativeLease>(false, name, given, optional(number, "wait", given.wait));
+    return makeLease(lease, this.#native);
   }
 
   /** Takes a lock if it is free: the lease, or `null` when somebody else holds the name. */
   async tryAcquire(name: string, tryOptions?: TryAcquireOptions): Promise<Lease | null> {
     const given = options("tryAcquire", tryOptions, TRY_OPTIONS);
-    const native = nativeOptions(given);
-    const signal = startingSignal(given);
-    const submitted = this.#native.tryAcquire(string("name", name), native);
-    const lease = await abortableResult<NativeLease | undefined>(this.#native, submitted, signal);
+    const lease = await this.#take<NativeLease | null>(true, name, given, undefined);
     return lease ? makeLease(lease, this.#native) : null;
   }
 
@@ -156,20 +150,21 @@ export class Client {
     }
   }
 
+  #take<T>(once: boolean, name: string, given: TryAcquireOptions, wait: number | undefined): Promise<T> {
+    const ttl = optional(number, "ttl", given.ttl);
+    const renew = optional(boolean, "renew", given.renew);
+    const maxHold = optional(number, "maxHold", given.maxHold);
+    const label = optional(string, "label", given.label);
+    const signal = startingSignal(given);
+    const submitted = this.#native.acquire(once, string("name", name), ttl, wait, renew, maxHold, label);
+    return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
+  }
+
   [inspect.custom](_depth: number, inspectOptions: object): string {
     // Not the URL: it may hold a password.
     const { appId, closed } = this.#native;
     return `Client ${inspect({ appId, closed }, inspectOptions)}`;
   }
-}
-
-function nativeOptions(given: TryAcquireOptions): NativeAcquireOptions {
-  return {
-    ttl: optional(number, "ttl", given.ttl),
-    renew: optional(boolean, "renew", given.renew),
-    maxHold: optional(number, "maxHold", given.maxHold),
-    label: optional(string, "label", given.label),
-  };
 }
 
 /** The signal, which must not have been aborted already. */

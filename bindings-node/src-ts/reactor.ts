@@ -1,22 +1,27 @@
 // Turns operations of the addon into promises: each is submitted under a number, and answered under it later.
 
-import type { Completion, Event, Failure, NativeClient, Reactor } from "../native.js";
+import type { Event, Failure, NativeClient, NativeLease, NativeLockInfo, Page, Reactor } from "../native.js";
 import { onAbort } from "./aborts.js";
 import { addon } from "./addon.js";
 import { errorOf } from "./errors.js";
 
-/** Who waits for which operation. `undefined` tells that it was aborted. */
-const pending = new Map<number, (completion: Completion | undefined) => void>();
+/** What an operation ends with. */
+type Value = NativeLease | boolean | string | NativeLockInfo | Page | Failure | null | undefined;
+
+/** Who waits for which operation. */
+const pending = new Map<number, (value: Value | typeof ABORTED) => void>();
+const ABORTED = Symbol("aborted");
 let onEvent: (event: Event) => void = () => {};
 
 let instance: Reactor | undefined;
 
 /** The one of this thread, whose first client starts it; workers load this module anew. */
 export function reactor(): Reactor {
-  instance ??= new addon.Reactor((completions, events) => {
-    for (const completion of completions) {
-      pending.get(completion.op)?.(completion);
-      pending.delete(completion.op);
+  instance ??= new addon.Reactor((ops, values, events) => {
+    for (let at = 0; at < ops.length; at += 1) {
+      const op = ops[at] as number;
+      pending.get(op)?.(values[at]);
+      pending.delete(op);
     }
     for (const event of events) {
       onEvent(event);
@@ -32,18 +37,15 @@ export function listen(listener: (event: Event) => void): void {
 
 /** The value that a submitted operation ends with. */
 export async function result<T>(submitted: number | Failure): Promise<T> {
-  return unwrap((await answer(numberOf(submitted))) as Completion);
+  return unwrap(await answer(numberOf(submitted)));
 }
 
 /** The same for an acquire of `client`: an abort of `signal` ends it at once, with the signal's reason, and undoes it. */
 export async function abortableResult<T>(
   client: NativeClient,
   submitted: number | Failure,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<T> {
-  if (signal === undefined) {
-    return await result(submitted);
-  }
   const op = numberOf(submitted);
   const answered = answer(op);
   const stopListening = onAbort(signal, () => {
@@ -51,15 +53,15 @@ export async function abortableResult<T>(
     if (give) {
       pending.delete(op);
       client.cancel(op);
-      give(undefined);
+      give(ABORTED);
     }
   });
-  const completion = await answered;
+  const value = await answered;
   stopListening();
-  if (completion === undefined) {
+  if (value === ABORTED) {
     throw signal.reason;
   }
-  return unwrap(completion);
+  return unwrap(value);
 }
 
 function numberOf(submitted: number | Failure): number {
@@ -70,13 +72,13 @@ function numberOf(submitted: number | Failure): number {
 }
 
 /** Never rejects, so that only the caller's own promise can go unhandled. */
-function answer(op: number): Promise<Completion | undefined> {
+function answer(op: number): Promise<Value | typeof ABORTED> {
   return new Promise((resolve) => pending.set(op, resolve));
 }
 
-function unwrap<T>(completion: Completion): T {
-  if (completion.failure) {
-    throw errorOf(completion.failure);
+function unwrap<T>(value: Value | typeof ABORTED): T {
+  if (typeof value === "object" && value !== null && "code" in value) {
+    throw errorOf(value);
   }
-  return completion.value as T;
+  return value as T;
 }

@@ -19,33 +19,29 @@ use crate::mailbox::Mailbox;
 /// milliseconds; one that is not must not keep a process from ending.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How to take a lock; durations in milliseconds.
-#[napi(object, object_to_js = false)]
-pub struct NativeAcquireOptions {
-    pub ttl: Option<f64>,
-    pub wait: Option<f64>,
-    pub renew: Option<bool>,
-    pub max_hold: Option<f64>,
-    pub label: Option<String>,
-}
-
-impl NativeAcquireOptions {
-    fn request(self, name: &str) -> leaselock::Result<Request> {
-        let millis = |field, value: Option<f64>| {
-            value
-                .map(|value| duration(field, value, Unit::Milliseconds))
-                .transpose()
-        };
-        let mut options = AcquireOptions::default();
-        if let Some(ttl) = millis("ttl", self.ttl)? {
-            options.ttl = ttl;
-        }
-        options.wait = millis("wait", self.wait)?;
-        options.max_hold = millis("maxHold", self.max_hold)?;
-        options.renew = self.renew.unwrap_or(options.renew);
-        options.label = self.label;
-        Request::new(name, options, Unit::Milliseconds)
+/// Durations in milliseconds.
+fn request(
+    name: &str,
+    ttl: Option<f64>,
+    wait: Option<f64>,
+    renew: Option<bool>,
+    max_hold: Option<f64>,
+    label: Option<String>,
+) -> leaselock::Result<Request> {
+    let millis = |field, value: Option<f64>| {
+        value
+            .map(|value| duration(field, value, Unit::Milliseconds))
+            .transpose()
+    };
+    let mut options = AcquireOptions::default();
+    if let Some(ttl) = millis("ttl", ttl)? {
+        options.ttl = ttl;
     }
+    options.wait = millis("wait", wait)?;
+    options.max_hold = millis("maxHold", max_hold)?;
+    options.renew = renew.unwrap_or(options.renew);
+    options.label = label;
+    Request::new(name, options, Unit::Milliseconds)
 }
 
 /// The counters of a client.
@@ -86,6 +82,22 @@ impl NativeClient {
     fn mailbox(&self) -> &Arc<Mailbox> {
         &self.source.mailbox
     }
+
+    fn begin(&self, env: &Env, request: Request, once: bool) -> leaselock::Result<u32> {
+        let request = match self.line.acquire(env, &self.core, request, once) {
+            Ok(begun) => return begun,
+            Err(request) => request,
+        };
+        let (core, source) = (self.core.clone(), self.source.clone());
+        Ok(self.mailbox().submit(env, async move {
+            let result = if once {
+                core.try_acquire_request(request).await
+            } else {
+                core.acquire_request(request).await.map(Some)
+            };
+            lease::outcome(result, source)
+        }))
+    }
 }
 
 #[napi]
@@ -105,49 +117,30 @@ impl NativeClient {
         self.core.is_closed()
     }
 
-    /// The number of the submitted operation, or why it was refused before anything was sent.
+    /// The number of the submitted operation, or why it was refused before anything was sent. With `once` it is tried
+    /// once, without an error where somebody else holds the name.
     #[napi]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "an object of options takes longer to read than the rest of the call takes"
+    )]
     pub fn acquire(
         &self,
         env: Env,
+        once: bool,
         name: String,
-        options: NativeAcquireOptions,
+        ttl: Option<f64>,
+        wait: Option<f64>,
+        renew: Option<bool>,
+        max_hold: Option<f64>,
+        label: Option<String>,
     ) -> Either<u32, Failure> {
-        let request = match options.request(&name) {
-            Ok(request) => request,
-            Err(error) => return Either::B(error.into()),
-        };
-        let request = match self.line.acquire(&env, &self.core, request, false) {
-            Ok(begun) => return either(begun),
-            Err(request) => request,
-        };
-        let (core, source) = (self.core.clone(), self.source.clone());
-        Either::A(self.mailbox().submit(&env, async move {
-            let result = core.acquire_request(request).await;
-            lease::outcome(result.map(Some), source)
-        }))
-    }
-
-    #[napi]
-    pub fn try_acquire(
-        &self,
-        env: Env,
-        name: String,
-        options: NativeAcquireOptions,
-    ) -> Either<u32, Failure> {
-        let request = match options.request(&name) {
-            Ok(request) => request,
-            Err(error) => return Either::B(error.into()),
-        };
-        let request = match self.line.acquire(&env, &self.core, request, true) {
-            Ok(begun) => return either(begun),
-            Err(request) => request,
-        };
-        let (core, source) = (self.core.clone(), self.source.clone());
-        Either::A(self.mailbox().submit(&env, async move {
-            let result = core.try_acquire_request(request).await;
-            lease::outcome(result, source)
-        }))
+        let begun = request(&name, ttl, wait, renew, max_hold, label)
+            .and_then(|request| self.begin(&env, request, once));
+        match begun {
+            Ok(op) => Either::A(op),
+            Err(error) => Either::B(error.into()),
+        }
     }
 
     /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
@@ -238,12 +231,5 @@ impl NativeClient {
 impl Drop for NativeClient {
     fn drop(&mut self) {
         self.line.close();
-    }
-}
-
-fn either(begun: leaselock::Result<u32>) -> Either<u32, Failure> {
-    match begun {
-        Ok(op) => Either::A(op),
-        Err(error) => Either::B(error.into()),
     }
 }

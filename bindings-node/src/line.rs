@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::lease;
 use crate::logs::Subscription;
 use crate::mailbox::{Deliver, Delivery};
-use crate::outcome::{Completion, Outcome};
+use crate::outcome::{Completions, Outcome};
 use crate::uv::{EventLoop, Watch, Watcher};
 
 /// A client that acquires once does not need a second connection.
@@ -264,18 +264,21 @@ impl ClientLine {
         // A lease that nobody wants is given back by being dropped; then whoever waits for that is told.
         drop(unwanted);
         let env = self.platform.event_loop.env();
-        let ended = ended
-            .into_iter()
-            .filter_map(|(op, done)| Some(Completion::new(op, self.go_on(env, op, done)?)))
-            .collect();
-        self.deliver(ended);
+        let mut completions = Completions::default();
+        for (op, done) in ended {
+            if let Some(outcome) = self.go_on(env, op, done) {
+                completions.add(op, outcome);
+            }
+        }
+        self.deliver(completions);
         idle
     }
 
-    fn deliver(&self, ended: Vec<Completion>) {
-        if ended.is_empty() {
+    fn deliver(&self, completions: Completions) {
+        if completions.is_empty() {
             return;
         }
+        let Completions { ops, values } = completions;
         self.delivering.set(true);
         self.platform.event_loop.run(|env| {
             // The face throws nothing. It cannot be called where a worker is being terminated, when nobody waits.
@@ -283,7 +286,7 @@ impl ClientLine {
                 .platform
                 .deliver
                 .borrow_back(env)
-                .and_then(|deliver| deliver.call((ended, Vec::new()).into()));
+                .and_then(|deliver| deliver.call((ops, values, Vec::new()).into()));
         });
         self.delivering.set(false);
     }

@@ -18,10 +18,10 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::failure::Failure;
-use crate::outcome::{Completion, Event, Outcome};
+use crate::outcome::{Completions, Event, Outcome, Value};
 
 /// What one wake of the event loop delivers.
-pub(crate) type Delivery = FnArgs<(Vec<Completion>, Vec<Event>)>;
+pub(crate) type Delivery = FnArgs<(Vec<u32>, Vec<Option<Value>>, Vec<Event>)>;
 /// The face's function that takes a delivery.
 pub(crate) type Deliver<'env> = Function<'env, Delivery, ()>;
 /// A function to call from any thread, which does not keep the event loop alive by itself.
@@ -62,13 +62,11 @@ impl Mailbox {
             .build_threadsafe_function::<()>()
             .weak::<true>()
             .build_callback(move |call| {
-                Ok(weak
+                let (Completions { ops, values }, events) = weak
                     .upgrade()
-                    .map_or_else(
-                        || (Vec::new(), Vec::new()),
-                        |mailbox| mailbox.collect(&call.env),
-                    )
-                    .into())
+                    .map(|mailbox| mailbox.collect(&call.env))
+                    .unwrap_or_default();
+                Ok((ops, values, events).into())
             })?;
         *lock(&mailbox.wake) = Some(wake);
         Ok(mailbox)
@@ -171,19 +169,19 @@ impl Mailbox {
     }
 
     /// Takes all that is ready; in the JavaScript thread.
-    fn collect(&self, env: &Env) -> (Vec<Completion>, Vec<Event>) {
+    fn collect(&self, env: &Env) -> (Completions, Vec<Event>) {
         // First the flag, then the queue: what comes in between causes one wake too many, never one too few.
         self.waking.store(false, Ordering::Release);
         let (ended, events) = {
             let mut ready = lock(&self.ready);
             (mem::take(&mut ready.ended), mem::take(&mut ready.events))
         };
-        let mut completions = Vec::with_capacity(ended.len());
+        let mut completions = Completions::default();
         let mut pending = lock(&self.pending);
         for (op, outcome) in ended {
             // Of a cancelled operation nobody wants to hear; a lease it had taken is given back by being dropped here.
             if pending.remove(&op).is_some() {
-                completions.push(Completion::new(op, outcome));
+                completions.add(op, outcome);
             }
         }
         if !completions.is_empty() && pending.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use leaselock::{LockInfo, ReleaseStatus};
-use napi::bindgen_prelude::Either5;
+use napi::bindgen_prelude::Either6;
 use napi_derive::napi;
 
 use crate::failure::Failure;
@@ -88,40 +88,34 @@ pub struct Page {
     pub done: bool,
 }
 
-/// How the operation `op` ended: `failure`, or else `value`, absent where there is nothing to say.
-#[napi(object, object_from_js = false)]
-pub struct Completion {
-    pub op: u32,
-    pub failure: Option<Failure>,
-    #[napi(ts_type = "NativeLease | boolean | string | NativeLockInfo | Page")]
-    pub value: Option<Value>,
+/// What operations ended with, as two lists of the same length: objects made for each would cost more than the rest of
+/// a delivery.
+#[derive(Default)]
+pub(crate) struct Completions {
+    pub(crate) ops: Vec<u32>,
+    /// Nothing where there is nothing to say.
+    pub(crate) values: Vec<Option<Value>>,
 }
 
-type Value = Either5<NativeLease, bool, &'static str, Info, Page>;
+pub(crate) type Value = Either6<NativeLease, bool, &'static str, Info, Page, Failure>;
 
-impl Completion {
-    /// Made in the thread of the JavaScript that will see it.
-    pub(crate) fn new(op: u32, outcome: Outcome) -> Self {
-        let value = match outcome {
+impl Completions {
+    /// In the thread of the JavaScript that will see it.
+    pub(crate) fn add(&mut self, op: u32, outcome: Outcome) {
+        self.ops.push(op);
+        self.values.push(match outcome {
             Outcome::Done => None,
-            Outcome::Failed(failure) => {
-                return Self {
-                    op,
-                    failure: Some(failure),
-                    value: None,
-                };
-            }
-            Outcome::Lease(lease, source) => Some(Either5::A(NativeLease::new(lease, source))),
-            Outcome::Flag(flag) => Some(Either5::B(flag)),
-            Outcome::Status(status) => Some(Either5::C(status.as_str())),
-            Outcome::Info(info) => Some(Either5::D(info.into())),
-            Outcome::Page(page) => Some(Either5::E(page)),
-        };
-        Self {
-            op,
-            failure: None,
-            value,
-        }
+            Outcome::Lease(lease, source) => Some(Either6::A(NativeLease::new(lease, source))),
+            Outcome::Flag(flag) => Some(Either6::B(flag)),
+            Outcome::Status(status) => Some(Either6::C(status.as_str())),
+            Outcome::Info(info) => Some(Either6::D(info.into())),
+            Outcome::Page(page) => Some(Either6::E(page)),
+            Outcome::Failed(failure) => Some(Either6::F(failure)),
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
     }
 }
 

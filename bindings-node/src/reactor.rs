@@ -22,10 +22,10 @@ pub struct Reactor {
 
 #[napi]
 impl Reactor {
-    /// `deliver` is called with all that has ended and happened since the last call.
+    /// `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last call.
     #[napi(
         constructor,
-        ts_args_type = "deliver: (completions: Array<Completion>, events: Array<Event>) => void"
+        ts_args_type = "deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void"
     )]
     pub fn new(env: Env, deliver: Deliver<'_>) -> napi::Result<Self> {
         let runtime = runtime::handle().map_err(|error| {
