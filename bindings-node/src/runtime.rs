@@ -4,6 +4,7 @@
 
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
@@ -17,7 +18,11 @@ pub(crate) fn handle() -> std::io::Result<Handle> {
     if let Some(handle) = &*slot {
         return Ok(handle.clone());
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        // Threads that connect are seldom needed: none stays for long.
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("leaselock".to_owned())

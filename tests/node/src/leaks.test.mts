@@ -29,7 +29,8 @@ test("clients that were closed leave no descriptor and no thread", async (bench)
     await use();
   }
   await eventually("the last sockets are closed", () => descriptors() <= before.descriptors);
-  assert.equal(threads(), before.threads);
+  // A thread that connected in the background ends a second after it has nothing more to do.
+  await eventually("the last threads have ended", () => threads() <= before.threads);
 });
 
 test("use leaves no memory behind", async (bench) => {
@@ -52,7 +53,7 @@ test("use leaves no memory behind", async (bench) => {
     // A collection leaves a little more or less: what is lost for good is lost every time.
     let before = await use(2_000);
     let least = Infinity;
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 6; i++) {
       const after = await use(2_000);
       least = Math.min(least, (after - before) / 2_000);
       before = after;
