@@ -39,7 +39,8 @@ NAMES = {
 
 def shown(measure: str) -> str:
     """A measure as people read it."""
-    return " × ".join(NAMES.get(part, part) for part in measure.split(" × "))
+    *words, rest = measure.split(", ", 1) if measure.startswith("client CPU") else (measure,)
+    return ", ".join([*words, " × ".join(NAMES.get(part, part) for part in rest.split(" × "))])
 
 
 def number(value: float) -> str:

@@ -48,6 +48,7 @@ ROWS = [
         [
             Bar("leaselock-blocking", ["bare"], {"apart": 0.88, "together": 0.78}, {"apart": 0.93, "together": 0.88}),
             Bar("leaselock-blocking", ["rslock"], 1.1),
+            Bar("bare", ["rslock"], None),  # the most that can be had
         ],
     ),
     Row(
@@ -171,4 +172,7 @@ def _figures(row: Row, regime: str, slices: dict[str, list[dict[str, float]]]) -
         if bar.cpu is not None:
             value = ratio(column(bar.of, "cpu"), column(to, "cpu"))
             figures.append(Figure(row.name, f"client CPU a pair, {measure}", regime, "×", value, most=bar.cpu))
+            # What the kernel alone takes for the same bytes: no client can be below it.
+            limit = ratio(column("bare", "cpu"), column(to, "cpu"))
+            figures.append(Figure(row.name, f"client CPU a pair, bare × {to}", regime, "×", limit))
     return figures
