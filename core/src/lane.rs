@@ -56,7 +56,7 @@ impl Lane {
         }
         let mut state = self.lock();
         let Some((id, receiver)) = state.begin() else {
-            if state.wants_line() {
+            if client.store.has_own_connections() && state.wants_line() {
                 state.opening = true;
                 drop(state);
                 client.spawn(open(self.clone(), Arc::downgrade(client)));

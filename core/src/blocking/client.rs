@@ -23,6 +23,9 @@ pub(super) struct Inner {
 impl Inner {
     /// Opens one more connection for calls in their caller's thread, in the background.
     pub(super) fn open_connection(&self) {
+        if !self.client.inner.store.has_own_connections() {
+            return;
+        }
         if let Ok(handle) = self.runtime.handle() {
             let inner = self.client.inner.clone();
             handle.spawn_blocking(move || inner.store.open_blocking());

@@ -220,6 +220,11 @@ pub(crate) trait Store: Send + Sync {
         None
     }
 
+    /// Whether there can be connections for callers who block, and for event loops.
+    fn has_own_connections(&self) -> bool {
+        false
+    }
+
     /// Opens one more connection for callers who block, if there are too few. Blocks; a failure is no news, since the next
     /// call that uses the shared connection tells it better.
     fn open_blocking(&self) {}

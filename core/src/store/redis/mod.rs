@@ -277,6 +277,10 @@ impl Store for RedisStore {
         )
     }
 
+    fn has_own_connections(&self) -> bool {
+        self.pool.is_possible()
+    }
+
     fn open_blocking(&self) {
         if let Err(failure) = self.pool.open() {
             tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");

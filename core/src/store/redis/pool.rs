@@ -60,6 +60,11 @@ impl Pool {
         }
     }
 
+    /// TLS connections are not made here.
+    pub(super) fn is_possible(&self) -> bool {
+        !matches!(self.config.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
     /// An idle connection, if there is one.
     pub(super) fn checkout(&self) -> Option<Blocking> {
         self.lock().pop()
@@ -99,7 +104,7 @@ impl Pool {
 
     /// A socket that is connected and logged in, its reads ending every 50 ms; `None` where there can be none.
     pub(super) fn connect(&self) -> Result<Option<Socket>, Failure> {
-        if matches!(self.config.addr(), ConnectionAddr::TcpTls { .. }) {
+        if !self.is_possible() {
             return Ok(None);
         }
         let mut socket = connect(self.config.addr(), self.timeout)
