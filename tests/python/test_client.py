@@ -212,7 +212,7 @@ def test_nothing_listens(name: str) -> None:
 
 
 def test_closing_without_a_server_is_a_warning_at_the_end_of_a_block(proxy: Proxy, name: str) -> None:
-    with pytest.warns(LeaselockWarning, match="TTL"), Client(proxy.url, command_timeout=0.3) as client:
+    with pytest.warns(LeaselockWarning, match="TTL"), Client(proxy.url, command_timeout=1) as client:
         lease = client.acquire(name, ttl=2)
         proxy.drop_all()
     assert not lease.held
@@ -220,7 +220,7 @@ def test_closing_without_a_server_is_a_warning_at_the_end_of_a_block(proxy: Prox
 
 async def test_closing_without_a_server_is_a_warning_at_the_end_of_an_async_block(proxy: Proxy, name: str) -> None:
     with pytest.warns(LeaselockWarning, match="TTL") as caught:
-        async with AsyncClient(proxy.url, command_timeout=0.3) as client:
+        async with AsyncClient(proxy.url, command_timeout=1) as client:
             lease = await client.acquire(name, ttl=2)
             proxy.drop_all()
     assert not lease.held
@@ -231,7 +231,7 @@ def test_an_exception_of_the_body_wins_over_a_failing_close(proxy: Proxy, name: 
     with (
         warnings.catch_warnings(),
         pytest.raises(ZeroDivisionError),
-        Client(proxy.url, command_timeout=0.3) as client,
+        Client(proxy.url, command_timeout=1) as client,
     ):
         warnings.simplefilter("error")
         client.acquire(name, ttl=2).detach()

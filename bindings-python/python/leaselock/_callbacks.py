@@ -25,8 +25,13 @@ _thread: threading.Thread | None = None
 def start() -> None:
     """Starts the thread, once in a process. Called by the native part."""
     global _thread  # noqa: PLW0603 - one thread for the process is the point
-    _thread = threading.Thread(target=_run, name="leaselock-callbacks", daemon=True)
-    _thread.start()
+    thread = threading.Thread(target=_run, name="leaselock-callbacks", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        # Since Python 3.12 no thread can be started when the interpreter is ending; then nobody waits for callbacks.
+        return
+    _thread = thread
 
 
 def call(callback: Callable[[LeaseLostError], object], error: LeaseLostError) -> None:
