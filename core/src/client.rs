@@ -13,7 +13,7 @@ use crate::lease::Lease;
 use crate::line::Done;
 use crate::listing::Locks;
 use crate::name::{self, LockId};
-use crate::options::{AcquireOptions, Request, Unit};
+use crate::options::{Asking, Request};
 use crate::shared::Inner;
 use crate::stats::Stats;
 use crate::store::{Ownership, Releaser};
@@ -273,37 +273,15 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A lock being asked for: its options, until it is awaited.
-#[derive(Clone, Debug)]
-struct Asking {
-    client: Client,
-    name: String,
-    options: AcquireOptions,
-}
-
-impl Asking {
-    fn new(client: &Client, name: String) -> Self {
-        Self {
-            client: client.clone(),
-            name,
-            options: AcquireOptions::default(),
-        }
-    }
-
-    fn request(&self) -> Result<Request> {
-        Request::new(&self.name, self.options.clone(), Unit::Seconds)
-    }
-}
-
 crate::options::setters! {
     /// An acquire that waits; `.await` gives a [`Lease`].
     #[must_use = "nothing is acquired until it is awaited"]
     #[derive(Clone, Debug)]
-    pub struct Acquire(Asking);
+    pub struct Acquire(Asking<Client>);
     /// An acquire that tries once; `.await` gives an `Option` of a [`Lease`].
     #[must_use = "nothing is acquired until it is awaited"]
     #[derive(Clone, Debug)]
-    pub struct TryAcquire(Asking);
+    pub struct TryAcquire(Asking<Client>);
 }
 
 impl Acquire {

@@ -109,6 +109,28 @@ impl Default for AcquireOptions {
     }
 }
 
+/// A lock that `client` is asked for: its options, until it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking<C> {
+    pub(crate) client: C,
+    name: String,
+    pub(crate) options: AcquireOptions,
+}
+
+impl<C: Clone> Asking<C> {
+    pub(crate) fn new(client: &C, name: String) -> Self {
+        Self {
+            client: client.clone(),
+            name,
+            options: AcquireOptions::default(),
+        }
+    }
+
+    pub(crate) fn request(&self) -> Result<Request> {
+        Request::new(&self.name, self.options.clone(), Unit::Seconds)
+    }
+}
+
 /// Declares the types that collect an acquire's options, with a setter each.
 macro_rules! setters {
     ($($(#[$meta:meta])* pub struct $name:ident($inner:ty);)+) => {$(

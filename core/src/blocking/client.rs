@@ -10,7 +10,7 @@ use crate::acquire::{Attempt, First};
 use crate::builder::{ClientBuilder, Interrupt, Settings};
 use crate::client::{LockInfo, ReleaseStatus};
 use crate::error::{Error, Result};
-use crate::options::{AcquireOptions, Request, Unit};
+use crate::options::{Asking, Request};
 use crate::stats::Stats;
 use crate::{client, listing, shared};
 
@@ -263,37 +263,15 @@ impl Iterator for Locks {
     }
 }
 
-/// A lock being asked for: its options, until the call.
-#[derive(Clone, Debug)]
-struct Asking {
-    client: Client,
-    name: String,
-    options: AcquireOptions,
-}
-
-impl Asking {
-    fn new(client: &Client, name: String) -> Self {
-        Self {
-            client: client.clone(),
-            name,
-            options: AcquireOptions::default(),
-        }
-    }
-
-    fn request(&self) -> Result<Request> {
-        Request::new(&self.name, self.options.clone(), Unit::Seconds)
-    }
-}
-
 crate::options::setters! {
     /// An acquire that waits.
     #[must_use = "nothing is acquired until call()"]
     #[derive(Clone, Debug)]
-    pub struct Acquire(Asking);
+    pub struct Acquire(Asking<Client>);
     /// An acquire that tries once.
     #[must_use = "nothing is acquired until call()"]
     #[derive(Clone, Debug)]
-    pub struct TryAcquire(Asking);
+    pub struct TryAcquire(Asking<Client>);
 }
 
 impl Acquire {
