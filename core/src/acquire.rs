@@ -50,6 +50,8 @@ pub(crate) struct Attempt {
     slot: Option<Arc<Slot>>,
     place: Option<u64>,
     contended: bool,
+    /// The first command, sent elsewhere, was refused: all that is left is to undo it.
+    refusal: Option<Error>,
     done: bool,
     _under_way: TaskTrackerToken,
 }
@@ -73,6 +75,7 @@ impl Attempt {
             slot: None,
             place: None,
             contended: false,
+            refusal: None,
             done: false,
             _under_way: client.attempt(),
         })
@@ -147,16 +150,13 @@ impl Attempt {
             Err(failure) => {
                 self.sent_in = Some(self.client.store.epoch());
                 self.stale |= failure.is_unanswered();
-                if failure.is_temporary() {
-                    Ok(First::Undecided)
-                } else {
-                    // Dropping the attempt counts it as cancelled; a refusal is none.
-                    self.done = failure.error.kind() != ErrorKind::Interrupted;
-                    if self.done {
-                        self.undo_later();
-                    }
-                    Err(failure.error)
+                if failure.error.kind() == ErrorKind::Interrupted {
+                    return Err(failure.error);
                 }
+                if !failure.is_temporary() {
+                    self.refusal = Some(failure.error);
+                }
+                Ok(First::Undecided)
             }
         }
     }
@@ -199,6 +199,9 @@ impl Attempt {
     }
 
     async fn drive(&mut self) -> Result<Option<(u64, Moment)>> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
         if self.is_behind_own_waiters() {
             self.contend();
         }
@@ -379,12 +382,18 @@ impl Attempt {
     /// Undoes the attempt, waiting for that if there is reason to, and says what to tell the user.
     async fn fail(&mut self, error: Error) -> Error {
         self.done = true;
-        let timed_out = error.kind() == ErrorKind::LockTimeout;
         let undo = self.undo_later();
-        if !timed_out {
-            return error;
+        match error.kind() {
+            ErrorKind::LockTimeout => self.client.counters.timed_out.add(),
+            ErrorKind::StoreRefused => {
+                // A command may have been carried out in part; who is refused finds nothing left.
+                if let Some(undo) = undo {
+                    let _ = tokio::time::timeout(LEAVE_TIMEOUT, undo).await;
+                }
+                return error;
+            }
+            _ => return error,
         }
-        self.client.counters.timed_out.add();
         match undo {
             Some(undo) => match tokio::time::timeout(LEAVE_TIMEOUT, undo).await {
                 Ok(Ok(true)) => error,
