@@ -16,9 +16,9 @@ impl Shifted {
     pub fn each() -> impl Iterator<Item = Self> {
         binaries().into_iter().filter_map(|binary| {
             let shifted = Self::start(&binary);
-            shifted.move_to(3_600_000);
+            shifted.write(3_600_000);
             let moves = shifted.offset_ms() > 3_500_000;
-            shifted.move_to(0);
+            shifted.write(0);
             assert!(
                 moves || binary.name != "redis",
                 "Debian's server is linked dynamically"
@@ -46,8 +46,22 @@ impl Shifted {
         }
     }
 
-    /// Moves the server's clock to so many milliseconds ahead of (or behind) ours.
+    /// Moves the server's clock to so many milliseconds ahead of (or behind) ours, and waits until it tells so.
     pub fn move_to(&self, shift_ms: i64) {
+        let start = std::time::Instant::now();
+        self.write(shift_ms);
+        while (self.offset_ms() - shift_ms).abs() > 5_000 {
+            assert!(
+                start.elapsed().as_secs() < 5,
+                "the server's clock is {} ms ahead, not {shift_ms}",
+                self.offset_ms()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            self.write(shift_ms);
+        }
+    }
+
+    fn write(&self, shift_ms: i64) {
         use std::io::Write as _;
         let file = self.folder.join("shift");
         // In place: the server has the file mapped.

@@ -268,7 +268,8 @@ impl Server {
             if child.try_wait().expect("its state").is_some() {
                 return false;
             }
-            if self.answers() {
+            // What answers on the port may be another test's server, which was there first: ours says itself when it listens.
+            if self.log().contains("Ready to accept connections") && self.answers() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
