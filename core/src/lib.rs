@@ -32,6 +32,8 @@ pub mod blocking;
 mod builder;
 mod client;
 mod clock;
+#[doc(hidden)]
+pub mod diagnosis;
 mod error;
 mod holding;
 mod keeper;

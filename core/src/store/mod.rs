@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::client::LockInfo;
 use crate::clock::Moment;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, ErrorKind};
 use crate::name::LockId;
 
@@ -232,6 +233,14 @@ pub(crate) trait Store: Send + Sync {
     /// One more connection, for an event loop to drive; `None` where there can be none. Blocks while it connects.
     fn open_line(&self) -> Option<Result<Box<dyn LineStore>, Failure>> {
         None
+    }
+
+    /// What the store shows of itself, for whoever asks whether it can keep the promises. Changes nothing.
+    fn diagnose<'a>(
+        &'a self,
+        _app_id: &'a Arc<str>,
+    ) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
+        Box::pin(std::future::ready(Ok(Diagnosis::Nothing)))
     }
 
     /// For messages: where the store is, without credentials.

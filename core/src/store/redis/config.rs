@@ -42,6 +42,18 @@ impl Config {
         self.info.addr()
     }
 
+    pub(super) fn user(&self) -> Option<&str> {
+        self.info.redis_settings().username()
+    }
+
+    pub(super) fn has_password(&self) -> bool {
+        self.info.redis_settings().password().is_some()
+    }
+
+    pub(super) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
     /// The settings of a connection that receives messages beside replies.
     pub(super) fn multiplexed(&self) -> ConnectionInfo {
         let settings = self.info.redis_settings().clone();

@@ -21,10 +21,7 @@ const TEMPORARY: &[&str] = &[
 
 /// The error of a command that the server answered with an error.
 pub(super) fn from_server(error: &ServerError) -> Error {
-    let words = match error.details() {
-        Some(details) => format!("{} {details}", error.code()),
-        None => error.code().to_owned(),
-    };
+    let words = words_of(error);
     // A script reports the error of a command inside it behind its own prefix.
     let code = TEMPORARY
         .iter()
@@ -53,6 +50,14 @@ pub(super) fn from_server(error: &ServerError) -> Error {
         ErrorKind::StoreRefused,
         format!("the server refused: {words} ({advice})"),
     )
+}
+
+/// The server's own words.
+pub(super) fn words_of(error: &ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
+    }
 }
 
 /// The error of a reply that makes no sense.

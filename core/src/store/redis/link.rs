@@ -123,9 +123,7 @@ impl Link {
     async fn connect(&self) -> Result<Connection, Failure> {
         let epoch = self.epoch.load(Ordering::Acquire) + 1;
         let this = self.this.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
+        let config = timeless()
             .set_pipeline_buffer_size(BUFFERED_REQUESTS)
             .set_push_sender(move |push| {
                 if let Some(link) = this.upgrade() {
@@ -133,29 +131,10 @@ impl Link {
                 }
                 Ok::<_, redis::aio::SendError>(())
             });
-        let address = self.config.address();
-        let connect = async {
-            super::install_crypto();
-            redis::Client::open(self.config.multiplexed())?
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-        };
-        let commands = match tokio::time::timeout(self.timeout, connect).await {
-            Ok(Ok(commands)) => commands,
-            Ok(Err(error)) => {
-                return Err(Failure::unsent(
-                    failure::from_connection(&address, error).error,
-                ));
-            }
-            Err(_) => {
-                return Err(Failure::unsent(Error::unavailable(format!(
-                    "no connection to the server at {address} within {:?}",
-                    self.timeout
-                ))));
-            }
-        };
+        let commands = self.open(&config).await?;
         self.epoch.store(epoch, Ordering::Release);
         if epoch > 1 {
+            let address = self.config.address();
             tracing::info!(
                 target: "leaselock",
                 event = "reconnect",
@@ -169,6 +148,31 @@ impl Link {
             seeded: Mutex::new(None),
             subscribed: OnceCell::new(),
         })
+    }
+
+    /// A connection that is not the shared one, for whoever drops it soon.
+    pub(super) async fn connect_apart(&self) -> Result<MultiplexedConnection, Failure> {
+        self.open(&timeless()).await
+    }
+
+    async fn open(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, Failure> {
+        let address = self.config.address();
+        let connect = async {
+            super::install_crypto();
+            redis::Client::open(self.config.multiplexed())?
+                .get_multiplexed_async_connection_with_config(config)
+                .await
+        };
+        match tokio::time::timeout(self.timeout, connect).await {
+            Ok(Ok(commands)) => Ok(commands),
+            Ok(Err(error)) => Err(Failure::unsent(
+                failure::from_connection(&address, error).error,
+            )),
+            Err(_) => Err(Failure::unsent(Error::unavailable(format!(
+                "no connection to the server at {address} within {:?}",
+                self.timeout
+            )))),
+        }
     }
 
     /// Sends a pipeline and reads as many replies. Silence for the whole command time-out ends the connection; one
@@ -278,6 +282,13 @@ impl Link {
         self.closed.store(true, Ordering::Release);
         lock(&self.current).take();
     }
+}
+
+/// Time-outs are ours, for each command.
+fn timeless() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,6 +1,7 @@
 //! The store on one Redis or Valkey server. The only module that knows the `redis` crate.
 
 mod config;
+mod diagnose;
 mod exchange;
 mod failure;
 mod keys;
@@ -8,6 +9,7 @@ mod line;
 mod link;
 mod pool;
 mod reply;
+mod rights;
 mod socket;
 mod wire;
 
@@ -28,6 +30,7 @@ use super::{
 };
 use crate::client::LockInfo;
 use crate::clock::Moment;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::name::LockId;
 
@@ -35,6 +38,7 @@ use crate::name::LockId;
 const RENEWALS_PER_PIPELINE: usize = 256;
 
 pub(crate) struct RedisStore {
+    config: Config,
     link: Arc<Link>,
     pool: Pool,
     client_id: Arc<str>,
@@ -52,7 +56,8 @@ impl RedisStore {
         let config = Config::parse(url)?;
         Ok(Self {
             link: Link::new(config.clone(), client_id.clone(), timeout, listener),
-            pool: Pool::new(config, timeout),
+            pool: Pool::new(config.clone(), timeout),
+            config,
             client_id,
             timeout,
         })
@@ -295,6 +300,13 @@ impl Store for RedisStore {
             Ok(None) => None,
             Err(failure) => Some(Err(failure)),
         }
+    }
+
+    fn diagnose<'a>(
+        &'a self,
+        app_id: &'a Arc<str>,
+    ) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
+        Box::pin(self.look(app_id))
     }
 
     fn address(&self) -> String {

@@ -1,0 +1,119 @@
+//! What a store shows of itself to whoever wants to know whether it can keep the promises: facts, and no judgement.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::client::Client;
+use crate::error::Result;
+
+/// What could be seen of one aspect, or what the store said instead.
+pub type Look<T> = std::result::Result<T, Refusal>;
+
+/// What a store shows of itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Diagnosis {
+    /// A Redis or Valkey server.
+    Server(Box<ServerFacts>),
+    /// A store that shows nothing.
+    Nothing,
+}
+
+/// A command's refusal, in the server's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The first word, such as `NOPERM`.
+    pub code: String,
+    /// All of it.
+    pub words: String,
+}
+
+/// What a server shows.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// Where it is, without credentials.
+    pub address: String,
+    /// How it is reached.
+    pub transport: Transport,
+    /// The user that the URL names; without one the server's `default`.
+    pub user: String,
+    /// Whether the URL holds a password.
+    pub has_password: bool,
+    /// The fields of `HELLO`, which needs no right: `server`, `version`, `mode`, `role` and others.
+    pub hello: Look<BTreeMap<String, String>>,
+    /// The fields of `INFO`.
+    pub info: Look<BTreeMap<String, String>>,
+    /// Settings by `CONFIG GET`, those that matter here and that the server has.
+    pub config: Look<BTreeMap<String, String>>,
+    /// The newest entries of the slow log.
+    pub slow: Look<Vec<SlowCommand>>,
+    /// The server's wall clock beside ours.
+    pub clock: Look<ClockOffset>,
+    /// The time from command to answer of each probe, one after the other.
+    pub round_trips: Vec<Duration>,
+    /// What the user may do.
+    pub rights: Rights,
+}
+
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A socket of this machine.
+    Unix,
+    /// TCP in plain text, within this machine.
+    Loopback,
+    /// TCP in plain text, over a network.
+    Plain,
+    /// TLS.
+    Tls,
+}
+
+/// A command that kept the server busy: nobody else is served meanwhile.
+#[derive(Clone, Debug)]
+pub struct SlowCommand {
+    /// Its name.
+    pub command: String,
+    /// When it began, by the server's clock.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A server's wall clock beside ours.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockOffset {
+    /// How far the server is from us, whichever way.
+    pub offset: Duration,
+    /// Whether the server is ahead.
+    pub ahead: bool,
+    /// How far off the measurement may be: half of its round trip.
+    pub within: Duration,
+}
+
+/// What a user may do, of what leaselock needs. It was asked for without carrying anything out.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    /// What the user lacks, in the words of an ACL rule: `+incr`, `~lock||*`.
+    pub missing: Vec<String>,
+    /// Commands that the server does not know at all: renamed or disabled, or too old a server.
+    pub unknown: Vec<&'static str>,
+    /// Whether nothing else could be tried, since that would have changed data.
+    pub untried: bool,
+    /// Why the server takes no writes just now.
+    pub unwritable: Option<Refusal>,
+    /// All that is needed, in the words of an ACL rule.
+    pub rule: String,
+}
+
+impl Client {
+    /// What the store shows of itself. It changes nothing there.
+    ///
+    /// # Errors
+    /// Those of the store when it cannot be reached or does not let us in.
+    #[doc(hidden)]
+    pub async fn diagnose(&self) -> Result<Diagnosis> {
+        self.inner.enter();
+        let diagnosis = self.inner.store.diagnose(&self.inner.app_id).await;
+        diagnosis.map_err(|failure| failure.error)
+    }
+}

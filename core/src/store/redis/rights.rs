@@ -1,0 +1,186 @@
+//! What a user must be allowed to do: the documented ACL rule, and whether the user at hand has it.
+
+use redis::{Pipeline, Value};
+
+use super::diagnose::refusal;
+use super::keys::{self, Keys};
+use crate::diagnosis::Rights;
+use crate::name::LockId;
+
+/// What must be reachable: locks and counters, queues, inboxes.
+const LOCKS: &str = "~lock||*";
+const QUEUES: &str = "~{lock||*";
+const INBOXES: &str = "&lock||*";
+
+/// The commands, in the order of the documented rule.
+const COMMANDS: &[&str] = &[
+    "set",
+    "get",
+    "del",
+    "exists",
+    "incr",
+    "pexpire",
+    "pttl",
+    "time",
+    "scan",
+    "zadd",
+    "zrem",
+    "zscore",
+    "zcard",
+    "zrange",
+    "zrevrange",
+    "zpopmin",
+    "multi",
+    "exec",
+    "eval",
+    "evalsha",
+    "publish",
+    "subscribe",
+];
+
+/// Asks for every right without carrying anything out: in a transaction a server checks each command when it is queued,
+/// and a malformed one among them makes EXEC throw all of it away.
+pub(super) struct Probe {
+    keys: Keys,
+    channel: String,
+    select: Option<String>,
+}
+
+impl Probe {
+    /// Of the locks of `app_id`, by names that nobody uses.
+    pub(super) fn new(app_id: &std::sync::Arc<str>, client_id: &str, database: i64) -> Self {
+        let name = format!("leaselock-doctor-{client_id}").into();
+        let app_id = app_id.clone();
+        Self {
+            keys: Keys::new(&LockId { app_id, name }),
+            channel: keys::inbox(client_id),
+            select: (database != 0).then(|| database.to_string()),
+        }
+    }
+
+    /// An empty transaction: only where that works may the commands be sent.
+    pub(super) fn harmless() -> Pipeline {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("MULTI").cmd("GET").cmd("EXEC");
+        pipeline
+    }
+
+    /// The transaction that is thrown away.
+    pub(super) fn request(&self) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("MULTI");
+        for command in self.commands() {
+            pipeline.cmd(command);
+            for arg in self.arguments(command) {
+                pipeline.arg(arg);
+            }
+        }
+        pipeline.cmd("GET").cmd("EXEC");
+        pipeline
+    }
+
+    /// The commands tried between MULTI and EXEC.
+    fn commands(&self) -> impl Iterator<Item = &'static str> {
+        let tried = COMMANDS.iter().copied();
+        let tried = tried.filter(|command| !matches!(*command, "multi" | "exec"));
+        tried.chain(self.select.is_some().then_some("select"))
+    }
+
+    fn arguments(&self, command: &str) -> Vec<&str> {
+        let (lock, queue) = (self.keys.lock(), self.keys.queue.as_str());
+        match command {
+            "set" => vec![lock, "x", "NX", "PX", "1000"],
+            "get" | "del" | "pttl" => vec![lock],
+            "exists" | "zcard" | "zpopmin" => vec![queue],
+            "incr" => vec![&self.keys.fence],
+            "pexpire" => vec![lock, "1000"],
+            "scan" => vec!["0", "COUNT", "1"],
+            "zadd" => vec![queue, "1", "x"],
+            "zrem" | "zscore" => vec![queue, "x"],
+            "zrange" | "zrevrange" => vec![queue, "0", "0"],
+            "eval" => vec!["return 1", "3", lock, queue, &self.keys.fence],
+            "evalsha" => vec![
+                "0000000000000000000000000000000000000000",
+                "3",
+                lock,
+                queue,
+                &self.keys.fence,
+            ],
+            "publish" => vec![&self.channel, "x"],
+            "subscribe" => vec![&self.channel],
+            "select" => self.select.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The rights when not even the empty transaction went through; `None` when it did.
+    pub(super) fn without_transactions(&self, replies: &[Value]) -> Option<Rights> {
+        let mut rights = self.rights();
+        for (command, reply) in [("multi", replies.first()), ("exec", replies.last())] {
+            if let Some(reply) = reply {
+                note(&mut rights, command, "", reply);
+            }
+        }
+        let works = rights.missing.is_empty() && rights.unknown.is_empty();
+        rights.untried = !works || !matches!(replies.first(), Some(Value::Okay));
+        rights.untried.then_some(rights)
+    }
+
+    /// The rights that the replies to [`request`](Self::request) show.
+    pub(super) fn rights_shown(&self, replies: &[Value]) -> Rights {
+        let mut rights = self.rights();
+        for (command, reply) in self.commands().zip(replies.iter().skip(1)) {
+            let reaches = self.arguments(command);
+            let pattern = if command == "publish" || command == "subscribe" {
+                INBOXES
+            } else if command.starts_with("eval") {
+                // It names keys of both kinds; the commands before have told which.
+                ""
+            } else if reaches.first() == Some(&self.keys.queue.as_str()) {
+                QUEUES
+            } else {
+                LOCKS
+            };
+            note(&mut rights, command, pattern, reply);
+        }
+        rights
+    }
+
+    fn rights(&self) -> Rights {
+        let select = self.select.as_ref().map(|_| "select");
+        let commands = COMMANDS.iter().copied().chain(select);
+        let commands: Vec<String> = commands.map(|command| format!("+{command}")).collect();
+        let rule = format!("{LOCKS} {QUEUES} {INBOXES} {}", commands.join(" "));
+        Rights {
+            rule,
+            ..Rights::default()
+        }
+    }
+}
+
+/// Notes what the reply to one command says of the user's rights.
+fn note(rights: &mut Rights, command: &'static str, pattern: &str, reply: &Value) {
+    let Some(refusal) = refusal(reply) else {
+        return;
+    };
+    let words = refusal.words.to_ascii_lowercase();
+    match refusal.code.as_str() {
+        "NOPERM" => {
+            // A denied command is named in the words; else it is the key or the channel that is out of reach.
+            let missing = if words.contains("to run the") {
+                format!("+{command}")
+            } else {
+                pattern.to_owned()
+            };
+            if !missing.is_empty() && !rights.missing.contains(&missing) {
+                rights.missing.push(missing);
+            }
+        }
+        "ERR" if words.contains("unknown command") => rights.unknown.push(command),
+        // How a transaction that was made to fail ends.
+        "EXECABORT" | "ERR" => {}
+        _ => {
+            rights.unwritable.get_or_insert(refusal);
+        }
+    }
+}
