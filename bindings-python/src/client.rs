@@ -53,7 +53,7 @@ impl Made {
         let runtime = process::current().runtime(py)?;
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Seconds)
-            .runtime(runtime.handle())
+            .background(runtime.background())
             .interrupt(Arc::new(interrupt::requested));
         if let Some(url) = &self.url {
             builder = builder.url(url);

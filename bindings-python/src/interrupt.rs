@@ -26,16 +26,16 @@ pub(crate) fn blocking<T: Send>(
 }
 
 /// What the core asks while a call blocks: whether to end it.
-pub(crate) fn requested() -> bool {
+pub(crate) fn requested() -> Option<bool> {
     // Handlers run on the main thread only, and only it takes the GIL for this.
-    IS_MAIN.get().is_some_and(|(_, main)| main)
-        && Python::attach(|py| match py.check_signals() {
-            Ok(()) => false,
-            Err(error) => {
-                RAISED.set(Some(error));
-                true
-            }
-        })
+    IS_MAIN.get().filter(|(_, main)| *main)?;
+    Some(Python::attach(|py| match py.check_signals() {
+        Ok(()) => false,
+        Err(error) => {
+            RAISED.set(Some(error));
+            true
+        }
+    }))
 }
 
 /// What the handler raised, once.

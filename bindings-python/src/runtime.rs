@@ -1,25 +1,25 @@
-//! The runtime's thread: where waiting, renewal and asyncio's operations run. It never needs the GIL.
+//! The runtime: where waiting, renewal and asyncio's operations run. It never needs the GIL.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::{io, mem, thread};
+use std::{io, mem};
 
 use futures_util::task::AtomicWaker;
-use tokio::runtime::{Builder, Handle};
+use leaselock::blocking::Background;
 
 use crate::process::lock;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A tokio runtime on one thread of its own, for as long as the process lives.
+/// The runtime of a process, for as long as that lives.
 pub(crate) struct Runtime {
-    handle: Handle,
+    background: Arc<Background>,
     inbox: Arc<Inbox>,
 }
 
-/// Tasks on their way in. Only the first of many wakes the thread.
+/// Tasks on their way in. Only the first of many wakes the runtime.
 #[derive(Default)]
 struct Inbox {
     tasks: Mutex<Vec<Task>>,
@@ -28,21 +28,20 @@ struct Inbox {
 
 impl Runtime {
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+        let background = Background::start()?;
         let inbox = Arc::new(Inbox::default());
         let tasks = Arc::clone(&inbox);
-        thread::Builder::new()
-            .name("leaselock".into())
-            .spawn(move || runtime.block_on(take_in(&tasks)))?;
-        Ok(Self { handle, inbox })
+        background
+            .handle()
+            .spawn(async move { take_in(&tasks).await });
+        Ok(Self { background, inbox })
     }
 
-    pub(crate) fn handle(&self) -> Handle {
-        self.handle.clone()
+    pub(crate) fn background(&self) -> Arc<Background> {
+        Arc::clone(&self.background)
     }
 
-    /// Runs a task on the thread.
+    /// Runs a task on it.
     pub(crate) fn submit(&self, task: impl Future<Output = ()> + Send + 'static) {
         let first = {
             let mut tasks = lock(&self.inbox.tasks);

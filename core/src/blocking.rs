@@ -1,11 +1,16 @@
 //! The same client for callers who block.
 //!
 //! An uncontended acquire or release is one round trip in the caller's own thread. Everything else (waiting, renewing,
-//! reconnecting, undoing) goes to a runtime on one background thread, which is started at the first use.
+//! reconnecting, undoing) goes to one background runtime, started at the first use, which whoever waits drives himself.
 
+mod background;
 mod client;
 mod lease;
 mod runtime;
+
+#[doc(hidden)]
+pub use background::Background;
+pub(crate) use runtime::Place;
 
 pub use client::{Acquire, Client, Locks, TryAcquire};
 pub use lease::Lease;

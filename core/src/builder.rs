@@ -14,8 +14,8 @@ use crate::name;
 use crate::options::{self, Unit};
 use crate::shared::Inner;
 
-/// Says whether a blocked call is to end; asked at least every 50 ms.
-pub(crate) type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Says whether a blocked call is to end; asked at least every 50 ms. `None`: this thread's calls are never interrupted.
+pub(crate) type Interrupt = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
 
 /// Collects what a client needs. Made by [`Client::builder`].
 #[derive(Clone, Default)]
@@ -25,6 +25,7 @@ pub struct ClientBuilder {
     command_timeout: Option<Duration>,
     unit: Unit,
     runtime: Option<Handle>,
+    background: Option<Arc<blocking::Background>>,
     interrupt: Option<Interrupt>,
 }
 
@@ -75,10 +76,20 @@ impl ClientBuilder {
         self
     }
 
-    /// A hook that blocking calls ask, at least every 50 ms and in the caller's thread, whether to stop.
+    /// A runtime that blocking callers drive while they wait, in place of one of the client's own.
     #[doc(hidden)]
     #[must_use]
-    pub fn interrupt(mut self, interrupt: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+    pub fn background(mut self, background: Arc<blocking::Background>) -> Self {
+        self.runtime = Some(background.handle().clone());
+        self.background = Some(background);
+        self
+    }
+
+    /// A hook that blocking calls ask, at least every 50 ms and in the caller's thread, whether to stop; `None` from it
+    /// means never in this thread.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: Arc<dyn Fn() -> Option<bool> + Send + Sync>) -> Self {
         self.interrupt = Some(interrupt);
         self
     }
@@ -98,7 +109,12 @@ impl ClientBuilder {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build_blocking(self) -> Result<blocking::Client> {
         let settings = self.settings()?;
-        blocking::Client::from_settings(settings, self.interrupt)
+        let place = match (self.background, self.runtime) {
+            (Some(background), _) => Some(blocking::Place::Shared(background)),
+            (None, Some(handle)) => Some(blocking::Place::Foreign(handle)),
+            (None, None) => None,
+        };
+        blocking::Client::from_settings(settings, place, self.interrupt)
     }
 
     fn settings(&self) -> Result<Settings> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lease::Lease;
-use super::runtime::Runtime;
+use super::runtime::{Place, Runtime};
 use crate::acquire::{Attempt, First};
 use crate::builder::{ClientBuilder, Interrupt, Settings};
 use crate::client::{LockInfo, ReleaseStatus};
@@ -82,8 +82,12 @@ impl Client {
         client::Client::builder()
     }
 
-    pub(crate) fn from_settings(settings: Settings, interrupt: Option<Interrupt>) -> Result<Self> {
-        let runtime = Runtime::new(settings.runtime.clone(), interrupt);
+    pub(crate) fn from_settings(
+        settings: Settings,
+        place: Option<Place>,
+        interrupt: Option<Interrupt>,
+    ) -> Result<Self> {
+        let runtime = Runtime::new(place, interrupt);
         Ok(Self {
             inner: Arc::new(Inner {
                 client: client::Client::from_inner(shared::Inner::new(settings)?),

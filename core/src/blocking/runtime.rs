@@ -1,86 +1,88 @@
 //! Where a blocking client's background work runs, and how its callers wait for it.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{OnceLock, PoisonError, RwLock};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 
+use super::background::Background;
 use crate::builder::Interrupt;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a blocked caller asks its interrupt hook.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
-/// A handle to a runtime: one given by the caller, or one of our own on a thread of its own.
+/// Where the work runs.
+pub(crate) enum Place {
+    /// A runtime of the caller's, which somebody else drives.
+    Foreign(Handle),
+    /// One that waiting callers drive themselves.
+    Shared(Arc<Background>),
+}
+
+impl Place {
+    pub(crate) fn handle(&self) -> &Handle {
+        match self {
+            Self::Foreign(handle) => handle,
+            Self::Shared(background) => background.handle(),
+        }
+    }
+}
+
+/// The runtime of a client: one that was given, or one of its own, started when it is first needed.
 pub(super) struct Runtime {
-    handle: OnceLock<Handle>,
-    stop: RwLock<Option<oneshot::Sender<Job>>>,
+    place: OnceLock<Place>,
+    /// The one of its own, to be stopped with the client.
+    own: Mutex<Option<Arc<Background>>>,
     interrupt: Option<Interrupt>,
 }
 
-type Job = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl Runtime {
-    pub(super) fn new(handle: Option<Handle>, interrupt: Option<Interrupt>) -> Self {
+    pub(super) fn new(place: Option<Place>, interrupt: Option<Interrupt>) -> Self {
         Self {
-            handle: handle.map_or_else(OnceLock::new, OnceLock::from),
-            stop: RwLock::new(None),
+            place: place.map_or_else(OnceLock::new, OnceLock::from),
+            own: Mutex::default(),
             interrupt,
         }
     }
 
     /// The runtime, started now if it has to be.
+    fn place(&self) -> Result<&Place> {
+        if let Some(place) = self.place.get() {
+            return Ok(place);
+        }
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.is_none() {
+            let background = Background::start().map_err(|error| {
+                Error::unavailable(format!("no background thread could be started: {error}"))
+                    .with_source(error)
+            })?;
+            *own = Some(background.clone());
+            let _ = self.place.set(Place::Shared(background));
+        }
+        self.place.get().ok_or_else(ended)
+    }
+
     pub(super) fn handle(&self) -> Result<&Handle> {
-        if let Some(handle) = self.handle.get() {
-            return Ok(handle);
-        }
-        let mut stop = self.stop.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = self.handle.get() {
-            return Ok(handle);
-        }
-        let failed = |error: std::io::Error| {
-            Error::unavailable(format!("no background thread could be started: {error}"))
-                .with_source(error)
-        };
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (sender, stopped) = oneshot::channel::<Job>();
-        thread::Builder::new()
-            .name("leaselock".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    if let Ok(last_job) = stopped.await {
-                        last_job.await;
-                    }
-                });
-            })
-            .map_err(failed)?;
-        *stop = Some(sender);
-        Ok(self.handle.get_or_init(|| handle))
+        self.place().map(Place::handle)
     }
 
     /// Ends an own runtime once `last_job` is done.
     pub(super) fn stop(&self, last_job: impl Future<Output = ()> + Send + 'static) {
-        let stop = self
-            .stop
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(stop) = stop {
-            let _ = stop.send(Box::pin(last_job));
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(background) = own.take() {
+            background.stop(last_job);
         }
     }
 
     /// Whether the caller is to stop.
     pub(super) fn interrupted(&self) -> bool {
-        self.interrupt.as_ref().is_some_and(|interrupt| interrupt())
+        self.interrupt
+            .as_ref()
+            .is_some_and(|interrupt| interrupt() == Some(true))
     }
 
     /// Runs `work` on the runtime and waits for it; an interrupt drops it.
@@ -88,25 +90,49 @@ impl Runtime {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let (sender, receiver) = sync_channel(1);
-        let task = self.handle()?.spawn(async move {
-            let _ = sender.send(work.await);
-        });
-        let ended = || Error::unavailable("the background thread has ended");
-        if self.interrupt.is_none() {
-            return receiver.recv().map_err(|_| ended())?;
-        }
-        loop {
-            match receiver.recv_timeout(INTERRUPT_CHECK) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.interrupted() {
-                        task.abort();
-                        return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-                    }
-                }
+        match self.place()? {
+            // A thread cannot drive two runtimes at once.
+            Place::Shared(background) if Handle::try_current().is_err() => {
+                let mut work = pin!(work);
+                self.until_interrupted(|limit| background.drive(limit, work.as_mut()))?
+            }
+            place => {
+                let (sender, receiver) = sync_channel(1);
+                let task = place.handle().spawn(async move {
+                    let _ = sender.send(work.await);
+                });
+                let received = self.until_interrupted(|limit| match limit {
+                    None => Some(receiver.recv().map_err(|_| ended())),
+                    Some(limit) => match receiver.recv_timeout(limit) {
+                        Ok(result) => Some(Ok(result)),
+                        Err(RecvTimeoutError::Disconnected) => Some(Err(ended())),
+                        Err(RecvTimeoutError::Timeout) => None,
+                    },
+                });
+                received.inspect_err(|_| task.abort())??
             }
         }
     }
+
+    /// What `wait` comes to, asked again after each limit it is given unless the caller is to stop.
+    fn until_interrupted<T>(
+        &self,
+        mut wait: impl FnMut(Option<Duration>) -> Option<T>,
+    ) -> Result<T> {
+        let mut interrupt = self.interrupt.as_ref();
+        loop {
+            if let Some(result) = wait(interrupt.map(|_| INTERRUPT_CHECK)) {
+                return Ok(result);
+            }
+            match interrupt.map(|interrupt| interrupt()) {
+                Some(Some(true)) => return Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+                Some(Some(false)) => {}
+                _ => interrupt = None,
+            }
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::unavailable("the background thread has ended")
 }

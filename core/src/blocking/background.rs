@@ -1,0 +1,145 @@
+//! A runtime that whoever waits for it drives: a caller who blocks reads its own news and sends its own claim, with no
+//! thread to wake in between. While nobody waits, a thread of its own drives it.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Notify;
+
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A tokio runtime that one thread at a time drives.
+pub struct Background {
+    /// Taken out when it is dropped.
+    runtime: Option<Runtime>,
+    turns: Mutex<Turns>,
+    /// Someone else drives from now on, or the end has come.
+    step_aside: Notify,
+    /// Nobody else drives any more, or the end has come.
+    alone: Condvar,
+}
+
+#[derive(Default)]
+struct Turns {
+    /// How many callers wait, one of whom drives.
+    callers: usize,
+    stopped: bool,
+    last_job: Option<Job>,
+}
+
+impl Background {
+    /// Starts the runtime and its thread, which live until [`stop`](Self::stop).
+    ///
+    /// # Errors
+    /// When the system has no thread or descriptor left.
+    pub fn start() -> io::Result<Arc<Self>> {
+        let background = Arc::new(Self {
+            runtime: Some(Builder::new_current_thread().enable_all().build()?),
+            turns: Mutex::default(),
+            step_aside: Notify::new(),
+            alone: Condvar::new(),
+        });
+        let this = background.clone();
+        thread::Builder::new()
+            .name("leaselock".to_owned())
+            .spawn(move || this.drive_while_alone())?;
+        Ok(background)
+    }
+
+    /// For spawning on it.
+    pub fn handle(&self) -> &Handle {
+        self.runtime().handle()
+    }
+
+    fn runtime(&self) -> &Runtime {
+        let runtime = self.runtime.as_ref();
+        runtime.expect("the runtime is there until it is dropped")
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for `work`, driving the runtime unless another caller does, for `limit` at most.
+    pub(super) fn drive<F: Future + ?Sized>(
+        &self,
+        limit: Option<Duration>,
+        work: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        let _turn = Turn::begin(self);
+        self.runtime().block_on(async {
+            match limit {
+                Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+                None => Some(work.await),
+            }
+        })
+    }
+
+    /// Ends the thread once `last_job` is done.
+    pub(super) fn stop(&self, last_job: impl Future<Output = ()> + Send + 'static) {
+        let mut turns = self.turns();
+        turns.stopped = true;
+        turns.last_job = Some(Box::pin(last_job));
+        self.step_aside.notify_one();
+        self.alone.notify_one();
+    }
+
+    fn drive_while_alone(&self) {
+        loop {
+            self.runtime().block_on(self.step_aside.notified());
+            let mut turns = self.turns();
+            while turns.callers > 0 && !turns.stopped {
+                turns = self
+                    .alone
+                    .wait(turns)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            if turns.stopped {
+                let last_job = turns.last_job.take();
+                drop(turns);
+                if let Some(last_job) = last_job {
+                    self.runtime().block_on(last_job);
+                }
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Whoever drops it last may be within another runtime, where waiting for this one's end is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A caller's turn at driving.
+struct Turn<'a>(&'a Background);
+
+impl<'a> Turn<'a> {
+    fn begin(background: &'a Background) -> Self {
+        let mut turns = background.turns();
+        turns.callers += 1;
+        if turns.callers == 1 {
+            background.step_aside.notify_one();
+        }
+        Self(background)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turns = self.0.turns();
+        turns.callers -= 1;
+        if turns.callers == 0 {
+            self.0.alone.notify_one();
+        }
+    }
+}
