@@ -77,7 +77,8 @@ class Proxy:
         self._closed = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, name="proxy", daemon=True)
+        self._acceptor.start()
 
     @property
     def url(self) -> str:
@@ -126,7 +127,11 @@ class Proxy:
 
     def close(self) -> None:
         self._closed = True
+        # Closing alone does not wake a thread that waits in accept.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._acceptor.join()
         self.cut()
 
     def __enter__(self) -> Self:
