@@ -1,0 +1,112 @@
+//! What was found: one finding for each thing looked at.
+
+use leaselock::diagnosis::{Refusal, ServerFacts};
+use serde_json::{Value, json};
+
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// A promise is broken, or will be.
+    Problem,
+    /// A promise holds only as long as nothing else goes wrong.
+    Warning,
+    /// It could not be looked at.
+    Unknown,
+    Ok,
+}
+
+impl Level {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Problem => "problem",
+            Self::Warning => "warning",
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// One thing looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    /// What was looked at, in a word or two: for programs, too.
+    pub(super) check: &'static str,
+    pub(super) level: Level,
+    /// What was seen there.
+    pub(super) seen: String,
+    /// What it means for locks.
+    pub(super) means: String,
+    /// What to do about it.
+    pub(super) todo: String,
+    /// Commands for the server that do it, to be copied as they are.
+    pub(super) commands: Vec<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, seen: impl Into<String>) -> Self {
+        Self::new(check, Level::Ok, seen)
+    }
+
+    pub(super) fn warning(check: &'static str, seen: impl Into<String>) -> Self {
+        Self::new(check, Level::Warning, seen)
+    }
+
+    pub(super) fn problem(check: &'static str, seen: impl Into<String>) -> Self {
+        Self::new(check, Level::Problem, seen)
+    }
+
+    /// What the store would not show.
+    pub(super) fn refused(check: &'static str, what: &str, refusal: &Refusal) -> Self {
+        let seen = format!("could not look: {what} is refused ({})", refusal.words);
+        Self::new(check, Level::Unknown, seen)
+    }
+
+    /// What should be in INFO, and is not.
+    pub(super) fn not_in_info(check: &'static str, facts: &ServerFacts) -> Self {
+        match &facts.info {
+            Err(refusal) => Self::refused(check, "INFO", refusal),
+            Ok(_) => Self::new(
+                check,
+                Level::Unknown,
+                "could not look: INFO says nothing about it",
+            ),
+        }
+    }
+
+    fn new(check: &'static str, level: Level, seen: impl Into<String>) -> Self {
+        Self {
+            check,
+            level,
+            seen: seen.into(),
+            means: String::new(),
+            todo: String::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    pub(super) fn means(mut self, means: impl Into<String>) -> Self {
+        self.means = means.into();
+        self
+    }
+
+    pub(super) fn todo(mut self, todo: impl Into<String>) -> Self {
+        self.todo = todo.into();
+        self
+    }
+
+    pub(super) fn command(mut self, command: impl Into<String>) -> Self {
+        self.commands.push(command.into());
+        self
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "check": self.check,
+            "level": self.level.as_str(),
+            "seen": self.seen,
+            "means": self.means,
+            "todo": self.todo,
+            "commands": self.commands,
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! What was found, as people and as programs read it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::finding::{Finding, Level};
+
+/// Text is set for the usual terminal; lines that are to be copied stay whole.
+const WIDTH: usize = 80;
+/// Where the text begins, behind the level.
+const INDENT: usize = 9;
+
+/// All that was found in one store.
+pub(super) struct Report {
+    store: String,
+    ttl: Duration,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// `store` says what it is and where; the findings are put in order, the worst first.
+    pub(super) fn new(store: String, ttl: Duration, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| finding.level);
+        Self {
+            store,
+            ttl,
+            findings,
+        }
+    }
+
+    pub(super) fn count(&self, level: Level) -> usize {
+        self.of(level).count()
+    }
+
+    /// For programs: one object in one line.
+    pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        let checks: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
+        let report = json!({
+            "store": self.store,
+            "ttl": self.ttl.as_secs_f64(),
+            "problems": self.count(Level::Problem),
+            "warnings": self.count(Level::Warning),
+            "unknown": self.count(Level::Unknown),
+            "checks": checks,
+        });
+        writeln!(out, "{report}")
+    }
+
+    /// For people: the worst first, and what is well in a line each.
+    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", self.store)?;
+        for finding in &self.findings {
+            if !matches!(finding.level, Level::Problem | Level::Warning) {
+                continue;
+            }
+            writeln!(out)?;
+            let seen = format!("{}: {}", finding.check, finding.seen);
+            paragraph(out, finding.level.as_str(), &seen)?;
+            paragraph(out, "", &finding.means)?;
+            paragraph(out, "", &finding.todo)?;
+            for command in &finding.commands {
+                writeln!(out, "{:INDENT$}  {command}", "")?;
+            }
+        }
+        if self.count(Level::Ok) + self.count(Level::Unknown) > 0 {
+            writeln!(out)?;
+        }
+        self.unseen(out)?;
+        for finding in self.of(Level::Ok) {
+            let seen = format!("{:<14} {}", finding.check, finding.seen);
+            hanging(out, Level::Ok.as_str(), &seen, INDENT + 15)?;
+        }
+        writeln!(out, "\n{}", self.summary())
+    }
+
+    fn of(&self, level: Level) -> impl Iterator<Item = &Finding> {
+        let found = self.findings.iter();
+        found.filter(move |finding| finding.level == level)
+    }
+
+    /// What could not be looked at, together where the reason is the same.
+    fn unseen(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for finding in self.of(Level::Unknown) {
+            match reasons.iter_mut().find(|(why, _)| *why == finding.seen) {
+                Some((_, checks)) => checks.push(finding.check),
+                None => reasons.push((&finding.seen, vec![finding.check])),
+            }
+        }
+        for (why, checks) in reasons {
+            let text = format!("{}: {why}", checks.join(", "));
+            paragraph(out, Level::Unknown.as_str(), &text)?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let many = |count: usize, one: &str| match count {
+            0 => format!("no {one}s"),
+            1 => format!("1 {one}"),
+            _ => format!("{count} {one}s"),
+        };
+        let unknown = match self.count(Level::Unknown) {
+            0 => String::new(),
+            count => format!("; {count} could not be looked at: ask the server's administrator"),
+        };
+        let problems = many(self.count(Level::Problem), "problem");
+        let warnings = many(self.count(Level::Warning), "warning");
+        format!("{problems}, {warnings}{unknown}")
+    }
+}
+
+/// A paragraph behind its level.
+fn paragraph(out: &mut impl Write, level: &str, text: &str) -> io::Result<()> {
+    hanging(out, level, text, INDENT)
+}
+
+/// A paragraph whose further lines begin at `indent`.
+fn hanging(out: &mut impl Write, level: &str, text: &str, indent: usize) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut line = format!("{level:<INDENT$}");
+    let (mut width, mut begun) = (INDENT, false);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if begun && width + 1 + length > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(indent);
+            (width, begun) = (indent, false);
+        }
+        if begun {
+            line.push(' ');
+            width += 1;
+        }
+        line.push_str(word);
+        width += length;
+        begun = true;
+    }
+    writeln!(out, "{}", line.trim_end())
+}
