@@ -3,6 +3,7 @@
 //! A store speaks of owners: an owner is unique to one lease, so every operation may be repeated, and a repeat after
 //! a lost reply finds its own first success.
 
+pub(crate) mod embedded;
 pub(crate) mod redis;
 
 use std::future::Future;
@@ -236,10 +237,7 @@ pub(crate) trait Store: Send + Sync {
     }
 
     /// What the store shows of itself, for whoever asks whether it can keep the promises. Changes nothing.
-    fn diagnose<'a>(
-        &'a self,
-        _app_id: &'a Arc<str>,
-    ) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
+    fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
         Box::pin(std::future::ready(Ok(Diagnosis::Nothing)))
     }
 
@@ -298,8 +296,13 @@ pub(crate) fn open(
             let store = redis::RedisStore::new(url, client_id, timeout, listener)?;
             Ok(Box::new(store))
         }
+        "file" | "memory" => {
+            let store = embedded::EmbeddedStore::new(url, client_id, timeout, listener)?;
+            Ok(Box::new(store))
+        }
         _ => Err(Error::invalid(
-            "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, or unix:/path",
+            "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, unix:/path, \
+             file:path.db for the processes of one machine, or memory:NAME for one process",
         )),
     }
 }

@@ -302,10 +302,7 @@ impl Store for RedisStore {
         }
     }
 
-    fn diagnose<'a>(
-        &'a self,
-        app_id: &'a Arc<str>,
-    ) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
+    fn diagnose<'a>(&'a self, app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
         Box::pin(self.look(app_id))
     }
 
