@@ -60,3 +60,5 @@ pub use listing::Locks;
 pub use options::{AcquireOptions, Request, Unit, duration};
 pub use state::LeaseState;
 pub use stats::Stats;
+#[doc(hidden)]
+pub use store::embedded::fork;

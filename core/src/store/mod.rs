@@ -3,6 +3,7 @@
 //! A store speaks of owners: an owner is unique to one lease, so every operation may be repeated, and a repeat after
 //! a lost reply finds its own first success.
 
+pub(crate) mod embedded;
 pub(crate) mod redis;
 
 use std::future::Future;
@@ -295,8 +296,13 @@ pub(crate) fn open(
             let store = redis::RedisStore::new(url, client_id, timeout, listener)?;
             Ok(Box::new(store))
         }
+        "file" | "memory" => {
+            let store = embedded::EmbeddedStore::new(url, client_id, timeout, listener)?;
+            Ok(Box::new(store))
+        }
         _ => Err(Error::invalid(
-            "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, or unix:/path",
+            "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, unix:/path, \
+             file:path.db for the processes of one machine, or memory:NAME for one process",
         )),
     }
 }

@@ -11,6 +11,7 @@ use crate::common::server::command;
 use crate::common::{Server, fresh};
 use crate::face::{Face, FaceClient, FaceLease, Failed, Outcome};
 use crate::file::{Op, Scenario, Step, Words, matches};
+use crate::place::Place;
 
 const JOIN_LIMIT: Duration = Duration::from_secs(15);
 const WAITERS_LIMIT: Duration = Duration::from_secs(5);
@@ -41,7 +42,7 @@ pub(crate) fn check(scenario: &Scenario) -> Result<(), String> {
 }
 
 /// Runs a scenario; the error says which step went otherwise than expected.
-pub(crate) fn run(scenario: &Scenario, face: &dyn Face, server: &Server) -> Result<(), String> {
+pub(crate) fn run(scenario: &Scenario, face: &dyn Face, place: &Place) -> Result<(), String> {
     let stage = Stage {
         clients: Arc::default(),
         leases: Arc::default(),
@@ -52,7 +53,7 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, server: &Server) -> Resu
     };
     let mut run = Run {
         face,
-        server,
+        place,
         plain: None,
         tasks: HashMap::new(),
         stage,
@@ -91,7 +92,7 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, server: &Server) -> Resu
 
 struct Run<'a> {
     face: &'a dyn Face,
-    server: &'a Server,
+    place: &'a Place,
     plain: Option<redis::Connection>,
     tasks: HashMap<String, Task>,
     stage: Stage,
@@ -108,7 +109,7 @@ impl Run<'_> {
                 command_timeout,
             } => self
                 .face
-                .client(&self.server.url(), app.as_deref(), *command_timeout)
+                .client(&self.place.url(), app.as_deref(), *command_timeout)
                 .map(|client| {
                     self.stage
                         .clients
@@ -146,7 +147,10 @@ impl Run<'_> {
                 judge(&task.step, outcome, took)?;
                 Ok(Value::Null)
             }
-            Op::Redis { args } => self.redis(args),
+            Op::Redis { args } => match self.place.server() {
+                Some(server) => self.redis(server, args),
+                None => return Ok(()),
+            },
             op => self.stage.act(op)?,
         };
         judge(&step, outcome, start.elapsed())
@@ -157,12 +161,12 @@ impl Run<'_> {
         Step::read(&self.stage.words.lock().unwrap().fill(raw)?)
     }
 
-    fn redis(&mut self, args: &[String]) -> Outcome {
+    fn redis(&mut self, server: &Server, args: &[String]) -> Outcome {
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
-        let plain = self.plain.get_or_insert_with(|| self.server.connect());
+        let plain = self.plain.get_or_insert_with(|| server.connect());
         let reply = match command(&words).query::<redis::Value>(plain) {
             Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                *plain = self.server.connect();
+                *plain = server.connect();
                 command(&words).query(plain)
             }
             reply => reply,

@@ -25,7 +25,17 @@ pub(crate) struct Scenario {
     _title: String,
     #[serde(default)]
     pub(crate) exclusive: bool,
+    /// The kinds of store it is for; all, when none is named.
+    stores: Option<Vec<String>>,
     pub(crate) steps: Vec<Value>,
+}
+
+impl Scenario {
+    /// Whether it is for stores of this kind.
+    pub(crate) fn is_for(&self, kind: &str) -> bool {
+        let stores = self.stores.as_ref();
+        stores.is_none_or(|stores| stores.iter().any(|store| store == kind))
+    }
 }
 
 pub(crate) fn read() -> Vec<Scenario> {

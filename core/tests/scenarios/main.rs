@@ -1,4 +1,4 @@
-//! Runs `tests/scenarios/scenarios.json` against every server, through the async and through the blocking client.
+//! Runs `tests/scenarios/scenarios.json` on every kind of store, through the async and through the blocking client.
 //!
 //! `LEASELOCK_SCENARIO=part-of-an-id` runs a part of them.
 
@@ -7,13 +7,14 @@ mod common;
 mod driver;
 mod face;
 mod file;
+mod place;
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 
-use common::Server;
 use face::{AsyncFace, BlockingFace, Face};
 use file::Scenario;
+use place::Place;
 
 /// How many scenarios run at the same time. Most of their time is waiting.
 const AT_ONCE: usize = 8;
@@ -57,12 +58,12 @@ fn the_driver_notices_what_is_not_as_expected() {
         r#"{"op": "start", "task": "t", "step": {"op": "sleep", "ms": 1}}"#,
         r#"{"op": "redis", "args": ["GET", "<owner:nobody>"]}"#,
     ];
-    for server in Server::each(&[]) {
+    for place in Place::servers() {
         for step in steps {
             let client = r#"{"op": "client", "as": "a", "app": "app-<run>"}"#;
             let text = format!(r#"{{"id": "x", "title": "x", "steps": [{client}, {step}]}}"#);
             let scenario: Scenario = serde_json::from_str(&text).expect("a scenario");
-            driver::run(&scenario, &BlockingFace, &server).expect_err(step);
+            driver::run(&scenario, &BlockingFace, &place).expect_err(step);
         }
     }
 }
@@ -70,13 +71,14 @@ fn the_driver_notices_what_is_not_as_expected() {
 fn run_all(face: &dyn Face) {
     let wanted = std::env::var("LEASELOCK_SCENARIO").unwrap_or_default();
     let scenarios = file::read();
-    let wanted = |scenario: &&Scenario| scenario.id.contains(&wanted);
-    let (alone, together): (Vec<_>, Vec<_>) =
-        scenarios.iter().filter(wanted).partition(|s| s.exclusive);
-    for server in Server::each(&[]) {
+    for place in Place::all() {
+        let wanted =
+            |scenario: &&Scenario| scenario.id.contains(&wanted) && scenario.is_for(place.kind());
+        let (alone, together): (Vec<_>, Vec<_>) =
+            scenarios.iter().filter(wanted).partition(|s| s.exclusive);
         let failures = Mutex::new(Vec::new());
         let run = |scenario: &Scenario| {
-            if let Err(failure) = driver::run(scenario, face, &server) {
+            if let Err(failure) = driver::run(scenario, face, &place) {
                 let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                 failures.push(format!("{}: {failure}", scenario.id));
             }
@@ -102,9 +104,9 @@ fn run_all(face: &dyn Face) {
             failures.is_empty(),
             "{} of {all} scenarios failed on {}:\n{}",
             failures.len(),
-            server.name,
+            place.name(),
             failures.join("\n")
         );
-        eprintln!("{all} scenarios passed on {}", server.name);
+        eprintln!("{all} scenarios passed on {}", place.name());
     }
 }

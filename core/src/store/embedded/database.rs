@@ -1,0 +1,327 @@
+//! One open store of this process, shared by its clients: each operation is a transaction on its one connection.
+//!
+//! An operation runs in the caller's thread when the store is free, which is nearly always. Where another process has it
+//! locked for longer than a moment, it goes to the store's own thread, which can wait; until that has caught up, everything
+//! later queues behind it, so an owner's commands never overtake each other.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::clock::Now;
+use super::failure::{OpenError, from_sqlite, is_busy};
+use super::fork::{self, Inherited, Inside};
+use super::opening::{self, Open};
+use super::operations::Work;
+use super::post::{News, Post};
+use super::url::Location;
+use super::worker::Worker;
+use crate::error::Error;
+use crate::store::{Event, Failure, Listener};
+
+/// How long a caller's thread tries by itself.
+const PATIENCE: Duration = Duration::from_millis(1);
+const FIRST_PAUSE: Duration = Duration::from_micros(30);
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
+
+/// One open store.
+pub(super) struct Database {
+    location: Location,
+    slot: Arc<Slot>,
+    pub(super) post: Post,
+    worker: Worker,
+    /// Operations that the worker has not finished.
+    pending: AtomicUsize,
+    /// How often the file was opened.
+    opened: AtomicU64,
+}
+
+/// The connection, where there is one.
+#[derive(Default)]
+struct Slot {
+    open: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Closed,
+    Open(Open),
+    /// Inherited from the parent process, and not to be used.
+    Inherited,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inherited for Slot {
+    fn close_in_child(&self) {
+        if let State::Open(open) = std::mem::replace(&mut *self.lock(), State::Inherited) {
+            // The locks are the parent's: nothing is to be written, and nothing removed.
+            let _ = open
+                .connection
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+}
+
+/// What an operation needs of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// What came of one attempt.
+pub(super) enum Attempt<T> {
+    Done(Result<T, Failure>),
+    /// Not now, or not here: nothing was done.
+    Later,
+}
+
+/// Who makes an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Caller,
+    Worker,
+}
+
+impl Database {
+    pub(super) fn new(location: Location, inside: &Inside) -> Arc<Self> {
+        let slot = Arc::<Slot>::default();
+        fork::opened(inside, slot.clone());
+        Arc::new(Self {
+            post: Post::new(&location),
+            location,
+            slot,
+            worker: Worker::default(),
+            pending: AtomicUsize::new(0),
+            opened: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The number of times the file was opened, at least 1.
+    pub(super) fn epoch(&self) -> u64 {
+        self.opened.load(Ordering::Acquire).max(1)
+    }
+
+    /// Carries an operation out in the calling thread, if that takes but a moment.
+    pub(super) fn try_now<T>(
+        &self,
+        access: Access,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+    ) -> Attempt<T> {
+        self.attempt(By::Caller, access, operation)
+    }
+
+    /// Carries an operation out, waiting for other processes up to `timeout`.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        access: Access,
+        timeout: Duration,
+        mut operation: impl FnMut(&mut Work<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if let Attempt::Done(result) = self.try_now(access, &mut operation) {
+            return result;
+        }
+        self.run_on_worker(access, timeout, operation).await
+    }
+
+    /// The same, always on the store's own thread: for what takes long.
+    pub(super) async fn run_on_worker<T: Send + 'static>(
+        self: &Arc<Self>,
+        access: Access,
+        timeout: Duration,
+        mut operation: impl FnMut(&mut Work<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let database = self.clone();
+        let give_up_at = Instant::now() + timeout;
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        let started = self.worker.run(Box::new(move || {
+            let result = database.wait(
+                access,
+                timeout,
+                give_up_at,
+                || sender.is_closed(),
+                &mut operation,
+            );
+            database.pending.fetch_sub(1, Ordering::AcqRel);
+            // Whoever asked is told last: what it asks next finds nothing pending.
+            let _ = sender.send(result);
+        }));
+        if let Err(error) = started {
+            self.pending.fetch_sub(1, Ordering::AcqRel);
+            return Err(Failure::unsent(error));
+        }
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(Failure::unanswered(Error::closed())))
+    }
+
+    /// On the store's own thread: tries until it is done, given up or no longer wanted.
+    fn wait<T>(
+        &self,
+        access: Access,
+        timeout: Duration,
+        give_up_at: Instant,
+        unwanted: impl Fn() -> bool,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if unwanted() {
+                return Err(Failure::unsent(Error::closed()));
+            }
+            if let Attempt::Done(result) = self.attempt(By::Worker, access, operation) {
+                return result;
+            }
+            if Instant::now() >= give_up_at {
+                return Err(Failure::unsent(Error::unavailable(format!(
+                    "another process has kept the store {} locked for {timeout:?}; is one stopped in the middle of its work?",
+                    self.location.address()
+                ))));
+            }
+            thread::sleep(pause);
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn attempt<T>(
+        &self,
+        by: By,
+        access: Access,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+    ) -> Attempt<T> {
+        let mut news = Vec::new();
+        let mut everybody = Vec::new();
+        let attempt = {
+            let inside = fork::enter();
+            self.attempt_inside(&inside, by, access, operation, &mut news, &mut everybody)
+        };
+        // With nothing locked: who is told may use the store at once.
+        for listener in everybody {
+            listener(Event::Reset);
+        }
+        for news in news {
+            news.send();
+        }
+        attempt
+    }
+
+    fn attempt_inside<T>(
+        &self,
+        _: &Inside,
+        by: By,
+        access: Access,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+        news: &mut Vec<News>,
+        everybody: &mut Vec<Listener>,
+    ) -> Attempt<T> {
+        let mut state = self.slot.lock();
+        if by == By::Caller && self.pending.load(Ordering::Acquire) > 0 {
+            return Attempt::Later;
+        }
+        if let State::Inherited = *state {
+            return Attempt::Done(Err(Failure::unsent(inherited())));
+        }
+        if let State::Open(open) = &*state
+            && !open.is_current(&self.location)
+        {
+            *state = State::Closed;
+        }
+        if let State::Closed = *state {
+            // Opening takes some time, and may have to wait.
+            if by == By::Caller && matches!(self.location, Location::File(_)) {
+                return Attempt::Later;
+            }
+            match opening::open(&self.location, &self.post) {
+                Ok(open) => *state = State::Open(open),
+                Err(OpenError::Sqlite(error)) if is_busy(&error) => return Attempt::Later,
+                Err(OpenError::Sqlite(error)) => {
+                    return Attempt::Done(Err(from_sqlite(&self.location, &error)));
+                }
+                Err(OpenError::Refused(error)) => {
+                    return Attempt::Done(Err(Failure::answered(error)));
+                }
+            }
+            if self.opened.fetch_add(1, Ordering::AcqRel) > 0 {
+                *everybody = self.post.everybody();
+            }
+        }
+        let State::Open(open) = &*state else {
+            return Attempt::Later;
+        };
+        let result = self.transact(open, by, access, operation, news);
+        match result {
+            Ok(value) => Attempt::Done(Ok(value)),
+            Err(error) if is_busy(&error) => Attempt::Later,
+            Err(error) => Attempt::Done(Err(from_sqlite(&self.location, &error))),
+        }
+    }
+
+    fn transact<T>(
+        &self,
+        open: &Open,
+        by: By,
+        access: Access,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+        news: &mut Vec<News>,
+    ) -> rusqlite::Result<T> {
+        let behavior = match access {
+            Access::Read => TransactionBehavior::Deferred,
+            Access::Write => TransactionBehavior::Immediate,
+        };
+        let begun = Instant::now();
+        let transaction = loop {
+            match Transaction::new_unchecked(&open.connection, behavior) {
+                Err(error) if is_busy(&error) && by == By::Caller && begun.elapsed() < PATIENCE => {
+                    thread::sleep(FIRST_PAUSE);
+                }
+                transaction => break transaction?,
+            }
+        };
+        let mut work = Work {
+            connection: &open.connection,
+            now: Now::read(),
+            post: &self.post,
+            news: Vec::new(),
+        };
+        let value = operation(&mut work)?;
+        let told = work.news;
+        transaction.commit()?;
+        *news = told;
+        Ok(value)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let inside = fork::enter();
+        let mut state = self.slot.lock();
+        if let State::Open(_) = *state {
+            *state = State::Closed;
+        }
+        drop(state);
+        let slot: Arc<dyn Inherited> = self.slot.clone();
+        fork::closed(&inside, &slot);
+    }
+}
+
+fn inherited() -> Error {
+    Error::unavailable(
+        "this client was made before the process was forked; make a new Client in the child",
+    )
+}

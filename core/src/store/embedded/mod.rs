@@ -1,0 +1,312 @@
+//! The store without a server, on SQLite: `file:path.db` for every process of one machine, `memory:NAME` for one process.
+//!
+//! Each operation is one transaction on one connection of the process. Nobody polls: whoever gives a name back tells the next
+//! waiter, directly in the same process and through a FIFO in another.
+//!
+//! Not for network file systems, nor for a file that other code of the same process opens as an SQLite database: closing it
+//! there would drop the locks that keep processes apart.
+
+mod clock;
+mod database;
+mod failure;
+pub mod fork;
+mod glob;
+mod inbox;
+mod news;
+mod opening;
+mod operations;
+mod post;
+mod registry;
+mod url;
+mod worker;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::database::{Access, Attempt, Database};
+use self::failure::from_io;
+use self::inbox::Inbox;
+use self::url::Location;
+use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
+use crate::client::LockInfo;
+use crate::error::{Error, Result as CoreResult};
+use crate::name::LockId;
+
+/// Renewals of one transaction: more of them keep others waiting.
+const RENEWALS_AT_ONCE: usize = 256;
+/// More than this is nothing for a caller's thread.
+const RENEWALS_IN_PLACE: usize = 64;
+
+/// A client's view of a store.
+pub(crate) struct EmbeddedStore {
+    location: Location,
+    client_id: Arc<str>,
+    timeout: Duration,
+    listener: Listener,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    database: Option<Attached>,
+    inbox: Option<Inbox>,
+    /// A command has gone the async way, and so the client has a runtime for its background work.
+    runs: bool,
+    closed: bool,
+}
+
+struct Attached {
+    database: Arc<Database>,
+    /// The store's epoch when this client came.
+    since: u64,
+}
+
+impl EmbeddedStore {
+    /// The store of a `file:` or `memory:` URL; no file is opened yet.
+    pub(crate) fn new(
+        url: &str,
+        client_id: Arc<str>,
+        timeout: Duration,
+        listener: Listener,
+    ) -> CoreResult<Self> {
+        let store = Self {
+            location: Location::parse(url)?,
+            client_id,
+            timeout,
+            listener,
+            state: Mutex::default(),
+        };
+        if let Location::Memory(_) = &store.location {
+            // It is there as long as it has a client.
+            store.attach(&mut store.lock(), &store.location);
+        }
+        Ok(store)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attach(&self, state: &mut State, location: &Location) -> Arc<Database> {
+        let database = registry::attach(location, &self.client_id, self.listener.clone());
+        state.database = Some(Attached {
+            since: database.epoch(),
+            database: database.clone(),
+        });
+        database
+    }
+
+    /// For an async command; the first one opens the store.
+    fn database(&self) -> Result<Arc<Database>, Failure> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Failure::unsent(Error::closed()));
+        }
+        state.runs = true;
+        if let Some(attached) = &state.database {
+            return Ok(attached.database.clone());
+        }
+        let location = match &self.location {
+            Location::File(path) => Location::File(canonical(path).map_err(Failure::answered)?),
+            memory @ Location::Memory(_) => memory.clone(),
+        };
+        Ok(self.attach(&mut state, &location))
+    }
+
+    /// For a command in its caller's thread.
+    fn database_in_place(&self) -> Option<Arc<Database>> {
+        let state = self.lock();
+        let attached = state.database.as_ref().filter(|_| state.runs);
+        attached.map(|attached| attached.database.clone())
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn ask<'a>(
+        &'a self,
+        lock: &'a LockId,
+        owner: &'a Arc<str>,
+        ttl: Duration,
+        ask: Ask,
+    ) -> BoxFuture<'a, Result<Asked, Failure>> {
+        Box::pin(async move {
+            let (lock, owner, inbox) = (lock.clone(), owner.clone(), self.client_id.clone());
+            self.database()?
+                .run(Access::Write, self.timeout, move |work| {
+                    operations::ask(work, &lock, &owner, &inbox, ttl, ask)
+                })
+                .await
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        lock: &'a LockId,
+        releaser: Releaser,
+    ) -> BoxFuture<'a, Result<Ownership, Failure>> {
+        Box::pin(async move {
+            let lock = lock.clone();
+            self.database()?
+                .run(Access::Write, self.timeout, move |work| {
+                    operations::release(work, &lock, &releaser)
+                })
+                .await
+        })
+    }
+
+    fn renew<'a>(
+        &'a self,
+        renewals: &'a [Renewal],
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Result<Ownership, Failure>>, Failure>> {
+        Box::pin(async move {
+            let database = self.database()?;
+            let mut results = Vec::with_capacity(renewals.len());
+            for renewals in renewals.chunks(RENEWALS_AT_ONCE) {
+                let many = renewals.len() > RENEWALS_IN_PLACE;
+                let renewals = renewals.to_vec();
+                let renew =
+                    move |work: &mut operations::Work<'_>| operations::renew(work, &renewals);
+                let renewed = if many {
+                    database
+                        .run_on_worker(Access::Write, timeout, renew)
+                        .await?
+                } else {
+                    database.run(Access::Write, timeout, renew).await?
+                };
+                results.extend(renewed.into_iter().map(Ok));
+            }
+            Ok(results)
+        })
+    }
+
+    fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>> {
+        Box::pin(async move {
+            let lock = lock.clone();
+            self.database()?
+                .run(Access::Read, self.timeout, move |work| {
+                    operations::inspect(work, &lock)
+                })
+                .await
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        app_id: &'a Arc<str>,
+        pattern: &'a str,
+        _cursor: u64,
+    ) -> BoxFuture<'a, Result<Page, Failure>> {
+        Box::pin(async move {
+            let (app_id, pattern) = (app_id.clone(), pattern.to_owned());
+            let locks = self
+                .database()?
+                .run_on_worker(Access::Read, self.timeout, move |work| {
+                    operations::list(work, &app_id, &pattern)
+                })
+                .await?;
+            Ok(Page { locks, next: None })
+        })
+    }
+
+    fn listen(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            let database = self.database()?;
+            let Some(directory) = database.post.directory() else {
+                return Ok(());
+            };
+            let mut state = self.lock();
+            if state.closed {
+                return Err(Failure::unsent(Error::closed()));
+            }
+            if !state.inbox.as_ref().is_some_and(Inbox::is_open) {
+                // The old one removes its FIFO, which has the name of the new one.
+                state.inbox = None;
+                let inbox = Inbox::open(directory, &self.client_id, self.listener.clone());
+                state.inbox = Some(inbox.map_err(Failure::answered)?);
+            }
+            Ok(())
+        })
+    }
+
+    fn epoch(&self) -> u64 {
+        let state = self.lock();
+        state
+            .database
+            .as_ref()
+            .map_or(1, |attached| attached.database.epoch())
+    }
+
+    fn reconnects(&self) -> u64 {
+        let state = self.lock();
+        let attached = state.database.as_ref();
+        attached.map_or(0, |attached| attached.database.epoch() - attached.since)
+    }
+
+    fn take_blocking(
+        &self,
+        lock: &LockId,
+        owner: &Arc<str>,
+        ttl: Duration,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Asked, Failure>> {
+        let database = self.database_in_place()?;
+        let mut take = |work: &mut operations::Work<'_>| {
+            operations::ask(work, lock, owner, &self.client_id, ttl, Ask::Take)
+        };
+        match database.try_now(Access::Write, &mut take) {
+            Attempt::Done(result) => Some(result),
+            Attempt::Later => None,
+        }
+    }
+
+    fn release_blocking(
+        &self,
+        lock: &LockId,
+        owner: &Arc<str>,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Ownership, Failure>> {
+        let database = self.database_in_place()?;
+        let releaser = Releaser::Own(owner.clone());
+        let mut release =
+            |work: &mut operations::Work<'_>| operations::release(work, lock, &releaser);
+        match database.try_now(Access::Write, &mut release) {
+            Attempt::Done(result) => Some(result),
+            Attempt::Later => None,
+        }
+    }
+
+    fn address(&self) -> String {
+        self.location.address()
+    }
+
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let (database, inbox) = (state.database.take(), state.inbox.take());
+        drop(state);
+        drop(inbox);
+        if let Some(attached) = database {
+            registry::detach(attached.database, &self.client_id);
+        }
+    }
+}
+
+/// The one name of the file that `path` leads to; the file need not exist.
+fn canonical(path: &Path) -> CoreResult<std::path::PathBuf> {
+    if let Ok(path) = path.canonicalize() {
+        return Ok(path);
+    }
+    let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else {
+        return Ok(path.to_owned());
+    };
+    let directory = directory.canonicalize().map_err(|error| {
+        from_io(
+            "the directory of the store cannot be used:",
+            directory,
+            &error,
+        )
+    })?;
+    Ok(directory.join(file))
+}

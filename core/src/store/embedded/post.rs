@@ -1,0 +1,139 @@
+//! Telling waiters: those of this process directly, those of others through their inbox.
+//!
+//! A client that waits has an inbox: a FIFO `<store>-inbox/<client id>`, which its process holds open for reading. Opening
+//! it for writing fails at once when that process has ended, so whoever hands a lock over knows who is still alive.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::news;
+use super::opening::beside;
+use super::url::Location;
+use crate::store::{Event, Listener};
+
+/// An inbox is made before it is opened for reading: a young one without a reader is not abandoned.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Everybody who may be told something.
+pub(super) struct Post {
+    /// The clients of this process.
+    here: Mutex<HashMap<Arc<str>, Listener>>,
+    /// Where the inboxes of others are.
+    directory: Option<PathBuf>,
+}
+
+/// A way to tell a client.
+pub(super) enum Way {
+    Here(Listener),
+    Inbox(File),
+    /// It cannot be told now; its own timer has to do.
+    None,
+}
+
+/// News on its way, sent when what it tells is committed.
+pub(super) struct News {
+    pub(super) by: Way,
+    pub(super) event: Event,
+}
+
+impl News {
+    pub(super) fn send(self) {
+        match self.by {
+            Way::Here(listener) => listener(self.event),
+            // A full inbox is one whose reader will ask by itself.
+            Way::Inbox(mut inbox) => drop(inbox.write(&news::written(&self.event))),
+            Way::None => {}
+        }
+    }
+}
+
+impl Post {
+    pub(super) fn new(location: &Location) -> Self {
+        Self {
+            here: Mutex::default(),
+            directory: match location {
+                Location::File(path) => Some(beside(path, "-inbox")),
+                Location::Memory(_) => None,
+            },
+        }
+    }
+
+    fn here(&self) -> MutexGuard<'_, HashMap<Arc<str>, Listener>> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the inboxes are, where there are any.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    pub(super) fn enter(&self, client_id: &Arc<str>, listener: Listener) {
+        self.here().insert(client_id.clone(), listener);
+    }
+
+    pub(super) fn leave(&self, client_id: &Arc<str>) {
+        self.here().remove(client_id);
+    }
+
+    /// Whether no client of this process is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.here().is_empty()
+    }
+
+    /// What to call when everybody here has to ask again.
+    pub(super) fn everybody(&self) -> Vec<Listener> {
+        self.here().values().cloned().collect()
+    }
+
+    /// How to tell a client; `None` when it is gone.
+    pub(super) fn reach(&self, client_id: &str) -> Option<Way> {
+        if let Some(listener) = self.here().get(client_id) {
+            return Some(Way::Here(listener.clone()));
+        }
+        // What was written by another hand is no reason to open other files.
+        if client_id.is_empty() || !client_id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let inbox = self.directory.as_ref()?.join(client_id);
+        match open(&inbox) {
+            Ok(opened) => Some(Way::Inbox(opened)),
+            Err(Errno::ENXIO) => {
+                let _ = fs::remove_file(inbox);
+                None
+            }
+            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
+            Err(_) => Some(Way::None),
+        }
+    }
+
+    /// Removes the inboxes of processes that ended without doing so.
+    pub(super) fn sweep(&self) {
+        let Some(Ok(inboxes)) = self.directory.as_ref().map(fs::read_dir) else {
+            return;
+        };
+        for inbox in inboxes.flatten() {
+            let age = inbox.metadata().and_then(|found| found.modified());
+            let is_young = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG));
+            if !is_young && matches!(open(&inbox.path()), Err(Errno::ENXIO)) {
+                let _ = fs::remove_file(inbox.path());
+            }
+        }
+    }
+}
+
+/// Opens an inbox for one message; never waits.
+fn open(inbox: &Path) -> Result<File, Errno> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(inbox)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}

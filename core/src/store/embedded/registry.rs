@@ -1,0 +1,89 @@
+//! The open stores of this process: one for each place, whatever the number of clients.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::database::{Access, Attempt, Database};
+use super::fork::{self, Inside};
+use super::operations;
+use super::url::Location;
+use crate::store::Listener;
+
+#[derive(Default)]
+struct Registry {
+    open: Option<HashMap<Location, Weak<Database>>>,
+    /// What is only in memory lives as long as it has a client, a lock or a waiter.
+    memory: Vec<Arc<Database>>,
+}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    open: None,
+    memory: Vec::new(),
+});
+
+fn registry(_: &Inside) -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The store at `location`, which `client_id` uses from now on.
+pub(super) fn attach(
+    location: &Location,
+    client_id: &Arc<str>,
+    listener: Listener,
+) -> Arc<Database> {
+    let inside = fork::enter();
+    let mut registry = registry(&inside);
+    let Registry { open, memory } = &mut *registry;
+    let known = open.get_or_insert_default();
+    let database = known.get(location).and_then(Weak::upgrade);
+    let database = database.unwrap_or_else(|| {
+        known.retain(|_, database| database.strong_count() > 0);
+        let database = Database::new(location.clone(), &inside);
+        known.insert(location.clone(), Arc::downgrade(&database));
+        if let Location::Memory(_) = location {
+            memory.push(database.clone());
+        }
+        database
+    });
+    database.post.enter(client_id, listener);
+    database
+}
+
+/// `client_id` does not use it any more. What nobody needs then is dropped.
+pub(super) fn detach(database: Arc<Database>, client_id: &Arc<str>) {
+    let unused = {
+        let inside = fork::enter();
+        database.post.leave(client_id);
+        let registry = registry(&inside);
+        let unused: Vec<_> = registry
+            .memory
+            .iter()
+            .filter(|database| database.post.is_empty())
+            .cloned()
+            .collect();
+        unused
+    };
+    drop(database);
+    for database in unused {
+        let idle = matches!(
+            database.try_now(Access::Read, &mut operations::is_in_use),
+            Attempt::Done(Ok(false) | Err(_))
+        );
+        if idle {
+            let inside = fork::enter();
+            let mut registry = registry(&inside);
+            if database.post.is_empty() {
+                registry.memory.retain(|kept| !Arc::ptr_eq(kept, &database));
+                if let Some(open) = &mut registry.open {
+                    open.remove(database.location());
+                }
+            }
+        }
+        // Dropped with the gate left.
+    }
+}
+
+/// In a child process: what was the parent's is neither used nor freed.
+pub(super) fn forget(inside: &Inside) {
+    std::mem::forget(std::mem::take(&mut *registry(inside)));
+}
