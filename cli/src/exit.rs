@@ -1,38 +1,70 @@
 //! How a command ends: exit statuses, and errors in one line.
 
 use std::fmt::Display;
+use std::io::{self, ErrorKind as Io, Write};
 
 use leaselock::ErrorKind;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
 
-/// An exit status. Those from 64 on are of sysexits.h, where it has a fitting one.
+use crate::text::escape;
+
+/// An exit status. Those from 64 on are of sysexits.h, where it has a fitting one, and of the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exit(u8);
+pub(crate) struct Exit {
+    code: i32,
+    /// A signal ended it, or the command it ran.
+    signal: Option<i32>,
+}
 
 impl Exit {
-    pub(crate) const OK: Self = Self(0);
-    /// The command line is wrong, or says what can never work (EX_USAGE).
-    pub(crate) const USAGE: Self = Self(64);
+    pub(crate) const OK: Self = Self::new(0);
+    /// There was no holder: not an error, but the other answer.
+    pub(crate) const FREE: Self = Self::new(1);
+    /// Someone else is the holder.
+    pub(crate) const NOT_OWNER: Self = Self::new(2);
+    /// The command line is wrong, or asks for what can never work (EX_USAGE).
+    pub(crate) const USAGE: Self = Self::new(64);
     /// The store cannot be reached, or does not answer (EX_UNAVAILABLE).
-    pub(crate) const UNAVAILABLE: Self = Self(69);
+    pub(crate) const UNAVAILABLE: Self = Self::new(69);
     /// Something inside failed that should not (EX_SOFTWARE).
-    pub(crate) const SOFTWARE: Self = Self(70);
-    /// The operating system refused something (EX_OSERR).
-    pub(crate) const OS_ERROR: Self = Self(71);
+    pub(crate) const SOFTWARE: Self = Self::new(70);
+    /// The operating system refused a thread or a process (EX_OSERR).
+    pub(crate) const OS_ERROR: Self = Self::new(71);
     /// The output could not be written (EX_IOERR).
-    pub(crate) const IO_ERROR: Self = Self(74);
-    /// Somebody else has the lock, and the wait ran out (EX_TEMPFAIL).
-    pub(crate) const TIMEOUT: Self = Self(75);
+    pub(crate) const IO_ERROR: Self = Self::new(74);
+    /// Someone else has the lock, and the wait ran out (EX_TEMPFAIL).
+    pub(crate) const TIMEOUT: Self = Self::new(75);
     /// The store said no: password, permissions, memory (EX_NOPERM).
-    pub(crate) const REFUSED: Self = Self(77);
-    /// The lease was lost while it was needed; the first one that sysexits.h leaves free.
-    pub(crate) const LOST: Self = Self(79);
+    pub(crate) const REFUSED: Self = Self::new(77);
+    /// The lease was lost while it was needed: the first status after those of sysexits.h.
+    pub(crate) const LOST: Self = Self::new(79);
+    /// A command that cannot be run, as shells say it.
+    pub(crate) const NOT_RUNNABLE: Self = Self::new(126);
+    /// A command that is not there, as shells say it.
+    pub(crate) const NOT_FOUND: Self = Self::new(127);
 
-    pub(crate) const fn new(code: u8) -> Self {
-        Self(code)
+    /// A status with a meaning of its own, such as a command's that was run.
+    pub(crate) const fn new(code: i32) -> Self {
+        Self { code, signal: None }
     }
 
+    /// Ended by a signal: 128 more than its number, as shells say it.
+    pub(crate) const fn signal(number: i32) -> Self {
+        Self {
+            code: 128 + number,
+            signal: Some(number),
+        }
+    }
+
+    /// The status to return. Ctrl-C ends the process by its signal here, which shells show as the same status, and by
+    /// which they know that the script or loop around it is to end, too.
     pub(crate) fn code(self) -> i32 {
-        self.0.into()
+        if self.signal == Some(SIGINT) {
+            // Fails for signals that do not exist.
+            let _ = emulate_default_handler(SIGINT);
+        }
+        self.code
     }
 }
 
@@ -49,9 +81,19 @@ impl Failure {
         Self { exit, message }
     }
 
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Shows it on stderr.
     pub(crate) fn report(&self) -> Exit {
-        complain(&self.message);
+        if !self.message.is_empty() {
+            complain(&self.message);
+        }
         self.exit
     }
 }
@@ -70,42 +112,21 @@ impl From<leaselock::Error> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        // Who reads our output has seen enough, as in `leaselock ls | head -1`.
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            return Self::new(Exit::OK, "");
+/// Of writing to stdout.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Whoever reads has seen enough, as in `leaselock ls | head -1`.
+            Io::BrokenPipe => Self::new(Exit::OK, ""),
+            _ => Self::new(Exit::IO_ERROR, format!("cannot write the output: {error}")),
         }
-        Self::new(Exit::IO_ERROR, format!("cannot write: {error}"))
     }
 }
 
-/// Says something on stderr, in one line. Where stderr is gone nobody can be told.
+/// Says something on stderr, in one line.
 pub(crate) fn complain(message: impl Display) {
-    use std::io::Write;
     let message = message.to_string();
-    if !message.is_empty() {
-        let line: Vec<_> = message.split_whitespace().collect();
-        let _ = writeln!(std::io::stderr(), "leaselock: {}", line.join(" "));
-    }
-}
-
-/// Shows what clap has to say: a help text on stdout, or what is wrong with the command line on stderr, in one line.
-pub(crate) fn usage(error: &clap::Error) -> Exit {
-    if !error.use_stderr() {
-        return match error.print() {
-            Ok(()) => Exit::OK,
-            Err(error) => Failure::from(error).report(),
-        };
-    }
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let end = text
-        .find("\n\nUsage:")
-        .or_else(|| text.find("\n\nFor more information"));
-    complain(format!(
-        "{} (try --help)",
-        &text[..end.unwrap_or(text.len())]
-    ));
-    Exit::USAGE
+    let words: Vec<_> = message.split_whitespace().collect();
+    // Where stderr is gone nobody can be told.
+    let _ = writeln!(io::stderr(), "leaselock: {}", escape(&words.join(" ")));
 }

@@ -1,0 +1,33 @@
+//! A lock as programs read it: the objects of `--json`.
+
+use leaselock::LockInfo;
+use serde::Serialize;
+
+use crate::duration::seconds;
+use crate::exit::Failure;
+
+/// A lock that is held.
+#[derive(Debug, Serialize)]
+pub(crate) struct Record<'a> {
+    name: &'a str,
+    owner: &'a str,
+    /// Seconds; null when the lock has no end, which only another program's can have.
+    expires_in: Option<f64>,
+    waiters: u64,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(lock: &'a LockInfo) -> Self {
+        Self {
+            name: &lock.name,
+            owner: &lock.owner,
+            expires_in: lock.expires_in.map(seconds),
+            waiters: lock.waiters,
+        }
+    }
+}
+
+/// One line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::from(std::io::Error::from(error)))
+}

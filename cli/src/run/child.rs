@@ -1,0 +1,133 @@
+//! The command that runs under the lock: how it is started, watched and told to end.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+
+use rustix::io::retry_on_intr;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::exit::{Exit, Failure};
+
+/// What happened to the command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// It was stopped by this signal.
+    Stopped(i32),
+    /// It has ended; [`Running::status`] says how.
+    Ended,
+}
+
+/// The command, from its start on.
+pub(crate) struct Running {
+    child: Child,
+    pid: Pid,
+    /// It leads a process group of its own.
+    leads: bool,
+    changes: UnboundedReceiver<Change>,
+}
+
+impl Running {
+    /// Starts the command, with these variables added to its environment.
+    ///
+    /// Where there is a terminal it shares our process group, so that it can read from the terminal and Ctrl-C reaches
+    /// it. Where there is none (cron, systemd, CI) it gets a group of its own, so that what it starts can be ended with
+    /// it.
+    pub(crate) fn start(
+        words: &[OsString],
+        variables: [(&str, String); 3],
+    ) -> Result<Self, Failure> {
+        let (program, arguments) = words.split_first().expect("clap asks for a command");
+        let leads = File::open("/dev/tty").is_err();
+        let mut command = Command::new(program);
+        command.args(arguments).envs(variables);
+        if leads {
+            command.process_group(0);
+        }
+        let child = command.spawn().map_err(|error| {
+            let (exit, why) = match error.kind() {
+                io::ErrorKind::NotFound => (Exit::NOT_FOUND, "there is no such command".into()),
+                _ => (Exit::NOT_RUNNABLE, error.to_string()),
+            };
+            let program = program.display();
+            Failure::new(exit, format!("cannot run \"{program}\": {why}"))
+        })?;
+        let pid = Pid::from_child(&child);
+        let (sender, changes) = unbounded_channel();
+        let mut running = Self {
+            child,
+            pid,
+            leads,
+            changes,
+        };
+        let watching = thread::Builder::new()
+            .name("leaselock-child".to_owned())
+            .spawn(move || watch(pid, &sender));
+        if let Err(error) = watching {
+            running.send(Signal::KILL);
+            let _ = running.child.wait();
+            let message = format!("cannot watch the command, which was killed: {error}");
+            return Err(Failure::new(Exit::OS_ERROR, message));
+        }
+        Ok(running)
+    }
+
+    /// The next change.
+    pub(crate) async fn changed(&mut self) -> Change {
+        self.changes.recv().await.unwrap_or(Change::Ended)
+    }
+
+    /// Sends it a signal, and to its whole group where it has one of its own.
+    pub(crate) fn send(&self, signal: Signal) {
+        // It stays a zombie until `status`, so that its number cannot have become another's; that it may have ended, or
+        // become another user's, is no reason to fail.
+        let _ = if self.leads {
+            kill_process_group(self.pid, signal)
+        } else {
+            kill_process(self.pid, signal)
+        };
+    }
+
+    /// Its exit status, after it has ended.
+    pub(crate) fn status(mut self) -> Result<Exit, Failure> {
+        let status = self.child.wait().map_err(|error| {
+            let message = format!("the command's exit status cannot be had: {error}");
+            Failure::new(Exit::OS_ERROR, message)
+        })?;
+        Ok(as_exit(status))
+    }
+}
+
+fn as_exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::new(code),
+        (None, Some(signal)) => Exit::signal(signal),
+        (None, None) => Exit::SOFTWARE,
+    }
+}
+
+/// Reports what happens to the command until it has ended, and leaves it a zombie.
+fn watch(pid: Pid, changes: &UnboundedSender<Change>) {
+    let either = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    let stop = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    loop {
+        let change = match retry_on_intr(|| waitid(WaitId::Pid(pid), either)) {
+            Ok(Some(status)) if status.stopped() => {
+                // Takes the report away, so that it does not come again.
+                let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), stop));
+                Change::Stopped(status.stopping_signal().unwrap_or_default())
+            }
+            _ => Change::Ended,
+        };
+        let ended = matches!(change, Change::Ended);
+        if changes.send(change).is_err() || ended {
+            return;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! `leaselock run`: a command that runs while a lock is held.
+
+mod child;
+mod supervise;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use leaselock::{AcquireOptions, Client, Lease, Request, Unit};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2};
+
+use self::child::Running;
+use self::supervise::{Policy, supervise};
+use crate::connection::Connection;
+use crate::duration;
+use crate::exit::{Exit, Failure, complain};
+use crate::signals::{Caught, ENDING, Signals, stop_here};
+
+/// Run a command while holding a lock
+///
+/// Waits for the lock, runs the command, gives the lock back and exits with the command's status. The lease is renewed
+/// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME and
+/// LEASELOCK_OWNER in its environment.
+///
+/// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
+/// command gets SIGTERM, and SIGKILL when it has not ended some time later.
+///
+/// SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed on to the command. On a terminal it shares
+/// leaselock's process group, so Ctrl-C and Ctrl-Z reach it by themselves; a signal that another program sends to the
+/// whole group reaches it twice. Without a terminal (cron, systemd, CI) it leads a process group of its own, which gets
+/// all signals: what the command has started ends with it.
+///
+/// While the job is stopped (Ctrl-Z), or if leaselock itself is killed by SIGKILL, nobody renews: the lease runs out
+/// after its TTL, whatever the command does. A resource that must not be written to by two holders has to check the
+/// token.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "More, with examples and exit statuses: leaselock run --help", after_long_help = HELP)]
+pub(crate) struct Args {
+    /// The lock's name
+    name: String,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
+    /// The lease: how long the lock stays taken when nothing more is heard of leaselock
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    ttl: Duration,
+
+    /// How long to wait for the lock at most; 0 tries once. Without it, for ever
+    #[arg(short, long, value_name = "DURATION", value_parser = duration::parse)]
+    wait: Option<Duration>,
+
+    /// Try once: the same as --wait 0
+    #[arg(short, long, conflicts_with = "wait")]
+    no_wait: bool,
+
+    /// How long the lock may be held in all; then the lease counts as lost. Without it, as long as the command runs
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    max_hold: Option<Duration>,
+
+    /// What happens to the command when the lease is lost
+    #[arg(long, value_name = "ACTION", default_value = "kill")]
+    on_lost: OnLost,
+
+    /// How long the command has between SIGTERM and SIGKILL
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    kill_after: Duration,
+
+    /// For people: leads the owner that `leaselock ls` shows [default: HOST/PID]
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+}
+
+const HELP: &str = "\
+Examples:
+  Never two backups at once, on however many hosts:
+      leaselock run backup -- pg_dump --file=all.sql shop
+
+  From cron: left out while the last one is still running, here or on another host.
+      leaselock run --no-wait report -- make-report --all
+
+  A deployment: waits ten minutes at most, and is ended after an hour.
+      leaselock run deploy --wait 10m --max-hold 1h -- ./deploy.sh
+
+  The fencing token goes to whatever the command writes to:
+      leaselock run orders -- sh -c 'import --fence \"$LEASELOCK_TOKEN\"'
+
+Exit status:
+  The command's own, or 128+N where signal N ended it. Otherwise:
+  64   the command line is wrong, or asks for what can never work
+  69   the store cannot be reached, or does not answer
+  70   an internal error
+  71   the system refused a thread or a process
+  75   someone else has the lock, and the wait ran out
+  77   the store refused: password, permissions, memory
+  79   the lease was lost, and the command ended for it
+  126  the command cannot be run
+  127  there is no such command
+  128+N where signal N came while leaselock waited for the lock.";
+
+/// What happens to the command when the lease is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLost {
+    /// It is ended: SIGTERM, then SIGKILL
+    Kill,
+    /// A warning on stderr, and it goes on
+    Warn,
+}
+
+impl OnLost {
+    const fn consequence(self) -> &'static str {
+        match self {
+            Self::Kill => "ending the command",
+            Self::Warn => "the command goes on without it",
+        }
+    }
+}
+
+pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
+    let client = connection.client()?;
+    let request = args.request()?;
+    client.check_request(&request)?;
+    let mut signals = Signals::catch(&passed_on())
+        .map_err(|error| Failure::new(Exit::OS_ERROR, format!("cannot catch signals: {error}")))?;
+
+    let lease = match acquire(&client, request, &mut signals).await? {
+        Acquired::Lease(lease) => lease,
+        Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
+    };
+    let ended = hold(args, &lease, &mut signals).await;
+    // The command's status is known: whoever has no patience for the rest may go.
+    tokio::select! {
+        given_back = give_back(lease, args.on_lost) => match ended {
+            Ok(Exit::OK) => Ok(given_back),
+            ended => ended,
+        },
+        _ = signals.ending() => ended,
+    }
+}
+
+impl Args {
+    fn request(&self) -> Result<Request, Failure> {
+        let options = AcquireOptions {
+            ttl: self.ttl,
+            wait: if self.no_wait {
+                Some(Duration::ZERO)
+            } else {
+                self.wait
+            },
+            max_hold: self.max_hold,
+            label: Some(self.label.clone().unwrap_or_else(default_label)),
+            ..AcquireOptions::default()
+        };
+        Ok(Request::new(&self.name, options, Unit::Seconds)?)
+    }
+}
+
+/// `HOST/PID`, so that `leaselock ls` says where to look.
+fn default_label() -> String {
+    /// Leaves room for the number in the 128 bytes of a label.
+    const HOST_CHARS: usize = 32;
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    let host: String = host
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(HOST_CHARS)
+        .collect();
+    format!("{host}/{}", std::process::id())
+}
+
+/// What is passed on to the command; and SIGCHLD, which is not.
+fn passed_on() -> Vec<i32> {
+    let others = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
+    ENDING.into_iter().chain(others).collect()
+}
+
+enum Acquired {
+    Lease(Lease),
+    Interrupted(i32),
+}
+
+/// Waits for the lock, or for a signal that ends the wait.
+async fn acquire(
+    client: &Client,
+    request: Request,
+    signals: &mut Signals,
+) -> Result<Acquired, Failure> {
+    let once = request.options().wait == Some(Duration::ZERO);
+    let name = request.name().to_owned();
+    let number = {
+        let acquiring = async {
+            if !once {
+                return client.acquire_request(request).await.map_err(Failure::from);
+            }
+            client.try_acquire_request(request).await?.ok_or_else(|| {
+                Failure::new(
+                    Exit::TIMEOUT,
+                    format!("the lock {name:?} is held by someone else"),
+                )
+            })
+        };
+        tokio::pin!(acquiring);
+        loop {
+            tokio::select! {
+                biased;
+                signal = signals.next() => {
+                    if signal.is_ending() {
+                        break signal.number;
+                    }
+                    stop_if_asked(signal);
+                }
+                acquired = &mut acquiring => return acquired.map(Acquired::Lease),
+            }
+        }
+    };
+    // Leaves the queue, and gives back what may have been granted meanwhile.
+    tokio::select! {
+        _ = client.close() => {}
+        _ = signals.ending() => {}
+    }
+    Ok(Acquired::Interrupted(number))
+}
+
+fn stop_if_asked(signal: Caught) {
+    if signal.number == SIGTSTP {
+        stop_here();
+    }
+}
+
+/// Runs the command to its end.
+async fn hold(args: &Args, lease: &Lease, signals: &mut Signals) -> Result<Exit, Failure> {
+    // What came while there was no command to pass it on to.
+    while let Some(signal) = signals.pending() {
+        if signal.is_ending() {
+            return Ok(Exit::signal(signal.number));
+        }
+        stop_if_asked(signal);
+    }
+    lease.check()?;
+    let variables = [
+        ("LEASELOCK_TOKEN", lease.token().to_string()),
+        ("LEASELOCK_NAME", lease.name().to_owned()),
+        ("LEASELOCK_OWNER", lease.owner().to_owned()),
+    ];
+    let mut command = Running::start(&args.command, variables)?;
+    let policy = Policy {
+        on_lost: args.on_lost,
+        kill_after: args.kill_after,
+    };
+    supervise(&mut command, lease, signals, policy).await;
+    let ended = command.status()?;
+    let ended_for_it = lease.loss_reason().is_some() && args.on_lost == OnLost::Kill;
+    Ok(if ended_for_it { Exit::LOST } else { ended })
+}
+
+/// Gives the lock back. What goes wrong is said, and is the exit status where the command's was 0.
+async fn give_back(lease: Lease, on_lost: OnLost) -> Exit {
+    let mut exit = Exit::OK;
+    if lease.loss_reason().is_none() {
+        match lease.release().await {
+            Ok(true) => {}
+            Ok(false) => {
+                complain(format_args!(
+                    "the lease on {:?} had gone before the command ended: someone broke the lock, or the store lost it",
+                    lease.name()
+                ));
+                if on_lost == OnLost::Kill {
+                    exit = Exit::LOST;
+                }
+            }
+            Err(error) => complain(format_args!(
+                "the lock {:?} could not be given back and is free when its ttl ends: {error}",
+                lease.name()
+            )),
+        }
+    }
+    drop(lease);
+    exit
+}
