@@ -1,0 +1,189 @@
+//! The churn in Rust: a task of the runtime for each. `tests/mixed/README.md` says what it is told and answers.
+
+use std::fs::{File, OpenOptions};
+use std::future::IntoFuture as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leaselock::{Client, Error, ErrorKind, Lease};
+use nix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`.
+#[derive(Deserialize)]
+struct Orders {
+    tag: String,
+    tasks: usize,
+    first: usize,
+    end: u64,
+    turns: String,
+    log: String,
+}
+
+/// One turn of a task, in milliseconds.
+#[derive(Deserialize)]
+struct Turn {
+    name: String,
+    ttl: u64,
+    renew: bool,
+    wait: u64,
+    cancel: Option<u64>,
+    pauses: Vec<u64>,
+    extend: Option<u64>,
+    leave: bool,
+}
+
+/// Nanoseconds of the clock that all the programs read.
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+    u64::try_from(Duration::from(now).as_nanos()).expect("not in 500 years")
+}
+
+/// The lines of one task in the log, a write each.
+struct Diary {
+    who: String,
+    log: Arc<File>,
+}
+
+impl Diary {
+    fn note(&self, at: u64, event: &str, name: &str, more: &str) {
+        let line = format!("{at} {} {event} {name} {more}\n", self.who);
+        let written = (&*self.log).write(line.as_bytes()).expect("written");
+        assert_eq!(written, line.len());
+    }
+
+    fn outcome(&self, event: &str, name: &str, more: &str) {
+        self.note(now(), event, name, format!("0 0 {more}").trim_end());
+    }
+
+    fn of(&self, lease: &Lease, event: &str, more: &str) {
+        let more = format!("{} 0 {more}", lease.token());
+        self.note(now(), event, lease.name(), more.trim_end());
+    }
+
+    /// A write to the resource if the lease is held; else one that comes too late, and false.
+    fn writes(&self, lease: &Lease) -> bool {
+        let at = now();
+        let until = at + u64::try_from(lease.expires_in().as_nanos()).expect("a TTL");
+        if let Err(lost) = lease.check() {
+            let reason = lost.loss_reason().expect("a reason");
+            self.of(lease, "lost", reason.as_str());
+            self.of(lease, "late", "");
+            return false;
+        }
+        let more = format!("{} {until}", lease.token());
+        self.note(at, "holds", lease.name(), &more);
+        true
+    }
+}
+
+async fn take_turn(client: &Client, turn: &Turn, diary: &Diary) -> Result<(), Error> {
+    diary.outcome("wants", &turn.name, "");
+    let acquire = client
+        .acquire(&turn.name)
+        .ttl(Duration::from_millis(turn.ttl))
+        .wait(Duration::from_millis(turn.wait))
+        .renew(turn.renew)
+        .label(&diary.who)
+        .into_future();
+    let acquired = if let Some(cancel) = turn.cancel {
+        let Ok(acquired) = timeout(Duration::from_millis(cancel), acquire).await else {
+            diary.outcome("cancelled", &turn.name, "");
+            return Ok(());
+        };
+        acquired
+    } else {
+        acquire.await
+    };
+    match acquired {
+        Ok(lease) => hold(&lease, turn, diary).await?,
+        Err(error) if error.kind() == ErrorKind::LockTimeout => {
+            diary.outcome("timeout", &turn.name, "");
+        }
+        Err(error) => {
+            let more = format!("{}: {error}", error.kind().code());
+            diary.outcome("failed", &turn.name, &more);
+        }
+    }
+    Ok(())
+}
+
+async fn hold(lease: &Lease, turn: &Turn, diary: &Diary) -> Result<(), Error> {
+    for pause in &turn.pauses {
+        if !diary.writes(lease) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(*pause)).await;
+    }
+    if let Some(ttl) = turn.extend {
+        diary.of(lease, "extends", "");
+        match lease.extend(Some(Duration::from_millis(ttl))).await {
+            Err(error) if error.kind() != ErrorKind::LeaseLost => return Err(error),
+            _ => {} // the next look says whether it was lost
+        }
+    }
+    if !diary.writes(lease) {
+        return Ok(());
+    }
+    if turn.leave {
+        diary.of(lease, "left", "");
+        lease.detach();
+    } else {
+        diary.of(lease, "ends", "");
+        let released = lease.release().await?;
+        diary.of(lease, if released { "released" } else { "gone" }, "");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    println!("{}", std::process::id());
+    let orders = std::env::args().nth(1).expect("orders");
+    let orders: Orders = serde_json::from_str(&orders).expect("orders");
+    let turns = std::fs::read_to_string(&orders.turns).expect("turns");
+    let turns: Vec<Turn> = turns
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a turn"))
+        .collect();
+    let turns = Arc::new(turns);
+    let log = OpenOptions::new().append(true).open(&orders.log);
+    let log = Arc::new(log.expect("the log"));
+    let client = Client::from_env()?;
+
+    let mut tasks = JoinSet::new();
+    for task in 0..orders.tasks {
+        let (client, turns) = (client.clone(), Arc::clone(&turns));
+        let diary = Diary {
+            who: format!("{}/{task}", orders.tag),
+            log: Arc::clone(&log),
+        };
+        let mut at = orders.first + task * 61;
+        tasks.spawn(async move {
+            while now() < orders.end {
+                take_turn(&client, &turns[at % turns.len()], &diary).await?;
+                at += 1;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.expect("no task panicked")?;
+    }
+
+    println!("done");
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(_)) = lines.next_line().await {
+        let stats = client.stats();
+        println!(
+            "{}",
+            json!({ "held": stats.held, "waiting": stats.waiting })
+        );
+    }
+    client.close().await
+}

@@ -1,0 +1,171 @@
+"""The programs of a churn run: started with their orders, killed and stopped at random, and asked at the end."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from churn_log import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+TASKS_EACH = 50
+# In milliseconds. Most TTLs run out while a program is stopped.
+TTLS = (400, 1_000)
+STOPPED_SECONDS = 1.5
+START_SECONDS = 30
+END_SECONDS = 30
+
+
+def turn(dice: random.Random, names: list[str]) -> dict[str, Any]:
+    """What one turn of a task is to do, in milliseconds: a third is cancelled, a third waits too short."""
+    ttl = dice.randint(*TTLS)
+    kind = dice.choice(["cancelled", "hasty", "patient"])
+    long = dice.random() < 0.04
+    return {
+        "name": dice.choice(names),
+        "ttl": ttl,
+        "renew": dice.random() < 0.5,
+        "wait": dice.randint(1, 150) if kind == "hasty" else 6_000,
+        "cancel": dice.randint(0, 400) if kind == "cancelled" else None,
+        # A long one outlives its TTL, and is lost where it is not renewed.
+        "pauses": [ttl // 4] * 6 if long else [dice.randint(0, 15) for _ in range(dice.randint(1, 4))],
+        "extend": dice.randint(*TTLS) if dice.random() < 0.1 else None,
+        "leave": dice.random() < 0.02,
+    }
+
+
+class Program:
+    """One process. It says its pid first, `done` when its tasks have ended, and its counters when it is asked."""
+
+    def __init__(self, command: list[str], orders: dict[str, Any], url: str, app_id: str) -> None:
+        self.tag = str(orders["tag"])
+        self._process = subprocess.Popen(
+            [*command, json.dumps(orders)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "LEASELOCK_URL": url, "LEASELOCK_APP_ID": app_id},
+        )
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        # Node's pid, say, may be that of a child of what was started.
+        self._pid = int(self._line(START_SECONDS))
+
+    def kill(self) -> None:
+        """Ends it as kill -9 does."""
+        for pid in {self._pid, self._process.pid}:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop_for(self, seconds: float) -> None:
+        """Keeps it from running for so long; then it goes on."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def done(self) -> None:
+        """Waits until its tasks have ended."""
+        assert self._line(END_SECONDS) == "done", self.tag
+
+    def counters(self) -> dict[str, int]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        counters: dict[str, int] = json.loads(self._line(END_SECONDS))
+        return counters
+
+    def end(self) -> None:
+        """Lets it close its client and end by itself."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.wait(END_SECONDS) == 0, self.tag
+
+    def _line(self, seconds: float) -> str:
+        return self._lines.get(timeout=seconds)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip())
+        self._lines.put(f"{self.tag} has ended")
+
+
+class Crew:
+    """One program of each language, at work on `names` for so long; the log is in `folder`."""
+
+    def __init__(
+        self, commands: dict[str, list[str]], url: str, app_id: str, names: list[str], seconds: float, folder: Path
+    ) -> None:
+        self._commands = commands
+        self._url = url
+        self._app_id = app_id
+        self.dice = random.Random()
+        self.log = folder / "log"
+        self.log.touch()
+        self._turns = folder / "turns"
+        self._turns.write_text("".join(json.dumps(turn(self.dice, names)) + "\n" for _ in range(5_000)))
+        self._end = time.monotonic_ns() + int(seconds * NS)
+        self.killed: list[str] = []
+        self.stopped = 0
+        self.programs: dict[str, Program] = {}
+
+    def __enter__(self) -> Self:
+        for language in self._commands:
+            self._start(language, 0)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for program in self.programs.values():
+            if program.running:
+                program.kill()
+
+    def _start(self, language: str, number: int) -> None:
+        orders = {
+            "tag": f"{language}.{number}",
+            "tasks": TASKS_EACH,
+            "first": self.dice.randrange(1_000_000),
+            "end": self._end,
+            "turns": str(self._turns),
+            "log": str(self.log),
+        }
+        self.programs[language] = Program(self._commands[language], orders, self._url, self._app_id)
+
+    def disturb(self, look: Callable[[], None]) -> None:
+        """Until the end of the run: kills one and starts it anew, or stops it past its TTLs; looks in between."""
+        languages = list(self.programs)
+        for number in itertools.count(1):
+            pause = self.dice.uniform(1.5, 4)
+            if time.monotonic_ns() + int((pause + STOPPED_SECONDS) * NS) > self._end:
+                break
+            time.sleep(pause)
+            look()
+            language = languages[number % len(languages)]
+            if number % 3 == 0:
+                self.programs[language].stop_for(STOPPED_SECONDS)
+                self.stopped += 1
+            else:
+                self.programs[language].kill()
+                self.killed.append(self.programs[language].tag)
+                self._start(language, number)
+        for program in self.programs.values():
+            program.done()
+        look()

@@ -1,0 +1,108 @@
+// The churn in Node: a chain of promises for each task. `tests/mixed/README.md` says what it is told and answers.
+import fs from "node:fs";
+import readline from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, LeaseLostError, LeaselockError, LockTimeoutError } from "leaselock";
+
+process.stdout.write(`${process.pid}\n`);
+const orders = JSON.parse(process.argv[2]);
+const turns = fs
+  .readFileSync(orders.turns, "utf8")
+  .trimEnd()
+  .split("\n")
+  .map((line) => JSON.parse(line));
+const log = fs.openSync(orders.log, "a");
+const client = new Client();
+const now = () => process.hrtime.bigint();
+
+/** The lines of one task in the log, a write each. */
+class Diary {
+  constructor(task) {
+    this.who = `${orders.tag}/${task}`;
+  }
+
+  note(event, name, { token = 0, until = 0, more = "", at = now() } = {}) {
+    fs.writeSync(log, `${`${at} ${this.who} ${event} ${name} ${token} ${until} ${more}`.trimEnd()}\n`);
+  }
+
+  /** A write to the resource if the lease is held; else one that comes too late, and false. */
+  writes(lease) {
+    const { name, token } = lease;
+    const at = now();
+    const until = at + BigInt(Math.floor(lease.expiresIn * 1e6));
+    try {
+      lease.check();
+    } catch (lost) {
+      this.note("lost", name, { token, more: lost.reason });
+      this.note("late", name, { token });
+      return false;
+    }
+    this.note("holds", name, { token, until, at });
+    return true;
+  }
+}
+
+async function acquire({ name, ttl, wait, renew, cancel }, diary) {
+  const options = { ttl, wait, renew, label: diary.who };
+  if (cancel === null) return await client.acquire(name, options);
+  const aborting = new AbortController();
+  const timer = setTimeout(() => aborting.abort(), cancel);
+  try {
+    return await client.acquire(name, { ...options, signal: aborting.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function takeTurn(turn, diary) {
+  diary.note("wants", turn.name);
+  let lease;
+  try {
+    lease = await acquire(turn, diary);
+  } catch (error) {
+    if (error instanceof LockTimeoutError) diary.note("timeout", turn.name);
+    else if (error.name === "AbortError") diary.note("cancelled", turn.name);
+    else if (error instanceof LeaselockError)
+      diary.note("failed", turn.name, { more: `${error.code}: ${error.message}` });
+    else throw error;
+    return;
+  }
+  await hold(lease, turn, diary);
+}
+
+async function hold(lease, turn, diary) {
+  const { name, token } = lease;
+  for (const pause of turn.pauses) {
+    if (!diary.writes(lease)) return;
+    await sleep(pause);
+  }
+  if (turn.extend !== null) {
+    diary.note("extends", name, { token });
+    await lease.extend(turn.extend).catch((error) => {
+      if (!(error instanceof LeaseLostError)) throw error; // the next look says so
+    });
+  }
+  if (!diary.writes(lease)) return;
+  if (turn.leave) {
+    diary.note("left", name, { token });
+    lease.detach();
+  } else {
+    diary.note("ends", name, { token });
+    diary.note((await lease.release()) ? "released" : "gone", name, { token });
+  }
+}
+
+async function run(task) {
+  const diary = new Diary(task);
+  for (let at = orders.first + task * 61; now() < BigInt(orders.end); at++) {
+    await takeTurn(turns[at % turns.length], diary);
+  }
+}
+
+await Promise.all(Array.from({ length: orders.tasks }, (_, task) => run(task)));
+process.stdout.write("done\n");
+for await (const _ of readline.createInterface({ input: process.stdin })) {
+  const { held, waiting } = client.stats();
+  process.stdout.write(`${JSON.stringify({ held, waiting })}\n`);
+}
+await client.close();

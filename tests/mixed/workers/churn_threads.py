@@ -1,0 +1,123 @@
+"""The churn in sync Python: a thread for each task. `tests/mixed/README.md` says what it is told and answers.
+
+A thread cannot be cancelled: it waits by a client of its own, which is closed under it. The main thread is a task, too,
+and is interrupted by a signal whose handler raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from churn_shared import Diary, Orders, Turn, counters
+
+import leaselock
+
+client = leaselock.Client()
+
+
+class InterruptedByAlarmError(Exception):
+    """What the signal handler raises."""
+
+
+class Alarm:
+    """Interrupts the main thread, once, after so many seconds, unless the `with` has been left by then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._armed = False
+
+    def __enter__(self) -> None:
+        self._armed = True
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *exc: object) -> None:
+        self._armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, *_: object) -> None:
+        if self._armed:
+            self._armed = False
+            raise InterruptedByAlarmError
+
+
+def acquire(by: leaselock.Client, turn: Turn, diary: Diary) -> leaselock.Lease:
+    return by.acquire(turn.name, ttl=turn.ttl, wait=turn.wait, renew=turn.renew, label=diary.who)
+
+
+def take_turn(turn: Turn, diary: Diary) -> None:
+    diary.note("wants", turn.name)
+    try:
+        if turn.cancel is None:
+            hold(acquire(client, turn, diary), turn, diary)
+        elif threading.current_thread() is threading.main_thread():
+            with Alarm(turn.cancel):
+                lease = acquire(client, turn, diary)
+            hold(lease, turn, diary)
+        else:
+            with leaselock.Client() as own:
+                closing = threading.Timer(turn.cancel, own.close)
+                closing.start()
+                try:
+                    lease = acquire(own, turn, diary)
+                finally:
+                    closing.cancel()
+                    closing.join()
+                if own.closed:
+                    diary.note("cancelled", turn.name)
+                else:
+                    hold(lease, turn, diary)
+    except leaselock.LockTimeoutError:
+        diary.note("timeout", turn.name)
+    except (InterruptedByAlarmError, leaselock.ClientClosedError):
+        diary.note("cancelled", turn.name)
+    except leaselock.LeaselockError as error:
+        diary.note("failed", turn.name, more=f"{error.code}: {error}")
+
+
+def hold(lease: leaselock.Lease, turn: Turn, diary: Diary) -> None:
+    for pause in turn.pauses:
+        if not diary.writes(lease):
+            return
+        time.sleep(pause)
+    if turn.extend is not None:
+        diary.note("extends", lease.name, lease.token)
+        with contextlib.suppress(leaselock.LeaseLostError):  # the next look says so
+            lease.extend(turn.extend)
+    if not diary.writes(lease):
+        return
+    if turn.leave:
+        diary.note("left", lease.name, lease.token)
+        lease.detach()
+    else:
+        diary.note("ends", lease.name, lease.token)
+        diary.note("released" if lease.release() else "gone", lease.name, lease.token)
+
+
+def run(orders: Orders, task: int) -> None:
+    diary = Diary(orders, task)
+    for turn in orders.turns(task):
+        take_turn(turn, diary)
+
+
+def main() -> None:
+    print(os.getpid(), flush=True)
+    orders = Orders()
+    with ThreadPoolExecutor(orders.tasks) as pool:
+        others = [pool.submit(run, orders, task) for task in range(1, orders.tasks)]
+        run(orders, 0)
+        for other in others:
+            other.result()
+    print("done", flush=True)
+    for _ in sys.stdin:
+        print(counters(client), flush=True)
+    client.close()
+
+
+main()
