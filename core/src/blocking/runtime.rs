@@ -101,7 +101,7 @@ impl Runtime {
                 let task = place.handle().spawn(async move {
                     let _ = sender.send(work.await);
                 });
-                let received = self.until_interrupted(|limit| match limit {
+                let outcome = self.until_interrupted(|limit| match limit {
                     None => Some(receiver.recv().map_err(|_| ended())),
                     Some(limit) => match receiver.recv_timeout(limit) {
                         Ok(result) => Some(Ok(result)),
@@ -109,7 +109,7 @@ impl Runtime {
                         Err(RecvTimeoutError::Timeout) => None,
                     },
                 });
-                received.inspect_err(|_| task.abort())??
+                outcome.inspect_err(|_| task.abort())??
             }
         }
     }

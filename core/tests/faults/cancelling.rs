@@ -261,7 +261,7 @@ fn interruptible(server: &Server, stop: &Arc<AtomicBool>) -> leaselock::blocking
     Client::builder()
         .url(server.url())
         .app_id(crate::APP)
-        .interrupt(Arc::new(move || stop.load(SeqCst)))
+        .interrupt(Arc::new(move || Some(stop.load(SeqCst))))
         .build_blocking()
         .unwrap()
 }
