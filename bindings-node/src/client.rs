@@ -146,7 +146,7 @@ impl NativeClient {
     /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
     #[napi]
     pub fn cancel(&self, env: Env, op: u32) {
-        let on_line = self.line.cancel(op);
+        let on_line = self.line.cancel(&env, op);
         if on_line.is_none() {
             self.mailbox().cancel(&env, op);
         }

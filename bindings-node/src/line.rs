@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use leaselock::line::{Done, Line};
+use leaselock::line::{Done, Ended, Line};
 use leaselock::{Client, Lease, Request};
 use napi::Env;
 use napi::bindgen_prelude::FunctionRef;
@@ -142,10 +142,15 @@ impl ClientLine {
 
     /// Stops an acquire on the line: nothing more is delivered for it, and what it may have taken is given back when its
     /// answer comes, which the receiver waits for. `None`: it is not on the line.
-    pub(crate) fn cancel(&self, op: u32) -> Option<oneshot::Receiver<()>> {
+    pub(crate) fn cancel(&self, env: &Env, op: u32) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.borrow_mut();
         if !state.live.remove(&op) {
-            return None;
+            // What was waited for elsewhere may be back for its claim.
+            let open = state.open.as_ref()?;
+            if !open.line.has(op.into()) {
+                return None;
+            }
+            self.source.mailbox.cancel(env, op);
         }
         let (over, wait) = oneshot::channel();
         state.aborted.insert(op, over);
@@ -176,7 +181,8 @@ impl ClientLine {
             };
             state.opening = None;
             match opened {
-                Ok(Some(line)) => {
+                Ok(Some(mut line)) => {
+                    line.claim_here();
                     let watch = Watch::new(&self.platform.event_loop, line.fd(), self);
                     state.timer = None;
                     state.open = watch.ok().map(|watch| Open { watch, line });
@@ -233,7 +239,12 @@ impl ClientLine {
             Done::Acquired(result) => return Some(lease::outcome(result, source)),
             Done::Released(result) => return Some(result.into()),
             Done::Acquiring(later) => {
-                let later = async move { lease::outcome(later.await, source) };
+                let later = async move {
+                    match later.await {
+                        Ended::Here(result) => lease::outcome(result, source),
+                        Ended::OnLine => Outcome::OnLine,
+                    }
+                };
                 self.source.mailbox.submit_as(env, op, later);
             }
             Done::Releasing(later) => self.source.mailbox.submit_as(env, op, later),
@@ -243,13 +254,14 @@ impl ClientLine {
 
     /// Delivers what has ended to those who wait for it.
     fn settle(&self, mut state: RefMut<'_, State>, done: Vec<(u64, Done)>) -> Option<Open> {
+        let env = self.platform.event_loop.env();
         let mut ended = Vec::with_capacity(done.len());
         let mut unwanted = Vec::new();
         for (id, done) in done {
             // Numbers come from operations, which have 32 bits.
             #[allow(clippy::cast_possible_truncation)]
             let op = id as u32;
-            if state.live.remove(&op) {
+            if state.live.remove(&op) || self.source.mailbox.take(env, op) {
                 ended.push((op, done));
             } else {
                 unwanted.push((done, state.aborted.remove(&op)));
@@ -263,7 +275,6 @@ impl ClientLine {
         drop(state);
         // A lease that nobody wants is given back by being dropped; then whoever waits for that is told.
         drop(unwanted);
-        let env = self.platform.event_loop.env();
         let mut completions = Completions::default();
         for (op, done) in ended {
             if let Some(outcome) = self.go_on(env, op, done) {

@@ -133,6 +133,16 @@ impl Mailbox {
         }
     }
 
+    /// Whether somebody waits for this operation, whose outcome is then delivered otherwise.
+    pub(crate) fn take(&self, env: &Env, op: u32) -> bool {
+        let mut pending = lock(&self.pending);
+        let wanted = pending.remove(&op).is_some();
+        if wanted && pending.is_empty() {
+            self.keep_alive(env, false);
+        }
+        wanted
+    }
+
     /// Queues an event; from any thread.
     pub(crate) fn report(&self, event: Event) {
         self.put(|ready| ready.events.push(event));
@@ -216,6 +226,9 @@ struct Ticket {
 impl Ticket {
     fn hand_in(mut self, outcome: Outcome) {
         self.used = true;
+        if let Outcome::OnLine = outcome {
+            return;
+        }
         let op = self.op;
         self.mailbox.put(|ready| ready.ended.push((op, outcome)));
     }

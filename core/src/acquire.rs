@@ -15,7 +15,7 @@ use crate::lease::Lease;
 use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
 use crate::shared::Inner;
-use crate::store::{Ask, Asked, Failure};
+use crate::store::{Ask, Asked, Failure, Queued};
 use crate::undo::undo;
 use crate::waiting::{Slot, news};
 
@@ -27,13 +27,28 @@ const QUEUE_LASTS: Duration = Duration::from_secs(90);
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What came of a first command in the caller's thread.
+/// What came of a command that was sent elsewhere than on the shared connection.
 pub(crate) enum First {
     Acquired(Lease),
     /// Someone else holds it, and it was to be tried once.
     Held,
     /// [`Attempt::run`] goes on.
     Undecided,
+}
+
+/// How far an attempt that may claim elsewhere came on the runtime.
+pub(crate) enum Ran {
+    Over(Result<Option<Lease>>),
+    /// The name was handed to it: to be claimed now.
+    Granted(Box<Attempt>),
+}
+
+/// How a wait for the name comes to its end.
+enum Driven {
+    Acquired(u64, Moment),
+    /// Someone else holds it, and it was to be tried once.
+    Held,
+    Granted,
 }
 
 /// One acquire, from its first command to a lease; dropped before, it undoes itself in the background.
@@ -86,7 +101,7 @@ impl Attempt {
     }
 
     /// When the wait is over; `None`: never.
-    fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.wait().and_then(|wait| self.started.checked_add(wait))
     }
 
@@ -172,6 +187,20 @@ impl Attempt {
         self.wait() != Some(Duration::ZERO) && self.client.room.has_line(&self.lock)
     }
 
+    /// What to tell when someone else holds it: nothing, if it was to be tried `once`.
+    pub(crate) fn held(&self, once: bool) -> Result<Option<Lease>> {
+        if once {
+            Ok(None)
+        } else {
+            Err(Error::held(&self.lock.name))
+        }
+    }
+
+    /// The lock's name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.lock.name.clone()
+    }
+
     /// Whether nothing was asked yet.
     pub(crate) fn is_untried(&self) -> bool {
         !self.contended && self.sent_in.is_none()
@@ -182,13 +211,57 @@ impl Attempt {
         self.client.enter();
     }
 
+    /// The claim of a grant is going by a connection of its own: what to send there.
+    pub(crate) fn claim(&self) -> (&LockId, &Arc<str>, Duration, Ask) {
+        let ask = Ask::Queue { place: self.place };
+        (&self.lock, &self.owner, self.request.options().ttl, ask)
+    }
+
+    /// What came of a claim, sent on a connection other than the shared one.
+    pub(crate) fn on_claim(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
+        match asked {
+            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
+                return Ok(First::Acquired(self.finish(token, sent)?));
+            }
+            Ok(Asked::Acquired { .. }) => {}
+            Ok(Asked::Held(queued)) => self.on_queued(&queued),
+            Err(failure) => {
+                self.stale |= failure.is_unanswered();
+                if !failure.is_temporary() {
+                    self.refusal = Some(failure.error);
+                }
+            }
+        }
+        Ok(First::Undecided)
+    }
+
+    /// The wait ran out before the answer to a claim came.
+    pub(crate) async fn give_up_claim(mut self) -> Result<Option<Lease>> {
+        self.stale = true;
+        let error = self.timed_out();
+        Err(self.fail(error).await)
+    }
+
     // ---- on the runtime
 
     /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
-        match self.drive().await {
-            Ok(Some((token, sent))) => Ok(Some(self.finish(token, sent)?)),
-            Ok(None) => {
+        let driven = self.drive(false).await;
+        self.end(driven).await
+    }
+
+    /// The same, but for a grant, which is not claimed here.
+    pub(crate) async fn run_to_grant(mut self: Box<Self>) -> Ran {
+        match self.drive(true).await {
+            Ok(Driven::Granted) => Ran::Granted(self),
+            driven => Ran::Over(self.end(driven).await),
+        }
+    }
+
+    async fn end(&mut self, driven: Result<Driven>) -> Result<Option<Lease>> {
+        match driven {
+            Ok(Driven::Acquired(token, sent)) => Ok(Some(self.finish(token, sent)?)),
+            Ok(Driven::Held | Driven::Granted) => {
                 self.done = true;
                 // An earlier command may still be on its way to the server, and find the name free.
                 self.undo_later();
@@ -198,7 +271,8 @@ impl Attempt {
         }
     }
 
-    async fn drive(&mut self) -> Result<Option<(u64, Moment)>> {
+    /// `to_grant`: return when the name was handed to it, for a claim elsewhere.
+    async fn drive(&mut self, to_grant: bool) -> Result<Driven> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
@@ -212,41 +286,52 @@ impl Attempt {
                 Ask::Take
             };
             match self.ask(ask, Some(self.first_deadline())).await? {
-                Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
+                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
                 Asked::Held(_) => self.on_held(),
             }
         }
         if self.wait() == Some(Duration::ZERO) {
-            return Ok(None);
+            return Ok(Driven::Held);
         }
-        let slot = self.client.room.enter(&self.lock, &self.owner);
-        let Some(slot) = slot else {
-            return Err(Error::closed());
+        let slot = self.enter_room()?;
+        let mut limit = match self.place {
+            Some(_) => self.deadline(),
+            None => Some(
+                self.first_deadline()
+                    .min(self.deadline().unwrap_or_else(|| self.first_deadline())),
+            ),
         };
-        self.slot = Some(slot.clone());
-        self.client.counters.waiting.add();
-        let mut limit = Some(
-            self.first_deadline()
-                .min(self.deadline().unwrap_or_else(|| self.first_deadline())),
-        );
         loop {
             let news = slot.take_news();
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
-            let queued = match self.ask(Ask::Queue { place: self.place }, limit).await? {
-                Asked::Acquired { token, sent } => return Ok(Some((token, sent))),
-                Asked::Held(queued) => queued,
-            };
-            self.client.room.update(&slot, self.place, &queued);
-            self.place = Some(queued.place);
+            match self.ask(Ask::Queue { place: self.place }, limit).await? {
+                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
+                Asked::Held(queued) => self.on_queued(&queued),
+            }
             limit = self.deadline();
-            self.sleep(&slot).await?;
+            let news = self.sleep(&slot).await?;
+            if to_grant && news & news::GRANTED != 0 {
+                return Ok(Driven::Granted);
+            }
         }
     }
 
-    /// Sleeps until there is a reason to ask again.
-    async fn sleep(&self, slot: &Arc<Slot>) -> Result<()> {
+    /// Where it hears news, once it has to wait.
+    fn enter_room(&mut self) -> Result<Arc<Slot>> {
+        if let Some(slot) = &self.slot {
+            return Ok(slot.clone());
+        }
+        let slot = self.client.room.enter(&self.lock, &self.owner);
+        let slot = slot.ok_or_else(Error::closed)?;
+        self.slot = Some(slot.clone());
+        self.client.counters.waiting.add();
+        Ok(slot)
+    }
+
+    /// Sleeps until there is a reason to ask again: the news, or none when it is time to look.
+    async fn sleep(&self, slot: &Arc<Slot>) -> Result<u8> {
         // What came before the answer that it overtakes was read is a reason at once.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         loop {
@@ -257,12 +342,12 @@ impl Attempt {
                 return Err(Error::closed());
             }
             if news & reasons != 0 {
-                return Ok(());
+                return Ok(news);
             }
             reasons = news::GRANTED | news::RECHECK;
             tokio::select! {
                 () = slot.notified() => {}
-                () = until(look_at) => return Ok(()),
+                () = until(look_at) => return Ok(0),
                 () = until(deadline) => return Err(self.timed_out()),
             }
         }
@@ -353,6 +438,14 @@ impl Attempt {
             self.sent_in = None;
         }
         self.contend();
+    }
+
+    /// The answer was that it waits, and where.
+    fn on_queued(&mut self, queued: &Queued) {
+        if let Some(slot) = &self.slot {
+            self.client.room.update(slot, self.place, queued);
+        }
+        self.place = Some(queued.place);
     }
 
     fn contend(&mut self) {

@@ -1,17 +1,19 @@
 //! A client's connection on an event loop: the uncontended acquire and release of asyncio and Node, without a hop to
-//! another thread. Whatever is more than that goes on as a future on the client's runtime.
+//! another thread. Whatever is more than that goes on as a future on the client's runtime; but what was waited for there
+//! is claimed here, so that its last answer comes to the loop itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::acquire::{Attempt, First};
+use crate::acquire::{Attempt, First, Ran};
 use crate::client::Client;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -19,27 +21,57 @@ use crate::lease::Lease;
 use crate::options::Request;
 use crate::releasing::{Answered, Begun, Turn};
 use crate::shared::Inner;
-use crate::store::{Failure, LineDone, LineStore};
+use crate::store::{Ask, Failure, LineDone, LineStore, Outside};
 
 /// Looked at this many times within the command time-out.
 const CHECKS: u32 = 4;
 
-type Later<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// How an operation ended on the line, or goes on elsewhere.
 pub enum Done {
     /// An acquire has ended.
     Acquired(Result<Option<Lease>>),
     /// An acquire goes on: run this on the client's runtime. Dropped, it is undone.
-    Acquiring(Later<Option<Lease>>),
+    Acquiring(Later<Ended>),
     /// A release has ended.
     Released(Result<bool>),
     /// A release goes on: run this on the client's runtime. Dropped, it goes on in the background.
-    Releasing(Later<bool>),
+    Releasing(Later<Result<bool>>),
+}
+
+/// How an acquire ended that had gone on elsewhere.
+pub enum Ended {
+    /// There.
+    Here(Result<Option<Lease>>),
+    /// Not yet: it is on the line again, under the same number.
+    OnLine,
+}
+
+impl Ended {
+    /// Of a line that claims nothing.
+    ///
+    /// # Errors
+    /// Those of the acquire.
+    pub fn here(self) -> Result<Option<Lease>> {
+        match self {
+            Self::Here(result) => result,
+            Self::OnLine => Err(mixed_up()),
+        }
+    }
 }
 
 enum Pending {
-    Acquire(Box<Attempt>),
+    Acquire {
+        attempt: Box<Attempt>,
+        once: bool,
+    },
+    /// Of a grant.
+    Claim {
+        attempt: Box<Attempt>,
+        /// Dropped when it is over.
+        _under_way: Option<oneshot::Sender<()>>,
+    },
     Release(Turn),
 }
 
@@ -47,19 +79,29 @@ enum Pending {
 /// [`on_readable`](Self::on_readable) when it is; after any call that begins something, [`flush`](Self::flush), and while
 /// that says that not all is written, watch it for writing too. Not tied to a thread, but used by one at a time.
 pub struct Line {
+    shared: Arc<Shared>,
+    /// Whether what goes on elsewhere comes back for its claim.
+    claims: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    watch: Arc<Watch>,
+}
+
+struct State {
     client: Weak<Inner>,
     store: Box<dyn LineStore>,
     pending: HashMap<u64, Pending>,
     /// The ends of short waits.
     limits: BTreeSet<(Instant, u64)>,
-    watch: Arc<Watch>,
     broken: bool,
 }
 
 /// What the watchdog looks at: since when the oldest command waits for its answer, in ms since boot; 0 is none.
 struct Watch {
     waiting_since: AtomicU64,
-    end: Box<dyn Fn() + Send + Sync>,
+    outside: Box<dyn Outside>,
 }
 
 impl Client {
@@ -88,52 +130,71 @@ pub(crate) async fn open(client: &Arc<Inner>) -> Result<Option<Line>> {
     };
     let watch = Arc::new(Watch {
         waiting_since: AtomicU64::new(0),
-        end: store.breaker().map_err(|failure| failure.error)?,
+        outside: store.outside().map_err(|failure| failure.error)?,
     });
     client.spawn(guard(Arc::downgrade(&watch), client.command_timeout));
-    Ok(Some(Line {
+    let state = State {
         client: Arc::downgrade(client),
         store,
         pending: HashMap::new(),
         limits: BTreeSet::new(),
-        watch,
         broken: false,
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        watch,
+    });
+    Ok(Some(Line {
+        shared,
+        claims: false,
     }))
 }
 
 impl Line {
+    /// From here on, what waits elsewhere comes back to be claimed here: its last answer then reaches the loop directly.
+    pub fn claim_here(&mut self) {
+        self.claims = true;
+    }
+
     /// The file descriptor to watch. It stays open as long as the line lives.
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.store.fd()
+        self.shared.watch.outside.fd()
     }
 
     /// Whether the connection has ended: drop the line and open another.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken
+        self.shared.lock().broken
     }
 
     /// The connection is ended: [`on_readable`](Self::on_readable) is due, and tells what was under way.
     pub(crate) fn end(&self) {
-        (self.watch.end)();
+        self.shared.watch.outside.end();
     }
 
     /// Whether there is something to [`flush`](Self::flush).
     #[must_use]
     pub fn is_unwritten(&self) -> bool {
-        self.store.is_unwritten()
+        self.shared.lock().store.is_unwritten()
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
+        self.shared.lock().pending.is_empty()
+    }
+
+    /// Whether the operation `id` is under way here; it may be again, after it went on elsewhere.
+    #[must_use]
+    pub fn has(&self, id: u64) -> bool {
+        self.shared.lock().pending.contains_key(&id)
     }
 
     /// Begins an acquire as the operation `id`, which its owner chooses; what could be told at once is returned, and
     /// [`on_readable`](Self::on_readable) or [`give_up`](Self::give_up) tells the rest. With `once`, it is tried once
-    /// whatever the request says. An end that comes for an operation that was given up is to be dropped.
+    /// whatever the request says, and a lock that is held is no error. An end that comes for an operation that was given
+    /// up is to be dropped.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) and [`ClientClosed`](crate::ErrorKind::ClientClosed).
@@ -143,15 +204,18 @@ impl Line {
         } else {
             request
         };
-        let client = self.client.upgrade().ok_or_else(Error::closed)?;
+        let mut state = self.shared.lock();
+        let client = state.client.upgrade().ok_or_else(Error::closed)?;
         let attempt = Box::new(Attempt::new(&client, request)?);
         if attempt.is_behind_own_waiters() {
-            return Ok(Some(Done::Acquiring(Box::pin(attempt.run()))));
+            drop(state);
+            return Ok(Some(self.acquiring(id, attempt, once)));
         }
         if let Some(limit) = attempt.short_limit() {
-            self.limits.insert((limit, id));
+            state.limits.insert((limit, id));
         }
-        self.send_attempt(id, attempt);
+        state.send_attempt(id, attempt, once);
+        self.shared.note(&state);
         Ok(None)
     }
 
@@ -159,30 +223,31 @@ impl Line {
     /// time-out, which a silent connection would outlast.
     #[must_use]
     pub fn gives_up_in(&self) -> Option<Duration> {
-        let (limit, _) = self.limits.first()?;
+        let state = self.shared.lock();
+        let (limit, _) = state.limits.first()?;
         Some(limit.saturating_duration_since(Instant::now()))
     }
 
     /// Ends the acquires whose short wait ran out without any answer. What becomes of them is undone when it is known.
     pub fn give_up(&mut self) -> Vec<(u64, Done)> {
+        let mut state = self.shared.lock();
         let mut given_up = Vec::new();
-        while let Some(&(limit, id)) = self.limits.first() {
+        while let Some(&(limit, id)) = state.limits.first() {
             if limit > Instant::now() {
                 break;
             }
-            self.limits.pop_first();
-            if self.pending.contains_key(&id) {
+            state.limits.pop_first();
+            if let Some(Pending::Acquire { .. }) = state.pending.get(&id) {
                 given_up.push((id, Done::Acquired(Err(Error::unanswered()))));
             }
         }
         given_up
     }
 
-    pub(crate) fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>) {
-        let (lock, owner, ttl) = attempt.first();
-        self.store.take(id, lock, owner, ttl);
-        self.pending.insert(id, Pending::Acquire(attempt));
-        self.note();
+    pub(crate) fn send_attempt(&mut self, id: u64, attempt: Box<Attempt>) {
+        let mut state = self.shared.lock();
+        state.send_attempt(id, attempt, true);
+        self.shared.note(&state);
     }
 
     /// Begins to release a lease as the operation `id`; what could be told at once is returned.
@@ -202,82 +267,219 @@ impl Line {
     }
 
     pub(crate) fn send_release(&mut self, id: u64, mut turn: Turn) {
+        let mut state = self.shared.lock();
         let (lock, owner) = turn.request();
-        self.store.release(id, lock, owner);
-        self.pending.insert(id, Pending::Release(turn));
-        self.note();
+        state.store.release(id, lock, owner);
+        state.pending.insert(id, Pending::Release(turn));
+        self.shared.note(&state);
     }
 
     /// Writes what was begun; `false` when not all of it could be written yet. A connection that has ended shows in the
     /// next [`on_readable`](Self::on_readable), which is then due at once.
     pub fn flush(&mut self) -> bool {
-        if self.broken {
-            return true;
-        }
-        self.store.flush().unwrap_or_else(|_| {
-            // Reading tells: it ends what is under way.
-            (self.watch.end)();
-            true
-        })
+        self.shared.flush(&mut self.shared.lock())
     }
 
     /// Reads what has arrived: what has ended, in order. Some of it may have begun another request: flush again.
     pub fn on_readable(&mut self) -> Vec<(u64, Done)> {
         let mut ended = Vec::new();
-        let failure = self.store.read(&mut ended).err();
-        let mut done: Vec<(u64, Done)> = ended
+        let mut state = self.shared.lock();
+        let failure = state.store.read(&mut ended).err();
+        let mut ended: Vec<(u64, Pending, LineDone)> = ended
             .into_iter()
             .filter_map(|(id, ended)| {
-                let pending = self.pending.remove(&id)?;
-                Some((id, settle(pending, ended)))
+                let pending = state.pending.remove(&id)?;
+                Some((id, pending, ended))
             })
             .collect();
         if let Some(failure) = failure {
-            self.broken = true;
-            let mut rest: Vec<_> = self.pending.drain().collect();
-            rest.sort_unstable_by_key(|(id, _)| *id);
-            for (id, pending) in rest {
-                let ended = match pending {
-                    Pending::Acquire(_) => LineDone::Asked(Err(failure.clone())),
-                    Pending::Release(_) => LineDone::Released(Err(failure.clone())),
-                };
-                done.push((id, settle(pending, ended)));
+            state.broken = true;
+            ended.extend(state.abandon(&failure));
+        }
+        if state.pending.is_empty() {
+            state.limits.clear();
+        }
+        self.shared.note(&state);
+        drop(state);
+        ended
+            .into_iter()
+            .map(|(id, pending, ended)| (id, self.settle(id, pending, ended)))
+            .collect()
+    }
+
+    fn settle(&self, id: u64, pending: Pending, ended: LineDone) -> Done {
+        match (pending, ended) {
+            (Pending::Acquire { mut attempt, once }, LineDone::Asked(asked)) => {
+                match attempt.on_first(asked) {
+                    Ok(First::Acquired(lease)) => Done::Acquired(Ok(Some(lease))),
+                    Ok(First::Held) => Done::Acquired(attempt.held(once)),
+                    Ok(First::Undecided) => self.acquiring(id, attempt, once),
+                    Err(error) => Done::Acquired(Err(error)),
+                }
+            }
+            (Pending::Claim { mut attempt, .. }, LineDone::Asked(asked)) => {
+                match attempt.on_claim(asked) {
+                    Ok(First::Acquired(lease)) => Done::Acquired(Ok(Some(lease))),
+                    Ok(First::Held | First::Undecided) => self.acquiring(id, attempt, false),
+                    Err(error) => Done::Acquired(Err(error)),
+                }
+            }
+            (Pending::Release(turn), LineDone::Released(released)) => {
+                match turn.answered(released) {
+                    Answered::Done(result) => Done::Released(result),
+                    Answered::Again { turn, unanswered } => {
+                        Done::Releasing(Box::pin(turn.send(unanswered)))
+                    }
+                }
+            }
+            // The line answers each operation in kind; were it not so, the operation is undone by being dropped.
+            (Pending::Acquire { .. } | Pending::Claim { .. }, LineDone::Released(_)) => {
+                Done::Acquired(Err(mixed_up()))
+            }
+            (Pending::Release(turn), LineDone::Asked(_)) => {
+                Done::Releasing(Box::pin(turn.send(true)))
             }
         }
-        if self.pending.is_empty() {
-            self.limits.clear();
+    }
+
+    /// The acquire goes on on the runtime.
+    fn acquiring(&self, id: u64, attempt: Box<Attempt>, once: bool) -> Done {
+        let line = if self.claims {
+            Arc::downgrade(&self.shared)
+        } else {
+            Weak::new()
+        };
+        Done::Acquiring(Box::pin(go_on(line, id, attempt, once)))
+    }
+}
+
+/// Waits for the name, and claims it on the line where there still is one.
+async fn go_on(line: Weak<Shared>, id: u64, attempt: Box<Attempt>, once: bool) -> Ended {
+    let name = attempt.name();
+    let granted = if line.strong_count() == 0 {
+        Err(attempt)
+    } else {
+        match attempt.run_to_grant().await {
+            Ran::Over(result) => return Ended::Here(or_held(result, once, &name)),
+            Ran::Granted(attempt) => match line.upgrade() {
+                Some(line) => line.claim(id, attempt),
+                None => Err(attempt),
+            },
         }
-        self.note();
-        done
+    };
+    match granted {
+        Ok(None) => Ended::OnLine,
+        Ok(Some((deadline, over))) => {
+            let late = tokio::time::timeout_at(deadline, over).await.is_err();
+            match line
+                .upgrade()
+                .filter(|_| late)
+                .and_then(|line| line.take_back(id))
+            {
+                Some(attempt) => Ended::Here(attempt.give_up_claim().await),
+                None => Ended::OnLine,
+            }
+        }
+        Err(attempt) => Ended::Here(or_held(attempt.run().await, once, &name)),
+    }
+}
+
+/// Tried `once`, a lock that is held is no error.
+fn or_held(result: Result<Option<Lease>>, once: bool, name: &str) -> Result<Option<Lease>> {
+    match result {
+        Ok(None) if !once => Err(Error::held(name)),
+        result => result,
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self, state: &mut State) -> bool {
+        if state.broken {
+            return true;
+        }
+        state.store.flush().unwrap_or_else(|_| {
+            // Reading tells: it ends what is under way.
+            self.watch.outside.end();
+            true
+        })
+    }
+
+    /// Sends the claim of a grant, from the runtime's thread, and tells when it has to be over, if it has; gives the attempt back
+    /// where the line has ended.
+    fn claim(&self, id: u64, attempt: Box<Attempt>) -> Result<Claimed, Box<Attempt>> {
+        let mut state = self.lock();
+        if state.broken {
+            return Err(attempt);
+        }
+        let (lock, owner, ttl, ask) = attempt.claim();
+        state.store.ask(id, lock, owner, ttl, ask);
+        let (under_way, deadline) = match attempt.deadline() {
+            Some(deadline) => {
+                let (under_way, over) = oneshot::channel();
+                (Some(under_way), Some((deadline, over)))
+            }
+            None => (None, None),
+        };
+        let claim = Pending::Claim {
+            attempt,
+            _under_way: under_way,
+        };
+        state.pending.insert(id, claim);
+        self.note(&state);
+        // What cannot be written yet goes with what the loop writes next, at the latest when a reply comes.
+        self.flush(&mut state);
+        Ok(deadline)
+    }
+
+    /// A claim that has no answer yet; the answer that comes later is nobody's.
+    fn take_back(&self, id: u64) -> Option<Box<Attempt>> {
+        let mut state = self.lock();
+        match state.pending.remove(&id)? {
+            Pending::Claim { attempt, .. } => Some(attempt),
+            other => {
+                state.pending.insert(id, other);
+                None
+            }
+        }
     }
 
     /// Tells the watchdog.
-    fn note(&self) {
-        let since = match self.store.oldest() {
-            Some(oldest) if !self.broken => oldest.millis().max(1),
+    fn note(&self, state: &State) {
+        let since = match state.store.oldest() {
+            Some(oldest) if !state.broken => oldest.millis().max(1),
             _ => 0,
         };
         self.watch.waiting_since.store(since, Ordering::Relaxed);
     }
 }
 
-fn settle(pending: Pending, ended: LineDone) -> Done {
-    match (pending, ended) {
-        (Pending::Acquire(mut attempt), LineDone::Asked(asked)) => match attempt.on_first(asked) {
-            Ok(First::Acquired(lease)) => Done::Acquired(Ok(Some(lease))),
-            Ok(First::Held) => Done::Acquired(Ok(None)),
-            Ok(First::Undecided) => Done::Acquiring(Box::pin(attempt.run())),
-            Err(error) => Done::Acquired(Err(error)),
-        },
-        (Pending::Release(turn), LineDone::Released(released)) => match turn.answered(released) {
-            Answered::Done(result) => Done::Released(result),
-            Answered::Again { turn, unanswered } => {
-                Done::Releasing(Box::pin(turn.send(unanswered)))
-            }
-        },
-        // The line answers each operation in kind; were it not so, the operation is undone by being dropped.
-        (Pending::Acquire(_), LineDone::Released(_)) => Done::Acquired(Err(mixed_up())),
-        (Pending::Release(turn), LineDone::Asked(_)) => Done::Releasing(Box::pin(turn.send(true))),
+/// When a claim is to be over, and what tells that it is; nothing where the wait has no end.
+type Claimed = Option<(Instant, oneshot::Receiver<()>)>;
+
+impl State {
+    fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>, once: bool) {
+        let (lock, owner, ttl) = attempt.first();
+        self.store.ask(id, lock, owner, ttl, Ask::Take);
+        self.pending.insert(id, Pending::Acquire { attempt, once });
+    }
+
+    /// All that is under way, in the order in which it was begun, as failed.
+    fn abandon(&mut self, failure: &Failure) -> Vec<(u64, Pending, LineDone)> {
+        let mut rest: Vec<_> = self.pending.drain().collect();
+        rest.sort_unstable_by_key(|(id, _)| *id);
+        rest.into_iter()
+            .map(|(id, pending)| {
+                let ended = match pending {
+                    Pending::Release(_) => LineDone::Released(Err(failure.clone())),
+                    _ => LineDone::Asked(Err(failure.clone())),
+                };
+                (id, pending, ended)
+            })
+            .collect()
     }
 }
 
@@ -288,13 +490,14 @@ fn mixed_up() -> Error {
 impl Drop for Line {
     fn drop(&mut self) {
         let failure = Failure::unanswered(Error::unavailable("the event loop has ended"));
-        for (_, pending) in self.pending.drain() {
-            let ended = match &pending {
-                Pending::Acquire(_) => LineDone::Asked(Err(failure.clone())),
-                Pending::Release(_) => LineDone::Released(Err(failure.clone())),
-            };
+        let rest = {
+            let mut state = self.shared.lock();
+            state.broken = true;
+            state.abandon(&failure)
+        };
+        for (id, pending, ended) in rest {
             // Dropped, an acquire is undone and a release goes on, both in the background.
-            drop(settle(pending, ended));
+            drop(self.settle(id, pending, ended));
         }
     }
 }
@@ -309,7 +512,7 @@ async fn guard(watch: Weak<Watch>, timeout: Duration) {
         let since = watch.waiting_since.load(Ordering::Relaxed);
         let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         if since != 0 && Moment::now().millis().saturating_sub(since) >= limit {
-            (watch.end)();
+            watch.outside.end();
             return;
         }
     }

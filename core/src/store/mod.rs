@@ -257,11 +257,8 @@ pub(crate) enum LineDone {
 /// A connection that never blocks: whoever owns it says when it can be read and written. Everything goes in the order in
 /// which it was begun.
 pub(crate) trait LineStore: Send {
-    /// The file descriptor to watch.
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
-
-    /// Begins to take a name, for the operation `id`.
-    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration);
+    /// Begins to ask for a name, for the operation `id`.
+    fn ask(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration, ask: Ask);
 
     /// Begins to release an own owner, for the operation `id`.
     fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);
@@ -279,8 +276,17 @@ pub(crate) trait LineStore: Send {
     /// When the oldest command without an answer was begun.
     fn oldest(&self) -> Option<Moment>;
 
-    /// A handle that ends the connection from another thread: its reader sees the end of the stream.
-    fn breaker(&self) -> Result<Box<dyn Fn() + Send + Sync>, Failure>;
+    /// The connection as others than its owner see it.
+    fn outside(&self) -> Result<Box<dyn Outside>, Failure>;
+}
+
+/// What can be done with a connection while somebody uses it.
+pub(crate) trait Outside: Send + Sync {
+    /// A file descriptor that can be read and written when the connection can.
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
+
+    /// Ends the connection: its reader sees the end of the stream.
+    fn end(&self);
 }
 
 /// The store at `url`; nothing is connected yet.

@@ -16,7 +16,7 @@ use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::name::LockId;
-use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
+use crate::store::{Ask, Failure, LineDone, LineStore, Outside, Releaser};
 
 pub(super) struct Line {
     socket: Socket,
@@ -99,15 +99,11 @@ impl Line {
 }
 
 impl LineStore for Line {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
-    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration) {
+    fn ask(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration, ask: Ask) {
         let seeded = self
             .seeded
             .is_some_and(|at| Moment::now().since(at) < SEED_LASTS);
-        let asking = Asking::new(lock, owner, ttl, &self.client_id, Ask::Take, seeded);
+        let asking = Asking::new(lock, owner, ttl, &self.client_id, ask, seeded);
         self.begin(id, Either::Asking(asking));
     }
 
@@ -161,9 +157,18 @@ impl LineStore for Line {
         self.under_way.front().map(|operation| operation.sent)
     }
 
-    fn breaker(&self) -> Result<Box<dyn Fn() + Send + Sync>, Failure> {
-        let socket = self.socket.try_clone().map_err(broken)?;
-        Ok(Box::new(move || socket.shutdown()))
+    fn outside(&self) -> Result<Box<dyn Outside>, Failure> {
+        Ok(Box::new(self.socket.try_clone().map_err(broken)?))
+    }
+}
+
+impl Outside for Socket {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn end(&self) {
+        self.shutdown();
     }
 }
 
