@@ -10,27 +10,57 @@ use std::io::stdout;
 use std::time::Duration;
 
 use leaselock::diagnosis::Diagnosis;
-use leaselock::{ErrorKind, options};
+use leaselock::{AcquireOptions, ErrorKind, Request, Unit};
 
 use self::finding::{Finding, Level};
 use self::report::Report;
 use crate::connection::Connection;
+use crate::duration;
 use crate::exit::{Exit, Failure};
 
 /// Say what would break the promises on this store
+///
+/// Looks at whatever it is allowed to, changes nothing, and says for each thing what was seen, what it means for locks
+/// and what to do. What it may not look at it leaves out, and says so: an administrator of the server sees more.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub(crate) struct Args {
+    /// The lease that round trips and slow commands are judged by
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    ttl: Duration,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Examples:
+  Before locks are trusted to a server:
+      leaselock doctor --url redis://admin:SECRET@db1:6379
+
+  For the shortest lease that is in use:
+      leaselock doctor --ttl 2s
+
+  The names of what is wrong, for a monitor:
+      leaselock doctor --json | jq -r '.checks[] | select(.level == \"problem\") | .check'
+
+Exit status:
+  0   no problem was found; there may be warnings, and things that could not be looked at
+  1   a problem was found, or the store cannot be used at all
+  64  the command line is wrong";
 
 /// Something would break a promise.
 const PROBLEMS: Exit = Exit::new(1);
 
 pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
     let client = connection.client()?;
-    let ttl = options::DEFAULT_TTL;
+    let ttl = args.ttl;
+    let lease = AcquireOptions {
+        ttl,
+        ..AcquireOptions::default()
+    };
+    Request::new("doctor", lease, Unit::Seconds)?;
     let report = match client.diagnose().await {
         Ok(diagnosis) => examined(&diagnosis, ttl),
         Err(error) => match error.kind() {

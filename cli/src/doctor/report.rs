@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::finding::{Finding, Level};
+use crate::text::{escape, width as columns};
 
 /// Text is set for the usual terminal; lines that are to be copied stay whole.
 const WIDTH: usize = 80;
@@ -72,7 +73,8 @@ impl Report {
             let seen = format!("{:<14} {}", finding.check, finding.seen);
             hanging(out, Level::Ok.as_str(), &seen, INDENT + 15)?;
         }
-        writeln!(out, "\n{}", self.summary())
+        writeln!(out)?;
+        fill(out, "", &self.summary(), 0)
     }
 
     fn of(&self, level: Level) -> impl Iterator<Item = &Finding> {
@@ -117,26 +119,28 @@ fn paragraph(out: &mut impl Write, level: &str, text: &str) -> io::Result<()> {
     hanging(out, level, text, INDENT)
 }
 
-/// A paragraph whose further lines begin at `indent`.
+/// A paragraph behind its level, whose further lines begin at `indent`.
 fn hanging(out: &mut impl Write, level: &str, text: &str, indent: usize) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    let mut line = format!("{level:<INDENT$}");
-    let (mut width, mut begun) = (INDENT, false);
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if begun && width + 1 + length > WIDTH {
+    fill(out, &format!("{level:<INDENT$}"), text, indent)
+}
+
+/// Text behind `start` in lines that are not too long; further lines begin at `indent`.
+fn fill(out: &mut impl Write, start: &str, text: &str, indent: usize) -> io::Result<()> {
+    let mut line = start.to_owned();
+    let mut begun = false;
+    for word in escape(text).split(' ') {
+        if begun && columns(&line) + 1 + columns(word) > WIDTH {
             writeln!(out, "{}", line.trim_end())?;
             line = " ".repeat(indent);
-            (width, begun) = (indent, false);
+            begun = false;
         }
         if begun {
             line.push(' ');
-            width += 1;
         }
         line.push_str(word);
-        width += length;
         begun = true;
     }
     writeln!(out, "{}", line.trim_end())

@@ -165,7 +165,9 @@ fn note(rights: &mut Rights, command: &'static str, pattern: &str, reply: &Value
     };
     let words = refusal.words.to_ascii_lowercase();
     match refusal.code.as_str() {
-        "NOPERM" => {
+        // A denied EXEC ends the transaction "because of: NOPERM …".
+        "EXECABORT" if !words.contains("noperm") => {}
+        "NOPERM" | "EXECABORT" => {
             // A denied command is named in the words; else it is the key or the channel that is out of reach.
             let missing = if words.contains("to run the") {
                 format!("+{command}")
@@ -177,8 +179,8 @@ fn note(rights: &mut Rights, command: &'static str, pattern: &str, reply: &Value
             }
         }
         "ERR" if words.contains("unknown command") => rights.unknown.push(command),
-        // How a transaction that was made to fail ends.
-        "EXECABORT" | "ERR" => {}
+        // How a command that was made to fail ends.
+        "ERR" => {}
         _ => {
             rights.unwritable.get_or_insert(refusal);
         }
