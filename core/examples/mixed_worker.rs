@@ -1,6 +1,7 @@
 //! The worker of the mixed-language tests in Rust: each request in a task of its own. `tests/mixed/README.md` says more.
 
 use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,10 +78,11 @@ async fn run(client: &Client, leases: &Leases, request: &Value) -> Result<Value,
             Value::Null
         }
         "count" => {
-            for _ in 0..request["times"].as_u64().unwrap_or(0) {
-                count(client, request).await?;
+            let mut added = 0;
+            while add_one(client, request).await? {
+                added += 1;
             }
-            Value::Null
+            added.into()
         }
         "close" => {
             client.close().await?;
@@ -90,24 +92,34 @@ async fn run(client: &Client, leases: &Leases, request: &Value) -> Result<Value,
     })
 }
 
-async fn count(client: &Client, request: &Value) -> Result<(), Error> {
-    let file = text(request, "file");
-    let lease = client.acquire(text(request, "name")).await?;
-    let number: u64 = std::fs::read_to_string(file)
-        .expect("the file")
-        .trim()
-        .parse()
-        .expect("a number");
-    tokio::task::yield_now().await;
-    let mut tokens = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(format!("{file}.tokens"))
-        .expect("the file of tokens");
-    writeln!(tokens, "{}", lease.token()).expect("written");
-    std::fs::write(file, (number + 1).to_string()).expect("written");
+/// Adds one to the number; false when it is `up_to` already.
+async fn add_one(client: &Client, request: &Value) -> Result<bool, Error> {
+    let path = text(request, "file");
+    let ttl = millis(request, "ttl").expect("a TTL");
+    let lease = client.acquire(text(request, "name")).ttl(ttl).await?;
+    let number = std::fs::read_to_string(path).expect("the file");
+    let number: u64 = number.parse().expect("a number");
+    let more = Some(number) < request["up_to"].as_u64();
+    if more {
+        tokio::task::yield_now().await;
+        // One write over the old number, never a longer one: whoever is killed leaves the old one or the new.
+        let mut file = open(OpenOptions::new().write(true), path);
+        file.write_all((number + 1).to_string().as_bytes())
+            .expect("written");
+        let mut tokens = open(
+            OpenOptions::new().append(true).create(true),
+            &format!("{path}.tokens"),
+        );
+        tokens
+            .write_all(format!("{}\n", lease.token()).as_bytes())
+            .expect("written");
+    }
     lease.release().await?;
-    Ok(())
+    Ok(more)
+}
+
+fn open(how: &OpenOptions, path: &str) -> File {
+    how.open(path).expect("a file")
 }
 
 #[tokio::main]

@@ -1,7 +1,8 @@
-"""What the mixed-language tests share: the workers as processes, and a server for each test."""
+"""What the mixed-language tests share: the workers as processes, and a store for each test."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ WORKERS = Path(__file__).resolve().parent / "workers"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from resp import Connection
+from stores import FileStore, Outside, ServerStore
 
 APP_ID = f"mixed-{uuid.uuid4().hex[:12]}"
 LANGUAGES = ("python", "asyncio", "node", "rust")
@@ -148,10 +150,26 @@ def churn_commands(rust_programs: dict[str, str]) -> dict[str, list[str]]:
     }
 
 
-@pytest.fixture(scope="session", params=SERVERS or [{"name": "none"}], ids=lambda server: str(server["name"]))
-def url(request: pytest.FixtureRequest) -> str:
-    """The URL of a running server; each test runs once on each."""
-    if not SERVERS:
+STORES = [*(SERVERS or [{"name": "server"}]), {"name": "file"}]
+
+
+@contextlib.contextmanager
+def outside(url: str, app_id: str) -> Iterator[Outside]:
+    """A store seen from outside."""
+    if url.startswith("file:"):
+        with contextlib.closing(FileStore(url, app_id)) as store:
+            yield store
+    else:
+        with Connection(port=int(url.rsplit(":", 1)[1])) as connection:
+            yield ServerStore(url, app_id, connection)
+
+
+@pytest.fixture(scope="session", params=STORES, ids=lambda store: str(store["name"]))
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a store; each test runs once on each: the servers, and a file."""
+    if request.param["name"] == "file":
+        return f"file:{tmp_path_factory.mktemp('store')}/locks.db"
+    if "url" not in request.param:
         if os.environ.get("CI") == "true":
             pytest.fail(NO_SERVER)
         pytest.skip(NO_SERVER)
@@ -159,10 +177,10 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def redis(url: str) -> Iterator[Connection]:
-    """A plain connection, to look from outside."""
-    with Connection(port=int(url.rsplit(":", 1)[1])) as connection:
-        yield connection
+def store(url: str) -> Iterator[Outside]:
+    """The store of the workers, seen from outside."""
+    with outside(url, APP_ID) as store:
+        yield store
 
 
 @pytest.fixture

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import churn_log
 import pytest
 from churn_crew import TTLS, Crew
-from conftest import SERVERS
+from conftest import outside
 
 import leaselock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from resp import Connection
+    from stores import Outside
 
 NAMES = [f"name-{number}" for number in range(16)]
-# A minute on the first server, less on the others; CHURN_SECONDS sets both.
-SECONDS, SECONDS_MORE = 60, 25
+# CHURN_SECONDS sets all of them.
+SECONDS = {"redis": 60, "valkey": 25, "file": 20}
 # A free name that someone waits for is taken within the fallback interval of a waiter, where all that were next have
 # died, and half a second; as much again for a busy machine. What was granted to one who died is free again after the
 # claim window, which is shorter.
@@ -32,55 +32,23 @@ LIMIT_SECONDS = 3 + 0.5 + 0.5
 LEFT_SECONDS = 10
 
 
-class Keys:
-    """The keys of one app id, seen from outside."""
-
-    def __init__(self, redis: Connection, app_id: str) -> None:
-        self._redis = redis
-        self._prefix = f"lock||{app_id}||"
-        self.counter = f"{self._prefix}||fence"
-
-    def all(self) -> set[str]:
-        found = self._redis.command("KEYS", f"*{self._prefix}*")
-        assert isinstance(found, list)
-        return {str(key) for key in found}
-
-    def locks(self) -> set[str]:
-        return {key for key in self.all() if key.startswith(self._prefix) and key != self.counter}
-
-    def waiters(self, name: str) -> list[str]:
-        """The owners in a queue."""
-        found = self._redis.command("ZRANGE", f"{{{self._prefix}{name}}}||||queue", 0, -1)
-        assert isinstance(found, list)
-        return [str(member).split("|", 2)[2] for member in found]
-
-    def all_but_the_counter_have_a_ttl(self) -> None:
-        """-1 is a key without a TTL, -2 one that has gone meanwhile."""
-        for key in self.all() - {self.counter}:
-            assert self._redis.command("PTTL", key) != -1, f"{key} has no TTL"
-
-
 @pytest.mark.timeout(600)
-def test_churn(url: str, redis: Connection, churn_commands: dict[str, list[str]], tmp_path: Path) -> None:
-    first = url == SERVERS[0]["url"]
-    seconds = float(os.environ.get("CHURN_SECONDS", SECONDS if first else SECONDS_MORE))
+def test_churn(url: str, request: pytest.FixtureRequest, churn_commands: dict[str, list[str]], tmp_path: Path) -> None:
+    seconds = float(os.environ.get("CHURN_SECONDS", SECONDS[request.node.callspec.id]))
     app_id = f"churn-{uuid.uuid4().hex[:12]}"
-    keys = Keys(redis, app_id)
-    with Crew(churn_commands, url, app_id, NAMES, seconds, tmp_path) as crew:
-        crew.disturb(keys.all_but_the_counter_have_a_ttl)
+    with outside(url, app_id) as store, Crew(churn_commands, url, app_id, NAMES, seconds, tmp_path) as crew:
+        crew.disturb(store.everything_ends)
         nothing_is_held_or_waits(crew)
-        only_the_dead_are_left(keys, crew)
+        only_the_dead_are_left(store, crew)
         each_name_is_free(url, app_id)
-        assert keys.all() == {keys.counter}
-        assert redis.command("PTTL", keys.counter) == -1
+        store.only_the_counter_is_left()
         for program in crew.programs.values():
             program.end()
     events = churn_log.read(crew.log)
     verdict = churn_log.judge(events, LIMIT_SECONDS)
     print(summary(verdict, crew))
     assert verdict.wrong == []
-    failed = [event for event in events if event.kind == "failed"]
-    assert failed == []
+    assert [event for event in events if event.kind == "failed"] == []
     # What is judged has happened, and often.
     assert verdict.counts["acquired"] > 20 * seconds
     assert min(verdict.counts[kind] for kind in ("cancelled", "timeout", "lost", "extends", "left", "refused")) > 0
@@ -96,14 +64,14 @@ def nothing_is_held_or_waits(crew: Crew) -> None:
         time.sleep(0.02)
 
 
-def only_the_dead_are_left(keys: Keys, crew: Crew) -> None:
+def only_the_dead_are_left(store: Outside, crew: Crew) -> None:
     """Each lock ends by its TTL at the latest, and whoever is in a queue was killed there."""
     deadline = time.monotonic() + TTLS[1] / 1000 + LEFT_SECONDS
-    while left := keys.locks():
-        assert time.monotonic() < deadline, left
+    while held := store.held():
+        assert time.monotonic() < deadline, held
         time.sleep(0.02)
     for name in NAMES:
-        for owner in keys.waiters(name):
+        for owner in store.waiters(name):
             assert owner.split("/")[0] in crew.killed, f"{owner} is in the queue of {name}, and lives"
 
 

@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import APP_ID, LANGUAGES, Worker, WorkerError
+from conftest import LANGUAGES, Worker, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from resp import Connection
+    from stores import Outside
 
     StartWorker = Callable[[str], Worker]
 
@@ -23,31 +23,25 @@ pairs = pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{a}-{b}" for 
 each = pytest.mark.parametrize("language", LANGUAGES)
 
 
-def key(name: str) -> str:
-    return f"lock||{APP_ID}||{name}"
-
-
-def until_waiting(redis: Connection, name: str, count: int) -> None:
+def until_waiting(store: Outside, name: str, count: int) -> None:
     """Waits until so many are queued."""
     deadline = time.monotonic() + 10
-    while redis.command("ZCARD", f"{{{key(name)}}}||||queue") != count:
+    while store.waiting(name) != count:
         assert time.monotonic() < deadline, f"{count} waiters never came"
         time.sleep(0.005)
 
 
 @pairs
-def test_one_holds_and_the_other_waits(
-    first: str, second: str, worker: StartWorker, redis: Connection, name: str
-) -> None:
+def test_one_holds_and_the_other_waits(first: str, second: str, worker: StartWorker, store: Outside, name: str) -> None:
     holder, waiter = worker(first), worker(second)
     held = holder.ask("acquire", name=name, ttl=10_000, **{"as": "l"})
-    assert redis.command("GET", key(name)) == held["owner"]
+    assert store.holder(name) == held["owner"]
 
     with pytest.raises(WorkerError) as refused:
         waiter.ask("acquire", name=name, ttl=10_000, wait=100, **{"as": "no"})
     assert refused.value.code == "LOCK_TIMEOUT"
     waiting = waiter.start("acquire", name=name, ttl=10_000, wait=10_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
     assert not waiting.done()
 
     start = time.monotonic()
@@ -55,16 +49,16 @@ def test_one_holds_and_the_other_waits(
     taken = waiting.result(10)
     assert time.monotonic() - start < 1
     assert taken["token"] > held["token"]
-    assert redis.command("GET", key(name)) == taken["owner"]
+    assert store.holder(name) == taken["owner"]
     assert waiter.ask("look", lease="l")["state"] == "held"
     assert holder.ask("look", lease="l") == {"state": "released", "held": False, "expires_in": 0}
     assert waiter.ask("release", lease="l") is True
-    assert redis.command("EXISTS", key(name)) == 0
+    assert store.holder(name) is None
 
 
 @pytest.mark.parametrize("order", [LANGUAGES[i:] + LANGUAGES[:i] for i in range(4)], ids="-".join)
 def test_first_come_first_served_over_languages(
-    order: tuple[str, ...], worker: StartWorker, redis: Connection, name: str
+    order: tuple[str, ...], worker: StartWorker, store: Outside, name: str
 ) -> None:
     holder = worker("rust")
     last = holder.ask("acquire", name=name, ttl=30_000, **{"as": "l"})["token"]
@@ -73,7 +67,7 @@ def test_first_come_first_served_over_languages(
     waiting = []
     for place, waiter in enumerate(queue):
         waiting.append(waiter.start("acquire", name=name, ttl=30_000, **{"as": "l"}))
-        until_waiting(redis, name, place + 1)
+        until_waiting(store, name, place + 1)
 
     for waiter, turn in zip([holder, *queue], [*waiting, None], strict=True):
         assert waiter.ask("release", lease="l") is True
@@ -86,12 +80,12 @@ def test_first_come_first_served_over_languages(
 
 @pairs
 def test_a_killed_holder_is_followed_by_the_other(
-    first: str, second: str, worker: StartWorker, redis: Connection, name: str
+    first: str, second: str, worker: StartWorker, store: Outside, name: str
 ) -> None:
     holder, waiter = worker(first), worker(second)
     held = holder.ask("acquire", name=name, ttl=1_000, **{"as": "l"})
     waiting = waiter.start("acquire", name=name, ttl=10_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
     assert not waiting.done()
 
     holder.kill()
@@ -104,14 +98,14 @@ def test_a_killed_holder_is_followed_by_the_other(
 
 @pairs
 def test_a_killed_waiter_holds_nobody_up(
-    first: str, second: str, worker: StartWorker, redis: Connection, name: str
+    first: str, second: str, worker: StartWorker, store: Outside, name: str
 ) -> None:
     holder, dead, waiter = worker("rust"), worker(first), worker(second)
     holder.ask("acquire", name=name, ttl=30_000, **{"as": "l"})
     dead.start("acquire", name=name, ttl=30_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
     waiting = waiter.start("acquire", name=name, ttl=30_000, **{"as": "l"})
-    until_waiting(redis, name, 2)
+    until_waiting(store, name, 2)
 
     dead.kill()
     time.sleep(0.1)
@@ -124,12 +118,12 @@ def test_a_killed_waiter_holds_nobody_up(
 
 @pairs
 def test_release_by_owner_from_the_other(
-    first: str, second: str, worker: StartWorker, redis: Connection, name: str
+    first: str, second: str, worker: StartWorker, store: Outside, name: str
 ) -> None:
     holder, other = worker(first), worker(second)
     owner = holder.ask("acquire", name=name, ttl=900, **{"as": "l"})["owner"]
     waiting = other.start("acquire", name=name, ttl=900, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
 
     assert other.ask("release_owner", name=name, owner="somebody") == "NOT_OWNER"
     assert other.ask("release_owner", name=name, owner=owner) == "RELEASED"
@@ -147,14 +141,12 @@ def test_release_by_owner_from_the_other(
 
 
 @each
-def test_a_stopped_holder_knows_when_it_goes_on(
-    language: str, worker: StartWorker, redis: Connection, name: str
-) -> None:
+def test_a_stopped_holder_knows_when_it_goes_on(language: str, worker: StartWorker, store: Outside, name: str) -> None:
     """Stopped for longer than its TTL: the first look after says lost, and its token is the smaller one."""
     holder, waiter = worker(language), worker("rust")
     held = holder.ask("acquire", name=name, ttl=1_000, **{"as": "l"})
     waiting = waiter.start("acquire", name=name, ttl=10_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
 
     holder.signal(signal.SIGSTOP)
     try:
@@ -173,24 +165,24 @@ def test_a_stopped_holder_knows_when_it_goes_on(
     assert holder.ask("wait_lost", lease="l", timeout=1_000) in {"expired", "taken"}
     assert taken["token"] > held["token"]
     assert holder.ask("release", lease="l") is False
-    assert redis.command("GET", key(name)) == taken["owner"]
+    assert store.holder(name) == taken["owner"]
 
 
 @pytest.mark.parametrize("language", ["python", "asyncio", "node"])
 def test_field_bug_07_a_blocked_interpreter_keeps_its_lease(
-    language: str, worker: StartWorker, redis: Connection, name: str
+    language: str, worker: StartWorker, store: Outside, name: str
 ) -> None:
     """The GIL held in a C call, the event loop in a busy loop, for three times the TTL."""
     holder, waiter = worker(language), worker("rust")
     held = holder.ask("acquire", name=name, ttl=1_000, **{"as": "l"})
     waiting = waiter.start("acquire", name=name, ttl=10_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
 
     blocked = holder.start("block", ms=3_000)
     time.sleep(2.8)
     assert not blocked.done()
     assert not waiting.done()
-    assert redis.command("GET", key(name)) == held["owner"]
+    assert store.holder(name) == held["owner"]
     blocked.result(5)
 
     holder.ask("check", lease="l")
@@ -200,11 +192,11 @@ def test_field_bug_07_a_blocked_interpreter_keeps_its_lease(
 
 
 @each
-def test_a_closing_client_hands_over(language: str, worker: StartWorker, redis: Connection, name: str) -> None:
+def test_a_closing_client_hands_over(language: str, worker: StartWorker, store: Outside, name: str) -> None:
     holder, waiter = worker(language), worker("node" if language == "rust" else "rust")
     holder.ask("acquire", name=name, ttl=30_000, **{"as": "l"})
     waiting = waiter.start("acquire", name=name, ttl=30_000, **{"as": "l"})
-    until_waiting(redis, name, 1)
+    until_waiting(store, name, 1)
     holder.ask("close")
     waiting.result(2)
     with pytest.raises(WorkerError) as closed:
@@ -217,11 +209,10 @@ def test_all_count_together(worker: StartWorker, name: str, tmp_path: Path) -> N
     file = tmp_path / "number"
     file.write_text("0")
     workers = [worker(language) for language in LANGUAGES * 2]
-    times = 40
-    turns = [each.start("count", name=name, file=str(file), times=times) for each in workers]
-    for turn in turns:
-        turn.result(60)
-    assert file.read_text() == str(times * len(workers))
+    times = 320
+    turns = [each.start("count", name=name, file=str(file), ttl=10_000, up_to=times) for each in workers]
+    assert sum(turn.result(60) for turn in turns) == times
+    assert file.read_text() == str(times)
     tokens = [int(line) for line in (tmp_path / "number.tokens").read_text().split()]
-    assert len(tokens) == times * len(workers)
+    assert len(tokens) == times
     assert all(a < b for a, b in itertools.pairwise(tokens)), "the resource saw an older token after a newer one"

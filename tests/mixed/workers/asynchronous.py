@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import leaselock
@@ -41,7 +40,7 @@ async def run(op: str, request: dict[str, Any]) -> Any:
         ctypes.PyDLL(None).usleep(request["ms"] * 1000)  # the loop and the GIL
         return None
     if op == "count":
-        return await count(request["name"], Path(request["file"]), request["times"])
+        return await count(request["name"], request["file"], request["ttl"] / 1000, request["up_to"])
     if op == "close":
         return await client.aclose()
     raise ValueError(op)
@@ -57,14 +56,22 @@ async def wait_lost(lease: leaselock.AsyncLease, timeout: float) -> str | None:
     raise AssertionError("a lost lease that checks out")
 
 
-async def count(name: str, file: Path, times: int) -> None:
-    for _ in range(times):
-        async with client.lock(name, ttl=10) as lease:
-            number = int(file.read_text())  # noqa: ASYNC240
+async def count(name: str, path: str, ttl: float, up_to: int) -> int:
+    file = os.open(path, os.O_RDWR)
+    tokens = os.open(f"{path}.tokens", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    added = 0
+    while True:
+        async with client.lock(name, ttl=ttl) as lease:
+            number = int(os.pread(file, 20, 0))
+            if number >= up_to:
+                break
             await asyncio.sleep(0)
-            with Path(f"{file}.tokens").open("a") as tokens:  # noqa: ASYNC230
-                tokens.write(f"{lease.token}\n")
-            file.write_text(str(number + 1))  # noqa: ASYNC240
+            os.pwrite(file, str(number + 1).encode(), 0)
+            os.write(tokens, f"{lease.token}\n".encode())
+            added += 1
+    os.close(file)
+    os.close(tokens)
+    return added
 
 
 async def answer(request: dict[str, Any]) -> None:

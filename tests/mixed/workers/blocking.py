@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import leaselock
@@ -42,7 +41,7 @@ def run(op: str, request: dict[str, Any]) -> Any:
         ctypes.PyDLL(None).usleep(request["ms"] * 1000)  # PyDLL keeps the GIL
         return None
     if op == "count":
-        return count(request["name"], Path(request["file"]), request["times"])
+        return count(request["name"], request["file"], request["ttl"] / 1000, request["up_to"])
     if op == "close":
         return client.close()
     raise ValueError(op)
@@ -58,13 +57,21 @@ def wait_lost(lease: leaselock.Lease, timeout: float) -> str | None:
     raise AssertionError("a lost lease that checks out")
 
 
-def count(name: str, file: Path, times: int) -> None:
-    for _ in range(times):
-        with client.lock(name, ttl=10) as lease:
-            number = int(file.read_text())
-            with Path(f"{file}.tokens").open("a") as tokens:
-                tokens.write(f"{lease.token}\n")
-            file.write_text(str(number + 1))
+def count(name: str, path: str, ttl: float, up_to: int) -> int:
+    file = os.open(path, os.O_RDWR)
+    tokens = os.open(f"{path}.tokens", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    added = 0
+    while True:
+        with client.lock(name, ttl=ttl) as lease:
+            number = int(os.pread(file, 20, 0))
+            if number >= up_to:
+                break
+            os.pwrite(file, str(number + 1).encode(), 0)
+            os.write(tokens, f"{lease.token}\n".encode())
+            added += 1
+    os.close(file)
+    os.close(tokens)
+    return added
 
 
 def answer(request: dict[str, Any]) -> None:

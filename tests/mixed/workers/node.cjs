@@ -36,21 +36,31 @@ async function run(request) {
       return null;
     }
     case "count":
-      for (let i = 0; i < request.times; i++) {
-        await client.using(request.name, { ttl: 10_000 }, async ({ token }) => {
-          const number = Number(fs.readFileSync(request.file, "utf8"));
-          await new Promise(setImmediate);
-          fs.appendFileSync(`${request.file}.tokens`, `${token}\n`);
-          fs.writeFileSync(request.file, String(number + 1));
-        });
-      }
-      return null;
+      return await count(request);
     case "close":
       await client.close();
       return null;
     default:
       throw new Error(request.op);
   }
+}
+
+async function count({ name, file: path, ttl, up_to }) {
+  const file = fs.openSync(path, "r+");
+  const tokens = fs.openSync(`${path}.tokens`, "a");
+  const add = async ({ token }) => {
+    const number = Number(fs.readFileSync(path, "utf8"));
+    if (number >= up_to) return false;
+    await new Promise(setImmediate);
+    fs.writeSync(file, String(number + 1), 0);
+    fs.writeSync(tokens, `${token}\n`);
+    return true;
+  };
+  let added = 0;
+  while (await client.using(name, { ttl }, add)) added += 1;
+  fs.closeSync(file);
+  fs.closeSync(tokens);
+  return added;
 }
 
 function waitLost(signal, timeout) {
