@@ -38,7 +38,7 @@ def turn(dice: random.Random, names: list[str]) -> dict[str, Any]:
         "name": dice.choice(names),
         "ttl": ttl,
         "renew": dice.random() < 0.5,
-        "wait": dice.randint(1, 150) if kind == "hasty" else 6_000,
+        "wait": dice.randint(0, 150) if kind == "hasty" else 6_000,
         "cancel": dice.randint(0, 400) if kind == "cancelled" else None,
         # A long one outlives its TTL, and is lost where it is not renewed.
         "pauses": [ttl // 4] * 6 if long else [dice.randint(0, 15) for _ in range(dice.randint(1, 4))],
