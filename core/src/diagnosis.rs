@@ -1,6 +1,7 @@
 //! What a store shows of itself to whoever wants to know whether it can keep the promises: facts, and no judgement.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::client::Client;
@@ -15,8 +16,10 @@ pub type Look<T> = std::result::Result<T, Refusal>;
 pub enum Diagnosis {
     /// A Redis or Valkey server.
     Server(Box<ServerFacts>),
-    /// A store that shows nothing.
-    Nothing,
+    /// A file of this machine.
+    File(FileFacts),
+    /// The memory of this process.
+    Memory,
 }
 
 /// A command's refusal, in the server's own words.
@@ -103,6 +106,42 @@ pub struct Rights {
     pub unwritable: Option<Refusal>,
     /// All that is needed, in the words of an ACL rule.
     pub rule: String,
+}
+
+/// What a store in a file shows.
+#[derive(Clone, Debug)]
+pub struct FileFacts {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What SQLite finds wrong in it; `None` where there is no file yet.
+    pub integrity: Option<Vec<String>>,
+    /// The file's mode, where there is one.
+    pub mode: Option<u32>,
+    /// The mode of its folder.
+    pub folder_mode: Option<u32>,
+    /// Its bytes.
+    pub size: u64,
+    /// The bytes of its write-ahead log.
+    pub log_size: u64,
+    /// The bytes that are free where it lies.
+    pub free: Option<u64>,
+    /// What it lies on.
+    pub file_system: FileSystem,
+}
+
+/// A kind of file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// On a disk of this machine.
+    Local,
+    /// In this machine's memory.
+    Memory,
+    /// Provided by a program, which may get it from elsewhere.
+    Fuse,
+    /// On another machine, by this protocol.
+    Network(&'static str),
+    /// This system does not say.
+    Unknown,
 }
 
 impl Client {

@@ -4,6 +4,7 @@ use leaselock::diagnosis::ServerFacts;
 
 use super::finding::Finding;
 use super::server::{field, number};
+use super::size::bytes;
 
 /// From this share of maxmemory on, there is little room left.
 const NEARLY_FULL_PERCENT: u64 = 90;
@@ -147,22 +148,4 @@ fn either<'a>(facts: &'a ServerFacts, info: &str, config: &str) -> Option<&'a st
 
 fn limit(facts: &ServerFacts) -> Option<u64> {
     either(facts, "maxmemory", "maxmemory")?.parse().ok()
-}
-
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if count < 1000 {
-        return format!("{count} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-    let mut left = count as f64 / 1000.0;
-    let mut unit = UNITS[0];
-    for larger in &UNITS[1..] {
-        if left < 999.95 {
-            break;
-        }
-        left /= 1000.0;
-        unit = larger;
-    }
-    format!("{left:.1} {unit}")
 }

@@ -55,21 +55,21 @@ impl Finding {
         Self::new(check, Level::Problem, seen)
     }
 
+    pub(super) fn unknown(check: &'static str, seen: impl Into<String>) -> Self {
+        Self::new(check, Level::Unknown, seen)
+    }
+
     /// What the store would not show.
     pub(super) fn refused(check: &'static str, what: &str, refusal: &Refusal) -> Self {
         let seen = format!("could not look: {what} is refused ({})", refusal.words);
-        Self::new(check, Level::Unknown, seen)
+        Self::unknown(check, seen)
     }
 
     /// What should be in INFO, and is not.
     pub(super) fn not_in_info(check: &'static str, facts: &ServerFacts) -> Self {
         match &facts.info {
             Err(refusal) => Self::refused(check, "INFO", refusal),
-            Ok(_) => Self::new(
-                check,
-                Level::Unknown,
-                "could not look: INFO says nothing about it",
-            ),
+            Ok(_) => Self::unknown(check, "could not look: INFO says nothing about it"),
         }
     }
 

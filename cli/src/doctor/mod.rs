@@ -1,10 +1,12 @@
 //! `leaselock doctor`: what would break the promises on this store.
 
 mod data;
+mod file;
 mod finding;
 mod network;
 mod report;
 mod server;
+mod size;
 
 use std::io::stdout;
 use std::time::Duration;
@@ -80,10 +82,15 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
 fn examined(diagnosis: &Diagnosis, ttl: Duration) -> Report {
     let (store, findings) = match diagnosis {
         Diagnosis::Server(facts) => (server::title(facts), server::examine(facts, ttl)),
-        _ => (
-            "A store that shows nothing of itself".to_owned(),
-            Vec::new(),
+        Diagnosis::File(facts) => (
+            format!("The store in {}", facts.path.display()),
+            file::examine(facts),
         ),
+        Diagnosis::Memory => (
+            "A store in the memory of this process".to_owned(),
+            file::examine_memory(),
+        ),
+        _ => ("A store of a new kind".to_owned(), Vec::new()),
     };
     Report::new(store, ttl, findings)
 }

@@ -6,6 +6,7 @@ use leaselock::diagnosis::{ServerFacts, Transport};
 
 use super::finding::Finding;
 use super::server::number;
+use super::size::short;
 
 /// A lease is renewed after this part of its TTL.
 const RENEW_AFTER: u32 = 3;
@@ -143,22 +144,5 @@ pub(super) fn transport(facts: &ServerFacts) -> Finding {
         Transport::Plain => Finding::warning(CHECK, "plain text to another machine, no password")
             .means("Whoever can reach the server can take, break and forge locks.")
             .todo("Give the server a password and use TLS (rediss://…), unless nobody else is on that network."),
-    }
-}
-
-/// A duration in the unit that fits it.
-fn short(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let trimmed = |number: String, unit| {
-        let number = number.strip_suffix(".0").unwrap_or(&number);
-        format!("{number} {unit}")
-    };
-    match seconds {
-        _ if seconds >= 2.0 * 86_400.0 => trimmed(format!("{:.1}", seconds / 86_400.0), "days"),
-        _ if seconds >= 2.0 * 3_600.0 => trimmed(format!("{:.1}", seconds / 3_600.0), "hours"),
-        _ if seconds >= 120.0 => trimmed(format!("{:.1}", seconds / 60.0), "minutes"),
-        _ if seconds >= 1.0 => trimmed(format!("{seconds:.1}"), "s"),
-        _ if seconds >= 0.01 => format!("{:.0} ms", seconds * 1e3),
-        _ => format!("{:.2} ms", seconds * 1e3),
     }
 }

@@ -237,9 +237,7 @@ pub(crate) trait Store: Send + Sync {
     }
 
     /// What the store shows of itself, for whoever asks whether it can keep the promises. Changes nothing.
-    fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
-        Box::pin(std::future::ready(Ok(Diagnosis::Nothing)))
-    }
+    fn diagnose<'a>(&'a self, app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>>;
 
     /// For messages: where the store is, without credentials.
     fn address(&self) -> String;

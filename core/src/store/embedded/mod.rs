@@ -8,6 +8,7 @@
 
 mod clock;
 mod database;
+mod diagnose;
 mod failure;
 pub mod fork;
 mod glob;
@@ -30,6 +31,7 @@ use self::inbox::Inbox;
 use self::url::Location;
 use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
 use crate::client::LockInfo;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::name::LockId;
 
@@ -275,6 +277,10 @@ impl Store for EmbeddedStore {
             Attempt::Done(result) => Some(result),
             Attempt::Later => None,
         }
+    }
+
+    fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
+        Box::pin(self.look())
     }
 
     fn address(&self) -> String {
