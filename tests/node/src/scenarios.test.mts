@@ -1,9 +1,10 @@
-// The scenario file, on every server.
+// The scenario file, on every server and on the stores that need none.
 
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { Run, type Scenario } from "./scenario/driver.mjs";
 import { servers } from "./support/servers.mjs";
+import { Folder, freshMemory } from "./support/stores.mjs";
 
 /** Scenarios mostly sleep; more at a time would spoil the times they measure. */
 const AT_ONCE = 8;
@@ -14,14 +15,24 @@ const { scenarios } = JSON.parse(readFileSync(file, "utf8")) as { scenarios: Sce
 delete process.env["LEASELOCK_URL"];
 delete process.env["LEASELOCK_APP_ID"];
 
-for (const server of servers) {
-  test(`scenarios on ${server.name}`, { concurrency: AT_ONCE }, async (t) => {
+const folder = new Folder();
+after(() => folder.remove());
+
+const places = [
+  ...servers.map(({ name, url }) => ({ name, kind: "redis", url })),
+  { name: "file:", kind: "file", url: folder.url },
+  { name: "memory:", kind: "memory", url: freshMemory() },
+];
+
+for (const { name, kind, url } of places) {
+  test(`scenarios on ${name}`, { concurrency: AT_ONCE }, async (t) => {
     const play = (scenario: Scenario) =>
-      t.test(`${scenario.id}: ${scenario.title} [${server.name}]`, { timeout: 60_000 }, () =>
-        new Run(server.url).play(scenario),
+      t.test(`${scenario.id}: ${scenario.title} [${name}]`, { timeout: 60_000 }, () =>
+        new Run(url, kind === "redis").play(scenario),
       );
-    await Promise.all(scenarios.filter(({ exclusive }) => !exclusive).map(play));
-    for (const scenario of scenarios.filter(({ exclusive }) => exclusive)) {
+    const meant = scenarios.filter(({ stores }) => stores?.includes(kind) ?? true);
+    await Promise.all(meant.filter(({ exclusive }) => !exclusive).map(play));
+    for (const scenario of meant.filter(({ exclusive }) => exclusive)) {
       await play(scenario);
     }
   });
