@@ -12,7 +12,7 @@ export CARGO_BUILD_TARGET
 
 # What the Python and the Node package are built from.
 CARGO_FILES := Cargo.toml $(wildcard Cargo.lock) $(wildcard */Cargo.toml)
-CORE := $(CARGO_FILES) $(shell find core/src -type f 2>/dev/null)
+CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 

@@ -55,6 +55,9 @@ export declare class Reactor {
   open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null): NativeClient | Failure
 }
 
+/** Does what the arguments say, of which the first is the program's name, and returns the exit status. */
+export declare function cli(argv: Array<string>): number
+
 /** Something that happened without being asked for. */
 export type Event =
   | { kind: 'lost'; name: string; owner: string; token: number; reason: string }

@@ -13,6 +13,7 @@
 )]
 
 mod client;
+mod command_line;
 mod failure;
 mod lease;
 mod line;

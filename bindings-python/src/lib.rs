@@ -16,6 +16,7 @@
 mod aio;
 mod args;
 mod client;
+mod command_line;
 mod core_lease;
 mod errors;
 mod events;
@@ -42,6 +43,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::client::Client;
+    #[pymodule_export]
+    use crate::command_line::cli;
     #[pymodule_export]
     use crate::errors::error_codes;
     #[pymodule_export]
