@@ -30,6 +30,12 @@ def cpu_seconds(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
+def cpu_seconds_of_all(pid: int) -> float:
+    """CPU time of all of a process's threads so far, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
 def versions() -> dict[str, str]:
     """What the figures depend on and anyone can have: versions, the kernel, the number of cores."""
     text = (ROOT / "Cargo.toml").read_text()
@@ -42,9 +48,13 @@ def versions() -> dict[str, str]:
         "Node": _said("node", "--version").lstrip("v"),
         "Rust": _said("rustc", "--version").split()[1],
         "Redis": _said("redis-server", "--version").split("v=")[1].split()[0],
-        **_python_packages("redis", "hiredis", "python-redis-lock", "pottery"),
-        **_node_packages("redlock", "redlock4", "@sesamecare-oss/redlock", "redlock-universal", "ioredis"),
+        **_python_packages("redis", "hiredis", "python-redis-lock", "pottery", "filelock", "fasteners"),
+        **_node_packages(
+            "redlock", "redlock4", "@sesamecare-oss/redlock", "redlock-universal", "ioredis", "proper-lockfile"
+        ),
         "rslock": _locked("rslock"),
+        "libsqlite3-sys": _locked("libsqlite3-sys"),
+        "file system": _said("stat", "--file-system", "--format=%T", str(ROOT)),
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import signal
 import subprocess
 import sys
 from typing import IO, Any, cast
@@ -49,9 +51,18 @@ class Worker:
             raise RuntimeError(f"the worker of {self.name} has ended (status {self._process.wait()})")
         return cast("dict[str, Any]", json.loads(line))
 
+    def read_within(self, seconds: float) -> dict[str, Any] | None:
+        """The answer, if it comes in time."""
+        ready, _, _ = select.select([cast("IO[str]", self._process.stdout)], [], [], seconds)
+        return self.read() if ready else None
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         self.send(request)
         return self.read()
+
+    def stop(self) -> None:
+        """As a machine does that is suspended."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         self._process.kill()

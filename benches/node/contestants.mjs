@@ -74,6 +74,17 @@ async function universal(url) {
   };
 }
 
+/** A directory whose time of change its holder keeps fresh; it polls with the default delays. */
+async function properLockfile(directory, { ttl_ms: ttl = TTL }) {
+  const { default: lockfile } = await import("proper-lockfile");
+  // The file itself need not exist.
+  const options = { stale: ttl, update: ttl / 3, realpath: false, retries: { forever: true } };
+  return {
+    acquire: (name) => lockfile.lock(`${directory}/${name}`, options),
+    release: (held) => held(),
+  };
+}
+
 /** A plain socket that sends exactly the bytes that leaselock sends, and reads as many as are answered. */
 async function bare(url, { pair }) {
   const { hostname, port } = new URL(url);
@@ -105,5 +116,6 @@ export const contestants = {
   "redlock 4": redlock4,
   sesamecare,
   "redlock-universal": universal,
+  "proper-lockfile": properLockfile,
   bare,
 };

@@ -14,13 +14,14 @@ from protocol import TTL, answer
 
 
 class Leaselock:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ttl_ms: float = TTL * 1000) -> None:
         import leaselock
 
         self.client = leaselock.Client(url)
+        self.ttl = ttl_ms / 1000
 
     def acquire(self, name: str) -> Any:
-        return self.client.acquire(name, ttl=TTL)
+        return self.client.acquire(name, ttl=self.ttl)
 
     @staticmethod
     def release(held: Any) -> None:

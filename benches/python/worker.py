@@ -11,16 +11,21 @@ import sys
 import asynchronous
 import bare
 import blocking
+import files
+
+BLOCKING = {**blocking.CONTESTANTS, **files.BLOCKING}
+ASYNCHRONOUS = {**asynchronous.CONTESTANTS, **files.ASYNCHRONOUS}
 
 
 def main() -> None:
-    contestant, url, options = sys.argv[1:4]
+    contestant, url = sys.argv[1:3]
+    options = json.loads(sys.argv[3])
     if contestant == "bare":
-        bare.run(url, **json.loads(options))
-    elif contestant in blocking.CONTESTANTS:
-        blocking.run(blocking.CONTESTANTS[contestant](url))
+        bare.run(url, **options)
+    elif contestant in BLOCKING:
+        blocking.run(BLOCKING[contestant](url, **options))
     else:
-        asyncio.run(asynchronous.run(asynchronous.CONTESTANTS[contestant](url)))
+        asyncio.run(asynchronous.run(ASYNCHRONOUS[contestant](url, **options)))
     os._exit(0)  # threads or tasks may still be waiting
 
 

@@ -23,6 +23,8 @@ PANELS = [
     ("handovers_node", "Node, 50 waiters on one name", "turns/s", False),
     ("handover", "One waiter: release to return", "µs", True),
     ("handovers_rust", "Rust, 50 waiters on one name", "turns/s", False),
+    ("file_pairs", "Without a server, 1 in flight", "pairs/s", False),
+    ("file_handover", "Without a server: release to return", "µs", True),
 ]
 
 STYLE = """
@@ -54,7 +56,7 @@ def svg(results: dict[str, Any]) -> str:
         y += max(height for _, height in drawn) + 26
     versions = results["versions"]
     machine = f"{versions['cores']} cores, Linux {versions['kernel']}, Redis {versions['Redis']}, on loopback"
-    legend = "Upper bar: client and server pinned to two cores. Lower bar: pinned to one. "
+    legend = "Upper bar: on two cores, client and server apart. Lower bar: together on one. "
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" role="img">',

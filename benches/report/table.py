@@ -18,10 +18,15 @@ On loopback.
 
 A round trip costs several times more when client and server wake each other on two idle cores (**apart**) than when
 they share one (**together**), and a scheduler that is left alone flips between the two; so both are measured, pinned.
+Without a server, *apart* is a core for each of two processes, or both for the threads of one.
 
 *Same bytes* is a bare socket in the same language that sends exactly what leaselock sends. Peers are asked with their
 default retry delays and a TTL of 30 s. leaselock renews its leases, counts a fencing token with each, and queues
 waiters in order; none of the peers here does all three.
+
+Without a server the peers lock by files. A file that its holder keeps touching (filelock's `SoftFileLease`,
+proper-lockfile) is a lease too, and leaselock is to be ahead of those. A bare flock(2) or fcntl(2) (filelock's
+`FileLock`, fasteners) is less: it ends with its process, however long that is stopped, and has no token and no queue.
 
 ![The figures as bars](results/bars.svg)
 """

@@ -23,6 +23,10 @@ TITLES = {
     "renewals_100k": "100,000 renewed leases in one process",
     "order": "Order of service",
     "killed": "kill -9 of the holder with 20 waiting in other processes",
+    "file_pairs": "Without a server: acquire and release, 1 in flight",
+    "file_handover": "Without a server: hand-over with one waiter, in two processes",
+    "file_idle": "Without a server: a process in which one waits while nothing happens",
+    "file_service": "Without a server: what each gives, TTL 2 s",
     "core": "The core by itself, by criterion: one pair, 64 pairs at once, one hand-over",
 }
 

@@ -1,6 +1,36 @@
 """The rows of the benchmark. Each module has `NAMES` and `run(name)`: figures, and what they were made of."""
 
-from rows import commands, contention, core, handover, idle, killed, order, renewals, server_cpu, throughput
+from rows import (
+    commands,
+    contention,
+    core,
+    file_handover,
+    file_idle,
+    file_pairs,
+    file_service,
+    handover,
+    idle,
+    killed,
+    order,
+    renewals,
+    server_cpu,
+    throughput,
+)
 
-MODULES = [throughput, server_cpu, handover, contention, commands, idle, renewals, order, killed, core]
+MODULES = [
+    throughput,
+    server_cpu,
+    handover,
+    contention,
+    commands,
+    idle,
+    renewals,
+    order,
+    killed,
+    file_pairs,
+    file_handover,
+    file_idle,
+    file_service,
+    core,
+]
 RUN = {name: module.run for module in MODULES for name in module.NAMES}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from harness.machine import REGIMES
-from harness.rounds import QUICK, Figure, Spread, interleave
+from harness.rounds import QUICK, Figure, Spread, interleave, ratio
 from harness.server import Server
 from harness.workers import Worker
 
@@ -58,7 +58,7 @@ def run(_name: str) -> tuple[list[Figure], dict[str, Any]]:
                     worker.pin(cores)
                 number = next(numbers)
                 first, second = workers[name] if number % 2 else reversed(workers[name])
-                samples = [_hand_over(first, second, f"handed-{number}-{at}") for at in range(SAMPLES)]
+                samples = [hand_over(first, second, f"handed-{number}-{at}", HOLD_MS) for at in range(SAMPLES)]
                 return {f"sample {at}": sample for at, sample in enumerate(samples)}
 
             slices = interleave(list(CONTESTANTS), measure, ROUNDS)
@@ -69,15 +69,19 @@ def run(_name: str) -> tuple[list[Figure], dict[str, Any]]:
                 for name in CONTESTANTS
             ]
             for ours, peer, most, aim in BARS:
-                rounds = zip(samples[ours], samples[peer], strict=True)
-                value = Spread.of(Spread.of(a).median / Spread.of(b).median for a, b in rounds)
+                value = of_medians(samples[ours], samples[peer])
                 figures.append(Figure("handover", f"{ours} × {peer}", regime, "×", value, most=most, aim=aim))
     return figures, raw
 
 
-def _hand_over(holder: Worker, waiter: Worker, name: str) -> float:
+def of_medians(of: list[list[float]], to: list[list[float]]) -> Spread:
+    """The ratio of the medians of two contestants' samples, round by round."""
+    return ratio([Spread.of(one).median for one in of], [Spread.of(one).median for one in to])
+
+
+def hand_over(holder: Worker, waiter: Worker, name: str, hold_ms: float) -> float:
     """Microseconds of one hand-over."""
-    holder.send({"do": "hold", "name": name, "ms": HOLD_MS})
+    holder.send({"do": "hold", "name": name, "ms": hold_ms})
     holder.read()
     waiter.send({"do": "wait", "name": name})
     acquired = waiter.read()["acquired"]

@@ -124,9 +124,9 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
     raw: dict[str, Any] = {}
     with ExitStack() as stack:
         server = stack.enter_context(Server())
-        options = {"pair": capture.pair(server)} if "bare" in row.contestants else {}
+        options = {"bare": {"pair": capture.pair(server)}} if "bare" in row.contestants else {}
         workers = {
-            contestant: stack.enter_context(Worker(row.language, contestant, server.url, options))
+            contestant: stack.enter_context(Worker(row.language, contestant, server.url, options.get(contestant)))
             for contestant in row.contestants
         }
         for regime, (client_cores, server_cores) in REGIMES.items():
@@ -146,21 +146,29 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
 
             slices = interleave(row.contestants, measure)
             raw[regime] = slices
-            figures += _figures(row, regime, slices)
+            figures += compared(name, row.contestants, row.bars, regime, slices)
     return figures, raw
 
 
-def _figures(row: Row, regime: str, slices: dict[str, list[dict[str, float]]]) -> list[Figure]:
+def compared(
+    row: str,
+    contestants: Sequence[str],
+    bars: Sequence[Bar],
+    regime: str,
+    slices: dict[str, list[dict[str, float]]],
+) -> list[Figure]:
+    """What was measured of each contestant, and the ratios that are to be reached."""
+
     def column(contestant: str, key: str) -> list[float]:
         return [one[key] for one in slices[contestant]]
 
     figures = []
-    for contestant in row.contestants:
+    for contestant in contestants:
         per_second = Spread.of(column(contestant, "rate"))
         cpu = Spread.of(value * 1e6 for value in column(contestant, "cpu"))
         note = f"{cpu.median:.1f} µs of CPU a pair"
-        figures.append(Figure(row.name, contestant, regime, "pairs/s", per_second, note=note))
-    for bar in row.bars:
+        figures.append(Figure(row, contestant, regime, "pairs/s", per_second, note=note))
+    for bar in bars:
         # The fastest of several is the one with the best median.
         to = max(bar.to, key=lambda contestant: Spread.of(column(contestant, "rate")).median)
         least = bar.least[regime] if isinstance(bar.least, dict) else bar.least
@@ -168,11 +176,11 @@ def _figures(row: Row, regime: str, slices: dict[str, list[dict[str, float]]]) -
         measure = f"{bar.of} × {bar.words or to}"
         note = to if bar.words else ""
         value = ratio(column(bar.of, "rate"), column(to, "rate"))
-        figures.append(Figure(row.name, measure, regime, "×", value, least=least, aim=aim, note=note))
+        figures.append(Figure(row, measure, regime, "×", value, least=least, aim=aim, note=note))
         if bar.cpu is not None:
             value = ratio(column(bar.of, "cpu"), column(to, "cpu"))
-            figures.append(Figure(row.name, f"client CPU a pair, {measure}", regime, "×", value, most=bar.cpu))
+            figures.append(Figure(row, f"client CPU a pair, {measure}", regime, "×", value, most=bar.cpu))
             # What the kernel alone takes for the same bytes: no client can be below it.
             limit = ratio(column("bare", "cpu"), column(to, "cpu"))
-            figures.append(Figure(row.name, f"client CPU a pair, bare × {to}", regime, "×", limit))
+            figures.append(Figure(row, f"client CPU a pair, bare × {to}", regime, "×", limit))
     return figures
