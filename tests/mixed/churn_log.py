@@ -101,10 +101,10 @@ def judge(events: Iterable[Event], limit: float) -> Verdict:
 def _leases(events: list[Event], verdict: Verdict) -> list[Lease]:
     leases: dict[tuple[str, int], Lease] = {}
     for event in events:
-        if not event.token or event.kind == "late":
-            continue
         key = (event.name, event.token)
         if (lease := leases.get(key)) is None:
+            if event.kind != "holds":
+                continue  # stopped until its lease had run out, before it first looked: it never counted as the holder
             lease = leases[key] = Lease(event.name, event.token, event.who, event.time, event.until, event.until)
             verdict.counts["acquired"] += 1
         if lease.who != event.who:

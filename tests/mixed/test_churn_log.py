@@ -36,6 +36,9 @@ GOOD = [
     event(1_499, "q/1", "holds", 103, 1_500),
     event(1_530, "q/1", "lost", 103, more="expired"),
     event(1_540, "q/1", "late", 103),
+    # Stopped before it first looked.
+    event(1_550, "p/4", "lost", 100, more="expired"),
+    event(1_551, "p/4", "late", 100),
     event(1_600, "p/3", "extends", 104),
     event(1_700, "p/3", "holds", 104, 1_900),
     event(1_800, "p/3", "left", 104),
@@ -48,7 +51,7 @@ def test_nothing_is_wrong_with_a_good_log() -> None:
     verdict = judge(GOOD, LIMIT)
     assert verdict.wrong == []
     assert verdict.counts["acquired"] == 5
-    assert verdict.counts["refused"] == 2
+    assert verdict.counts["refused"] == 3
     assert verdict.counts["accepted"] == 7
     assert verdict.longest_wait == pytest.approx(0.079)
 
