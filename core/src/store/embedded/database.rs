@@ -16,8 +16,9 @@ use tokio::sync::oneshot;
 use super::clock::Now;
 use super::failure::{OpenError, from_sqlite, is_busy};
 use super::fork::{self, Inherited, Inside};
+use super::log::Log;
 use super::opening::{self, Open};
-use super::operations::Work;
+use super::operations::{self, Work};
 use super::post::{News, Post};
 use super::url::Location;
 use super::worker::Worker;
@@ -27,6 +28,8 @@ use crate::store::{Event, Failure, Listener};
 /// How long a caller's thread tries by itself.
 const PATIENCE: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_micros(30);
+/// An operation that had to wait is given up this long before its caller stops listening.
+const HEARD_WITHIN: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
 /// One open store.
@@ -39,6 +42,7 @@ pub(super) struct Database {
     pending: AtomicUsize,
     /// How often the file was opened.
     opened: AtomicU64,
+    log: Log,
 }
 
 /// The connection, where there is one.
@@ -105,11 +109,25 @@ impl Database {
             worker: Worker::default(),
             pending: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
+            log: Log::default(),
         })
     }
 
     pub(super) fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Whether it holds nothing that anybody could miss: no lock, no waiter.
+    pub(super) fn is_idle(&self, inside: &Inside) -> bool {
+        let idle = self.attempt_inside(
+            inside,
+            By::Caller,
+            Access::Read,
+            &mut operations::is_in_use,
+            &mut Vec::new(),
+            &mut Vec::new(),
+        );
+        matches!(idle, Attempt::Done(Ok(false) | Err(_)))
     }
 
     /// The number of times the file was opened, at least 1.
@@ -133,6 +151,8 @@ impl Database {
         timeout: Duration,
         mut operation: impl FnMut(&mut Work<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
+        // What never has to wait would keep the other tasks of its thread from running.
+        tokio::task::coop::consume_budget().await;
         if let Attempt::Done(result) = self.try_now(access, &mut operation) {
             return result;
         }
@@ -148,6 +168,8 @@ impl Database {
     ) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
         let database = self.clone();
+        // Whoever waits for this waits no longer than `timeout`, and is to hear why.
+        let timeout = timeout.saturating_sub((timeout / 10).min(HEARD_WITHIN));
         let give_up_at = Instant::now() + timeout;
         self.pending.fetch_add(1, Ordering::AcqRel);
         let started = self.worker.run(Box::new(move || {
@@ -211,6 +233,13 @@ impl Database {
             let inside = fork::enter();
             self.attempt_inside(&inside, by, access, operation, &mut news, &mut everybody)
         };
+        if access == Access::Write
+            && let Location::File(path) = &self.location
+            && let Some(job) = self.log.after_commit(path)
+        {
+            // Where there is no thread to do it, the log grows until there is.
+            let _ = self.worker.run(job);
+        }
         // With nothing locked: who is told may use the store at once.
         for listener in everybody {
             listener(Event::Reset);
@@ -231,7 +260,9 @@ impl Database {
         everybody: &mut Vec<Listener>,
     ) -> Attempt<T> {
         let mut state = self.slot.lock();
-        if by == By::Caller && self.pending.load(Ordering::Acquire) > 0 {
+        // Looking overtakes nothing that matters.
+        let ordered = by == By::Caller && access == Access::Write;
+        if ordered && self.pending.load(Ordering::Acquire) > 0 {
             return Attempt::Later;
         }
         if let State::Inherited = *state {

@@ -13,6 +13,7 @@ mod failure;
 pub mod fork;
 mod glob;
 mod inbox;
+mod log;
 mod news;
 mod opening;
 mod operations;

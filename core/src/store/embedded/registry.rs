@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::database::{Access, Attempt, Database};
+use super::database::Database;
 use super::fork::{self, Inside};
-use super::operations;
 use super::url::Location;
 use crate::store::Listener;
 
@@ -51,36 +50,23 @@ pub(super) fn attach(
 
 /// `client_id` does not use it any more. What nobody needs then is dropped.
 pub(super) fn detach(database: Arc<Database>, client_id: &Arc<str>) {
-    let unused = {
-        let inside = fork::enter();
-        database.post.leave(client_id);
-        let registry = registry(&inside);
-        let unused: Vec<_> = registry
-            .memory
-            .iter()
-            .filter(|database| database.post.is_empty())
-            .cloned()
-            .collect();
-        unused
-    };
-    drop(database);
-    for database in unused {
-        let idle = matches!(
-            database.try_now(Access::Read, &mut operations::is_in_use),
-            Attempt::Done(Ok(false) | Err(_))
-        );
-        if idle {
-            let inside = fork::enter();
-            let mut registry = registry(&inside);
-            if database.post.is_empty() {
-                registry.memory.retain(|kept| !Arc::ptr_eq(kept, &database));
-                if let Some(open) = &mut registry.open {
-                    open.remove(database.location());
-                }
-            }
+    let inside = fork::enter();
+    database.post.leave(client_id);
+    let mut registry = registry(&inside);
+    let Registry { open, memory } = &mut *registry;
+    let unused = memory
+        .extract_if(.., |kept| kept.post.is_empty() && kept.is_idle(&inside))
+        .collect::<Vec<_>>();
+    for database in &unused {
+        if let Some(open) = open {
+            open.remove(database.location());
         }
-        // Dropped with the gate left.
     }
+    drop(registry);
+    // A database that is dropped comes in by itself.
+    drop(inside);
+    drop(unused);
+    drop(database);
 }
 
 /// In a child process: what was the parent's is neither used nor freed.

@@ -1,0 +1,16 @@
+//! The store without a server: `file:` among processes, `memory:` within one.
+
+mod cancelling;
+mod children;
+mod costs;
+mod crashes;
+mod files;
+mod forks;
+mod full_disk;
+mod memory;
+mod places;
+mod refusals;
+mod tokens;
+mod turns;
+mod urls;
+mod waits;
