@@ -127,7 +127,9 @@ impl<'a> Turn<'a> {
     fn begin(background: &'a Background) -> Self {
         let mut turns = background.turns();
         turns.callers += 1;
-        if turns.callers == 1 {
+        let first = turns.callers == 1;
+        drop(turns);
+        if first {
             background.step_aside.notify_one();
         }
         Self(background)
@@ -138,7 +140,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut turns = self.0.turns();
         turns.callers -= 1;
-        if turns.callers == 0 {
+        let last = turns.callers == 0;
+        // Whoever is woken must not meet the lock.
+        drop(turns);
+        if last {
             self.0.alone.notify_one();
         }
     }
