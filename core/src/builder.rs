@@ -38,8 +38,20 @@ pub(crate) struct Settings {
 }
 
 impl ClientBuilder {
-    /// Where the store is: `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS, `unix:/path`. Without
-    /// it, `LEASELOCK_URL` is read.
+    /// Where the store is; without it, `LEASELOCK_URL` is read.
+    ///
+    /// | URL | the locks are |
+    /// | --- | --- |
+    /// | `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS, `unix:/path` | on a Redis or Valkey server |
+    /// | `file:path.db`, `file:/absolute/path.db`, `file:///absolute/path.db` | in a file, for every process of this machine |
+    /// | `memory:NAME` | in this process, for every client of the same name |
+    ///
+    /// After `file:` the path is taken as it stands; after `file://` it is percent-decoded. A relative one counts from the
+    /// directory of now. The file is made at the first use, for this user alone, in a directory that must exist and be
+    /// writable: two files beside it are SQLite's log, and a directory holds the inboxes of who waits. It must not lie on a
+    /// network file system, nor be opened as an SQLite database by other code of the same process.
+    ///
+    /// A `memory:` store lasts as long as it has a client, a lease or a waiter.
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());

@@ -60,7 +60,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the store at `url`, such as `redis://localhost:6379`.
+    /// A client of the store at `url`, such as `redis://localhost:6379`, `file:locks.db` or `memory:tests`; see
+    /// [`ClientBuilder::url`].
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
