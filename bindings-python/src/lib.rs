@@ -38,8 +38,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::aio::{
-        bridge::Bridge, client::AsyncClientCore, lease::AsyncLeaseCore, locks::AsyncLocks,
-        operation::Operation, request::PyRequest,
+        bridge::Bridge, client::AsyncClientCore, lease::AsyncLeaseCore, line::Line,
+        locks::AsyncLocks, operation::Operation, request::PyRequest,
     };
     #[pymodule_export]
     use crate::client::Client;

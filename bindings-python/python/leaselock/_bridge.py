@@ -1,7 +1,9 @@
 """How operations get to the core and back: one bridge per event loop, and the one place that knows which serves whom.
 
-`client._acquire(current(), …)` submits and gives an awaitable. The core's thread queues what has finished and writes
-the bridge's file descriptor once; the loop then completes all that is ready in one wake.
+`client._acquire(current(), …)` begins and gives an awaitable. An uncontended acquire or release goes by the line that
+the client has on this loop, a connection that the loop itself writes and reads. The rest goes to the core's thread,
+which queues what has finished and writes the bridge's file descriptor once; the loop then completes all that is ready
+in one wake.
 """
 
 from __future__ import annotations
@@ -52,11 +54,11 @@ def current() -> Bridge:
 
 
 def part(bridges: list[_native.Bridge]) -> None:
-    """Closes the bridges that a closed client was the last to use, as far as this thread may."""
+    """Ends what a closed client had on this loop at once; other loops have been told."""
     here = get_running_loop()
     for bridge in bridges:
-        if isinstance(bridge, Bridge) and bridge.idle() and bridge.loop() is here:
-            bridge.close()
+        if isinstance(bridge, Bridge) and bridge.loop() is here:
+            bridge.on_ready()
 
 
 def _open(loop: AbstractEventLoop) -> Bridge:

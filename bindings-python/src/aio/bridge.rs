@@ -8,9 +8,11 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
+use super::line::Line;
 use super::wake::Wake;
 use crate::hooks::Notice;
 use crate::process::{Own, lock};
@@ -27,8 +29,8 @@ pub(crate) struct Bridge {
 
 #[derive(Default)]
 struct Waiting {
-    /// How many open clients have used this bridge.
-    clients: usize,
+    /// The lines of the clients that use this bridge, by the client's number.
+    lines: HashMap<u64, Py<Line>>,
     last: u64,
     /// The asyncio futures of the operations under way.
     futures: HashMap<u64, Py<PyAny>>,
@@ -48,6 +50,8 @@ pub(super) enum Item {
     Done(u64),
     /// A callback of a lost lease.
     Lost(Notice),
+    /// The client of this number does not use the bridge any more.
+    Part(u64),
 }
 
 impl Ready {
@@ -78,19 +82,21 @@ impl Bridge {
         self.ours(&self.ready)
     }
 
-    /// A future of the loop for a new operation, and the operation's number.
-    pub(super) fn expect<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>)> {
-        let waiting = self.ours(&self.waiting)?;
-        let future = self
-            .event_loop
+    /// A future of the loop, for a new operation.
+    pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop
             .bind(py)
             .call0()?
-            .call_method0("create_future")?;
-        let mut waiting = lock(waiting);
+            .call_method0(intern!(py, "create_future"))
+    }
+
+    /// Completes this future when the operation of the number is reported.
+    pub(super) fn expect(&self, future: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let mut waiting = lock(self.ours(&self.waiting)?);
         waiting.last += 1;
         let id = waiting.last;
         waiting.futures.insert(id, future.clone().unbind());
-        Ok((id, future))
+        Ok(id)
     }
 
     /// Nobody waits for this operation any more.
@@ -101,16 +107,54 @@ impl Bridge {
         }
     }
 
+    /// Whether it has ended with its loop.
+    pub(super) fn is_shut(&self) -> bool {
+        self.ready
+            .get()
+            .is_none_or(|ready| lock(&ready.0).wake.is_none())
+    }
+
     /// A client uses this bridge for the first time.
-    pub(super) fn join(&self) -> PyResult<()> {
-        lock(self.ours(&self.waiting)?).clients += 1;
+    pub(super) fn join(&self, py: Python<'_>, client: u64) -> PyResult<()> {
+        let waiting = self.ours(&self.waiting)?;
+        let ready = Arc::clone(self.ready()?);
+        let line = Py::new(py, Line::new(client, self.event_loop.clone_ref(py), ready))?;
+        let before = lock(waiting).lines.insert(client, line);
+        drop(before);
         Ok(())
     }
 
-    /// A client that used it was closed.
-    pub(super) fn part(&self) {
-        if let Some(waiting) = self.waiting.get() {
-            lock(waiting).clients -= 1;
+    /// The line of a client that uses this bridge.
+    pub(super) fn line<'py>(&self, py: Python<'py>, client: u64) -> Option<Bound<'py, Line>> {
+        let waiting = lock(self.waiting.get()?);
+        waiting.lines.get(&client).map(|line| line.bind(py).clone())
+    }
+
+    /// A client that used it was closed or collected: the loop is told. From any thread.
+    pub(super) fn part(&self, client: u64) {
+        if let Some(ready) = self.ready.get() {
+            ready.push(Item::Part(client));
+        }
+    }
+
+    /// Whether no open client uses it and no operation is under way.
+    fn idle(&self) -> bool {
+        self.waiting.get().is_none_or(|waiting| {
+            let waiting = lock(waiting);
+            waiting.lines.is_empty() && waiting.futures.is_empty()
+        })
+    }
+
+    /// Ends a client's line, as soon as nothing is under way on it.
+    fn end_line(&self, py: Python<'_>, client: u64) {
+        let Some(line) = self.line(py, client) else {
+            return;
+        };
+        if line.get().close(py)
+            && let Some(waiting) = self.waiting.get()
+        {
+            let line = lock(waiting).lines.remove(&client);
+            drop(line);
         }
     }
 }
@@ -167,21 +211,14 @@ impl Bridge {
                             .call_method1("call", (callback, error))?;
                     }
                 }
+                Item::Part(client) => self.end_line(py, client),
             }
         }
         Ok(self.idle())
     }
 
-    /// Whether no open client uses it and no operation is under way.
-    fn idle(&self) -> bool {
-        self.waiting.get().is_none_or(|waiting| {
-            let waiting = lock(waiting);
-            waiting.clients == 0 && waiting.futures.is_empty()
-        })
-    }
-
     /// Closes the file descriptor. What is under way goes on, and is undone where nobody gets it.
-    fn shut(&self) {
+    fn shut(&self, py: Python<'_>) {
         if let Some(ready) = self.ready.get() {
             let mut queue = lock(&ready.0);
             let shut = (queue.wake.take(), mem::take(&mut queue.items));
@@ -189,20 +226,20 @@ impl Bridge {
             drop(shut);
         }
         if let Some(waiting) = self.waiting.get() {
-            let futures = mem::take(&mut lock(waiting).futures);
-            drop(futures);
+            let Waiting { lines, futures, .. } = mem::take(&mut *lock(waiting));
+            for line in lines.values() {
+                line.get().shut(py);
+            }
+            drop((lines, futures));
         }
     }
 }
 
 /// Wakes who awaits the future, unless it was cancelled just now.
-fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(super) fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
-    if !future
-        .call_method0(pyo3::intern!(py, "done"))?
-        .is_truthy()?
-    {
-        future.call_method1(pyo3::intern!(py, "set_result"), (py.None(),))?;
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
     }
     Ok(())
 }

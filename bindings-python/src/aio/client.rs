@@ -1,15 +1,15 @@
 //! The native part of `AsyncClient`.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use leaselock::{Client, Request};
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::bridge::Bridge;
 use super::lease::AsyncLeaseCore;
+use super::line::Line;
 use super::locks::AsyncLocks;
 use super::operation::{Abandoned, Operation, submit};
 use super::request::PyRequest;
@@ -18,9 +18,13 @@ use crate::client::{Made, describe};
 use crate::process::{PerProcess, lock};
 use crate::{errors, records};
 
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// What `AsyncClient` is made of: each call gives an operation to await on the bridge of the running loop.
 #[pyclass(subclass, frozen, module = "leaselock._native")]
 pub(crate) struct AsyncClientCore {
+    /// By which the bridges know it.
+    number: u64,
     made: Made,
     core: PerProcess<Client>,
     closed: AtomicBool,
@@ -34,21 +38,49 @@ impl AsyncClientCore {
     }
 
     /// The core's client for a call on this bridge.
-    fn call(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Client> {
-        let mut bridges = lock(&self.bridges);
-        if !self.closed.load(Ordering::Relaxed) && !bridges.iter().any(|known| known.is(bridge)) {
-            bridge.get().join()?;
-            bridges.push(bridge.clone().unbind());
+    fn call(&self, bridge: &Bound<'_, Bridge>) -> PyResult<&Client> {
+        let py = bridge.py();
+        if !self.closed.load(Ordering::Relaxed) && !self.uses(bridge) {
+            bridge.get().join(py, self.number)?;
+            let shut: Vec<_> = {
+                let mut bridges = lock(&self.bridges);
+                bridges.push(bridge.clone().unbind());
+                bridges
+                    .extract_if(.., |known| known.get().is_shut())
+                    .collect()
+            };
+            drop(shut);
         }
-        Ok(self.core(bridge.py())?.clone())
+        self.core(py)
     }
 
-    fn take(&self, bridge: &Bound<'_, Bridge>, request: Request) -> PyResult<Operation> {
+    fn uses(&self, bridge: &Bound<'_, Bridge>) -> bool {
+        lock(&self.bridges).iter().any(|known| known.is(bridge))
+    }
+
+    fn take(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        mut request: Request,
+        once: bool,
+    ) -> PyResult<Operation> {
         let client = self.call(bridge)?;
-        let work = async move { client.acquire_request(request).await };
-        submit(bridge, Abandoned::Drops, work, |py, lease| {
-            AsyncLeaseCore::new(lease).into_bound_py_any(py)
-        })
+        if let Some(line) = bridge.get().line(bridge.py(), self.number) {
+            request = match Line::acquire(&line, bridge, client, request, once)? {
+                Ok(operation) => return Ok(operation),
+                Err(request) => request,
+            };
+        }
+        let client = client.clone();
+        let work = async move {
+            if once {
+                client.try_acquire_request(request).await
+            } else {
+                client.acquire_request(request).await.map(Some)
+            }
+        };
+        let finish = AsyncLeaseCore::finish(self.number);
+        submit(bridge, Abandoned::Drops, work, finish)
     }
 }
 
@@ -56,7 +88,7 @@ impl Drop for AsyncClientCore {
     /// Collected without being closed: no bridge stays open for its sake.
     fn drop(&mut self) {
         for bridge in lock(&self.bridges).iter() {
-            bridge.get().part();
+            bridge.get().part(self.number);
         }
     }
 }
@@ -79,6 +111,7 @@ impl AsyncClientCore {
         let made = Made::new(url, app_id, &command_timeout)?;
         let core = PerProcess::new(build(py, &made)?);
         Ok(Self {
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
             made,
             core,
             closed: AtomicBool::new(false),
@@ -133,6 +166,7 @@ impl AsyncClientCore {
                     label,
                 },
             )?,
+            false,
         )
     }
 
@@ -169,7 +203,7 @@ impl AsyncClientCore {
         bridge: &Bound<'_, Bridge>,
         request: &Bound<'_, PyRequest>,
     ) -> PyResult<Operation> {
-        self.take(bridge, request.get().0.clone())
+        self.take(bridge, request.get().0.clone(), false)
     }
 
     fn _try_acquire<'py>(
@@ -192,11 +226,7 @@ impl AsyncClientCore {
                 label,
             },
         )?;
-        let client = self.call(bridge)?;
-        let work = async move { client.try_acquire_request(request).await };
-        submit(bridge, Abandoned::Drops, work, |py, lease| {
-            lease.map(AsyncLeaseCore::new).into_bound_py_any(py)
-        })
+        self.take(bridge, request, true)
     }
 
     fn _release<'py>(
@@ -209,7 +239,7 @@ impl AsyncClientCore {
             args::text("name", name)?.to_owned(),
             args::text("owner", owner)?.to_owned(),
         );
-        let client = self.call(bridge)?;
+        let client = self.call(bridge)?.clone();
         let work = async move { client.release(&name, &owner).await };
         submit(bridge, Abandoned::GoesOn, work, records::status)
     }
@@ -220,7 +250,7 @@ impl AsyncClientCore {
         name: &Bound<'py, PyAny>,
     ) -> PyResult<Operation> {
         let name = args::text("name", name)?.to_owned();
-        let client = self.call(bridge)?;
+        let client = self.call(bridge)?.clone();
         let work = async move { client.force_release(&name).await };
         submit(bridge, Abandoned::GoesOn, work, records::status)
     }
@@ -231,7 +261,7 @@ impl AsyncClientCore {
         name: &Bound<'py, PyAny>,
     ) -> PyResult<Operation> {
         let name = args::text("name", name)?.to_owned();
-        let client = self.call(bridge)?;
+        let client = self.call(bridge)?.clone();
         let work = async move { client.inspect(&name).await };
         submit(bridge, Abandoned::Drops, work, |py, info| match info {
             Some(info) => records::info(py, info),
@@ -247,7 +277,7 @@ impl AsyncClientCore {
     }
 
     fn _close(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
-        let client = self.call(bridge)?;
+        let client = self.call(bridge)?.clone();
         self.closed.store(true, Ordering::Relaxed);
         let work = async move { client.close().await };
         submit(bridge, Abandoned::GoesOn, work, |py, ()| {
@@ -259,7 +289,7 @@ impl AsyncClientCore {
     fn _part(&self) -> Vec<Py<Bridge>> {
         let bridges = std::mem::take(&mut *lock(&self.bridges));
         for bridge in &bridges {
-            bridge.get().part();
+            bridge.get().part(self.number);
         }
         bridges
     }

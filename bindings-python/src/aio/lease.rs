@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::bridge::{Bridge, Item};
+use super::line::Line;
 use super::operation::{Abandoned, Operation, submit};
 use crate::args;
 use crate::held::Held;
@@ -17,15 +18,30 @@ use crate::held::Held;
 /// What an `AsyncLease` is made of: each call gives an operation to await on the bridge of the running loop.
 #[pyclass(frozen, module = "leaselock._native")]
 pub(crate) struct AsyncLeaseCore {
-    held: Held<Lease>,
+    held: Held<Arc<Lease>>,
+    /// The number of its client.
+    client: u64,
 }
 
 impl AsyncLeaseCore {
-    pub(super) fn new(lease: Lease) -> Self {
-        Self {
-            held: Held::new(lease),
+    /// Makes the result of an acquire: the lease, or None.
+    pub(super) fn finish(
+        client: u64,
+    ) -> impl for<'py> FnOnce(Python<'py>, Option<Lease>) -> PyResult<Bound<'py, PyAny>> {
+        move |py, lease| {
+            lease
+                .map(|lease| Self {
+                    held: Held::new(Arc::new(lease)),
+                    client,
+                })
+                .into_bound_py_any(py)
         }
     }
+}
+
+/// Makes the result of a release.
+pub(super) fn finish_release(py: Python<'_>, gave_back: bool) -> PyResult<Bound<'_, PyAny>> {
+    gave_back.into_bound_py_any(py)
 }
 
 #[pymethods]
@@ -106,15 +122,19 @@ impl AsyncLeaseCore {
 
     fn release(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
         let watched = self.held.to_release();
+        if let Some(watched) = &watched
+            && let Some(line) = bridge.get().line(bridge.py(), self.client)
+            && let Some(operation) = Line::release(&line, bridge, &watched.lease)?
+        {
+            return Ok(operation);
+        }
         let work = async move {
             match watched {
                 Some(watched) => watched.lease.release().await,
                 None => Ok(false),
             }
         };
-        submit(bridge, Abandoned::GoesOn, work, |py, gave_back| {
-            gave_back.into_bound_py_any(py)
-        })
+        submit(bridge, Abandoned::GoesOn, work, finish_release)
     }
 
     #[pyo3(signature = (bridge, timeout))]

@@ -1,9 +1,11 @@
-//! asyncio: operations that the runtime's thread carries out and an event loop awaits.
+//! asyncio: operations that an event loop awaits, carried out by its own line or by the runtime.
 
 pub(crate) mod bridge;
 pub(crate) mod client;
 pub(crate) mod lease;
+pub(crate) mod line;
 pub(crate) mod locks;
+mod open;
 pub(crate) mod operation;
 pub(crate) mod request;
 mod wake;

@@ -1,21 +1,24 @@
-//! One operation under way: submitted to the runtime, awaited by a task.
+//! One operation under way: carried out on the loop's line or by the runtime, awaited by a task.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{AbortHandle, Abortable};
 use leaselock::Result;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
 
 use super::bridge::{Bridge, Item, Ready};
+use super::line::Line;
 use crate::errors;
 use crate::process::{self, Own, lock};
 
 /// The result of an operation, made into a Python object by whoever awaits it.
-type Outcome = Box<dyn for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>> + Send>;
+pub(super) type Outcome =
+    Box<dyn for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>> + Send>;
 
 /// What becomes of an operation that nobody awaits any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,54 +29,99 @@ pub(super) enum Abandoned {
     GoesOn,
 }
 
+/// Where an operation is, for whoever awaits it and whoever carries it out.
+pub(super) struct Slot(Mutex<Stage>);
+
+enum Stage {
+    /// Under way on the loop's own connection.
+    OnLine(Py<Line>, u64),
+    /// Under way on the runtime, as this number of the bridge.
+    OnRuntime(u64, Option<AbortHandle>),
+    Ended(Outcome),
+    /// Its result was taken, or nobody wants it.
+    Over,
+}
+
+impl Slot {
+    pub(super) fn on_line(line: Py<Line>, id: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Stage::OnLine(line, id))))
+    }
+
+    /// Leaves the result for whoever awaits it. What nobody wants is dropped: a lease is given back by that.
+    pub(super) fn end(&self, outcome: Outcome) {
+        let before = {
+            let mut stage = lock(&self.0);
+            match &*stage {
+                Stage::Over => return,
+                _ => mem::replace(&mut *stage, Stage::Ended(outcome)),
+            }
+        };
+        drop(before);
+    }
+
+    fn replace(&self, stage: Stage) -> Stage {
+        mem::replace(&mut *lock(&self.0), stage)
+    }
+}
+
+/// What the core answered, as a result for Python.
+pub(super) fn outcome<T: Send + 'static>(
+    result: Result<T>,
+    finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
+) -> Outcome {
+    Box::new(move |py| match result {
+        Ok(value) => finish(py, value),
+        Err(error) => Err(errors::raise(py, &error)),
+    })
+}
+
 /// An operation under way. Awaiting it gives its result; a cancelled one gives back what it was about to get.
 #[pyclass(frozen, module = "leaselock._native")]
 pub(crate) struct Operation {
-    id: u64,
     bridge: Py<Bridge>,
     /// The iterator of the asyncio future that is done when the operation is.
     future: Py<PyIterator>,
-    outcome: Own<Arc<Mutex<Option<Outcome>>>>,
-    abort: Option<AbortHandle>,
-    over: AtomicBool,
+    slot: Own<Arc<Slot>>,
 }
 
 /// Has `work` done by the runtime; `finish` makes a Python object of its result.
-pub(super) fn submit<'py, T: Send + 'static>(
-    bridge: &Bound<'py, Bridge>,
+pub(super) fn submit<T: Send + 'static>(
+    bridge: &Bound<'_, Bridge>,
     abandoned: Abandoned,
     work: impl Future<Output = Result<T>> + Send + 'static,
     finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
 ) -> PyResult<Operation> {
-    let py = bridge.py();
-    let runtime = process::current().runtime(py)?;
+    let future = bridge.get().future(bridge.py())?;
+    let slot = Arc::new(Slot(Mutex::new(Stage::OnRuntime(0, None))));
+    go_on(bridge, &future, &slot, abandoned, work, finish)?;
+    Operation::new(bridge, &future, slot)
+}
+
+/// Has the runtime carry on with an operation.
+pub(super) fn go_on<T: Send + 'static>(
+    bridge: &Bound<'_, Bridge>,
+    future: &Bound<'_, PyAny>,
+    slot: &Arc<Slot>,
+    abandoned: Abandoned,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+    finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
+) -> PyResult<()> {
+    let runtime = process::current().runtime(bridge.py())?;
     let ready = Arc::clone(bridge.get().ready()?);
-    let (id, future) = bridge.get().expect(py)?;
-    let future = future
-        .call_method0("__await__")?
-        .cast_into::<PyIterator>()?;
-    let outcome = Arc::new(Mutex::new(None::<Outcome>));
+    let id = bridge.get().expect(future)?;
     let (abort, registration) = AbortHandle::new_pair();
-    let slot = Arc::clone(&outcome);
+    let abort = (abandoned == Abandoned::Drops).then_some(abort);
+    let before = slot.replace(Stage::OnRuntime(id, abort));
+    drop(before);
+    let slot = Arc::clone(slot);
     runtime.submit(async move {
         // Says that it is over however it ends; declared first, so the outcome is there by then.
         let _over = Over { ready, id };
         if let Ok(result) = Abortable::new(work, registration).await {
-            let made: Outcome = Box::new(move |py| match result {
-                Ok(value) => finish(py, value),
-                Err(error) => Err(errors::raise(py, &error)),
-            });
-            *lock(&slot) = Some(made);
+            slot.end(outcome(result, finish));
         }
     });
-    Ok(Operation {
-        id,
-        bridge: bridge.clone().unbind(),
-        future: future.unbind(),
-        outcome: Own::new(outcome),
-        abort: (abandoned == Abandoned::Drops).then_some(abort),
-        over: AtomicBool::new(false),
-    })
+    Ok(())
 }
 
 struct Over {
@@ -88,24 +136,47 @@ impl Drop for Over {
 }
 
 impl Operation {
+    pub(super) fn new(
+        bridge: &Bound<'_, Bridge>,
+        future: &Bound<'_, PyAny>,
+        slot: Arc<Slot>,
+    ) -> PyResult<Self> {
+        let future = future
+            .call_method0(intern!(bridge.py(), "__await__"))?
+            .cast_into::<PyIterator>()?;
+        Ok(Self {
+            bridge: bridge.clone().unbind(),
+            future: future.unbind(),
+            slot: Own::new(slot),
+        })
+    }
+
     /// The result, once the future is done.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.over.store(true, Ordering::Relaxed);
-        let outcome = self.outcome.get().and_then(|outcome| lock(outcome).take());
-        // Missing only where the work panicked, or another loop's fork took the loop with it.
-        outcome.ok_or_else(|| PyRuntimeError::new_err("the operation ended without a result"))?(py)
+        match self.slot.get().map(|slot| slot.replace(Stage::Over)) {
+            Some(Stage::Ended(outcome)) => outcome(py),
+            // Only where the work panicked, or another loop's fork took the loop with it.
+            _ => Err(PyRuntimeError::new_err(
+                "the operation ended without a result",
+            )),
+        }
     }
 
     fn abandon(&self) {
-        if self.over.swap(true, Ordering::Relaxed) {
+        let Some(slot) = self.slot.get() else {
             return;
-        }
-        self.bridge.get().forget(self.id);
-        if let (Some(abort), Some(outcome)) = (&self.abort, self.outcome.get()) {
-            abort.abort();
+        };
+        match slot.replace(Stage::Over) {
+            Stage::OnLine(line, id) => line.get().forget(id),
+            Stage::OnRuntime(id, abort) => {
+                self.bridge.get().forget(id);
+                if let Some(abort) = abort {
+                    abort.abort();
+                }
+            }
             // A lease that has arrived already is given back by being dropped.
-            let arrived = lock(outcome).take();
-            drop(arrived);
+            Stage::Ended(outcome) => drop(outcome),
+            Stage::Over => {}
         }
     }
 }
