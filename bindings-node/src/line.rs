@@ -182,7 +182,7 @@ impl ClientLine {
             state.opening = None;
             match opened {
                 Ok(Some(mut line)) => {
-                    line.claim_here();
+                    line.claim_here(|_| true);
                     let watch = Watch::new(&self.platform.event_loop, line.fd(), self);
                     state.timer = None;
                     state.open = watch.ok().map(|watch| Open { watch, line });

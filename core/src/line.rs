@@ -80,9 +80,12 @@ enum Pending {
 /// that says that not all is written, watch it for writing too. Not tied to a thread, but used by one at a time.
 pub struct Line {
     shared: Arc<Shared>,
-    /// Whether what goes on elsewhere comes back for its claim.
-    claims: bool,
+    /// Says whose claims are still wanted; nothing where none is made here.
+    wanted: Option<Wanted>,
 }
+
+/// Whether somebody still waits for the operation of this number.
+type Wanted = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
 struct Shared {
     state: Mutex<State>,
@@ -146,14 +149,23 @@ pub(crate) async fn open(client: &Arc<Inner>) -> Result<Option<Line>> {
     });
     Ok(Some(Line {
         shared,
-        claims: false,
+        wanted: None,
     }))
 }
 
 impl Line {
     /// From here on, what waits elsewhere comes back to be claimed here: its last answer then reaches the loop directly.
-    pub fn claim_here(&mut self) {
-        self.claims = true;
+    /// `wanted` says whether somebody still waits for the operation of a number; what nobody waits for is undone instead. It
+    /// is asked on the runtime's thread, before [`has`](Self::has) knows the number again.
+    pub fn claim_here(&mut self, wanted: impl Fn(u64) -> bool + Send + Sync + 'static) {
+        self.wanted = Some(Arc::new(wanted));
+    }
+
+    /// Ends the line unless something is under way; whether it has ended. Nothing comes back to a line that has.
+    pub fn end_if_idle(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        state.broken |= state.pending.is_empty();
+        state.broken
     }
 
     /// The file descriptor to watch. It stays open as long as the line lives.
@@ -344,43 +356,42 @@ impl Line {
 
     /// The acquire goes on on the runtime.
     fn acquiring(&self, id: u64, attempt: Box<Attempt>, once: bool) -> Done {
-        let line = if self.claims {
-            Arc::downgrade(&self.shared)
-        } else {
-            Weak::new()
-        };
+        let wanted = self.wanted.clone();
+        let line = wanted.map(|wanted| (Arc::downgrade(&self.shared), wanted));
         Done::Acquiring(Box::pin(go_on(line, id, attempt, once)))
     }
 }
 
 /// Waits for the name, and claims it on the line where there still is one.
-async fn go_on(line: Weak<Shared>, id: u64, attempt: Box<Attempt>, once: bool) -> Ended {
+async fn go_on(
+    line: Option<(Weak<Shared>, Wanted)>,
+    id: u64,
+    attempt: Box<Attempt>,
+    once: bool,
+) -> Ended {
     let name = attempt.name();
-    let granted = if line.strong_count() == 0 {
-        Err(attempt)
-    } else {
-        match attempt.run_to_grant().await {
-            Ran::Over(result) => return Ended::Here(or_held(result, once, &name)),
-            Ran::Granted(attempt) => match line.upgrade() {
-                Some(line) => line.claim(id, attempt),
-                None => Err(attempt),
-            },
-        }
+    let Some((line, wanted)) = line else {
+        return Ended::Here(or_held(attempt.run().await, once, &name));
     };
-    match granted {
-        Ok(None) => Ended::OnLine,
-        Ok(Some((deadline, over))) => {
+    let attempt = match attempt.run_to_grant().await {
+        Ran::Over(result) => return Ended::Here(or_held(result, once, &name)),
+        Ran::Granted(attempt) => attempt,
+    };
+    let claimed = match line.upgrade() {
+        Some(line) => line.claim(id, attempt, &wanted),
+        None => Claimed::Ended(attempt),
+    };
+    match claimed {
+        Claimed::Sent(None) | Claimed::Unwanted => Ended::OnLine,
+        Claimed::Sent(Some((deadline, over))) => {
             let late = tokio::time::timeout_at(deadline, over).await.is_err();
-            match line
-                .upgrade()
-                .filter(|_| late)
-                .and_then(|line| line.take_back(id))
-            {
+            let line = line.upgrade().filter(|_| late);
+            match line.and_then(|line| line.take_back(id)) {
                 Some(attempt) => Ended::Here(attempt.give_up_claim().await),
                 None => Ended::OnLine,
             }
         }
-        Err(attempt) => Ended::Here(or_held(attempt.run().await, once, &name)),
+        Claimed::Ended(attempt) => Ended::Here(or_held(attempt.run().await, once, &name)),
     }
 }
 
@@ -408,16 +419,19 @@ impl Shared {
         })
     }
 
-    /// Sends the claim of a grant, from the runtime's thread, and tells when it has to be over, if it has; gives the attempt back
-    /// where the line has ended.
-    fn claim(&self, id: u64, attempt: Box<Attempt>) -> Result<Claimed, Box<Attempt>> {
+    /// Sends the claim of a grant, from the runtime's thread.
+    fn claim(&self, id: u64, attempt: Box<Attempt>, wanted: &Wanted) -> Claimed {
         let mut state = self.lock();
         if state.broken {
-            return Err(attempt);
+            return Claimed::Ended(attempt);
+        }
+        // Asked with the lock held: whoever gives it up afterwards finds it here.
+        if !wanted(id) {
+            return Claimed::Unwanted;
         }
         let (lock, owner, ttl, ask) = attempt.claim();
         state.store.ask(id, lock, owner, ttl, ask);
-        let (under_way, deadline) = match attempt.deadline() {
+        let (under_way, limit) = match attempt.deadline() {
             Some(deadline) => {
                 let (under_way, over) = oneshot::channel();
                 (Some(under_way), Some((deadline, over)))
@@ -432,7 +446,7 @@ impl Shared {
         self.note(&state);
         // What cannot be written yet goes with what the loop writes next, at the latest when a reply comes.
         self.flush(&mut state);
-        Ok(deadline)
+        Claimed::Sent(limit)
     }
 
     /// A claim that has no answer yet; the answer that comes later is nobody's.
@@ -457,8 +471,15 @@ impl Shared {
     }
 }
 
-/// When a claim is to be over, and what tells that it is; nothing where the wait has no end.
-type Claimed = Option<(Instant, oneshot::Receiver<()>)>;
+/// What became of a claim.
+enum Claimed {
+    /// With when it is to be over, and what tells that it is, where the wait has an end.
+    Sent(Option<(Instant, oneshot::Receiver<()>)>),
+    /// Nobody waits for it any more: it is being undone.
+    Unwanted,
+    /// There is no line any more.
+    Ended(Box<Attempt>),
+}
 
 impl State {
     fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>, once: bool) {

@@ -104,7 +104,7 @@ async fn a_held_name_is_waited_for_elsewhere_and_claimed_on_the_line() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here();
+        line.claim_here(|_| true);
         let holder = client.acquire("res").await.unwrap();
         line.acquire(1, request("res", None), true).unwrap();
         line.acquire(2, request("res", Some(ms(3_000))), false)
@@ -134,6 +134,50 @@ async fn a_held_name_is_waited_for_elsewhere_and_claimed_on_the_line() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_wants_or_finds_no_line_is_not_claimed_there() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut line = client.line().await.unwrap().expect("a line");
+        line.claim_here(|id| id != 1);
+        let holder = client.acquire("res").await.unwrap();
+        line.acquire(1, request("res", None), false).unwrap();
+        line.acquire(2, request("res", None), false).unwrap();
+        let mut done = drive(&mut line, 2).await;
+        let Some(Done::Acquiring(unwanted)) = done.remove(&1) else {
+            panic!("it goes on waiting");
+        };
+        let unwanted = tokio::spawn(unwanted);
+        let one = || async { client.inspect("res").await.unwrap().unwrap().waiters == 1 };
+        until("it is in the queue", ms(3_000), one).await;
+        let Some(Done::Acquiring(second)) = done.remove(&2) else {
+            panic!("it goes on waiting");
+        };
+        let second = tokio::spawn(second);
+        let two = || async { client.inspect("res").await.unwrap().unwrap().waiters == 2 };
+        until("both are", ms(3_000), two).await;
+        assert!(line.end_if_idle());
+        assert!(line.is_broken());
+        assert!(holder.release().await.unwrap());
+        // The first is undone where the line still is, and waits on where it is not; here it has ended.
+        let first = here(unwanted.await.unwrap());
+        assert!(first.release().await.unwrap());
+        let second = here(second.await.unwrap());
+        assert!(second.release().await.unwrap());
+
+        let mut line = client.line().await.unwrap().expect("a line");
+        line.claim_here(|_| false);
+        let holder = client.acquire("res").await.unwrap();
+        line.acquire(1, request("res", None), false).unwrap();
+        let waiter = waits(&client, drive(&mut line, 1).await.remove(&1)).await;
+        assert!(holder.release().await.unwrap());
+        assert!(matches!(waiter.await.unwrap(), Ended::OnLine));
+        client.settled().await;
+        assert!(client.inspect("res").await.unwrap().is_none());
+        assert!(line.end_if_idle());
+    }
+}
+
 /// Runs what goes on elsewhere until it is in the queue.
 async fn waits(client: &Client, done: Option<Done>) -> tokio::task::JoinHandle<Ended> {
     let Some(Done::Acquiring(later)) = done else {
@@ -156,7 +200,7 @@ async fn a_claim_that_is_not_answered_ends_with_the_wait_and_is_undone() {
             .build()
             .unwrap();
         let mut line = behind.line().await.unwrap().expect("a line");
-        line.claim_here();
+        line.claim_here(|_| true);
         let holder = client.acquire("res").await.unwrap();
         line.acquire(1, request("res", Some(ms(400))), false)
             .unwrap();
@@ -268,7 +312,7 @@ async fn behind_own_waiters_an_acquire_goes_to_the_queue_at_once() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here();
+        line.claim_here(|_| true);
         let holder = client.acquire("res").await.unwrap();
         let waiting = client.clone();
         let first = tokio::spawn(async move { waiting.acquire("res").await });
