@@ -1,13 +1,17 @@
 //! The signals that reach this program, and whether the terminal sent them.
 
+use std::collections::VecDeque;
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::os::unix::net::UnixStream as Pair;
 
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::iterator::{Handle, SignalsInfo};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use signal_hook::low_level::siginfo::Origin;
+use tokio::net::UnixStream;
+
+use crate::exit::{Exit, Failure};
 
 /// Those that ask a program to end.
 pub(crate) const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -27,72 +31,70 @@ impl Caught {
     }
 }
 
+impl From<Origin> for Caught {
+    fn from(origin: Origin) -> Self {
+        Self {
+            number: origin.signal,
+            from_terminal: origin.process.is_none(),
+        }
+    }
+}
+
 /// Catches signals while it lives.
 pub(crate) struct Signals {
-    caught: UnboundedReceiver<Caught>,
-    handle: Handle,
-    thread: Option<JoinHandle<()>>,
+    delivery: SignalDelivery<UnixStream, WithOrigin>,
+    caught: VecDeque<Caught>,
 }
 
 impl Signals {
     /// Catches these signals, except those that whoever started this program wanted ignored (`nohup`, say).
-    pub(crate) fn catch(numbers: &[i32]) -> io::Result<Self> {
+    pub(crate) fn catch(numbers: &[i32]) -> Result<Self, Failure> {
+        Self::try_catch(numbers)
+            .map_err(|error| Failure::new(Exit::OS_ERROR, format!("cannot catch signals: {error}")))
+    }
+
+    fn try_catch(numbers: &[i32]) -> io::Result<Self> {
         let ignored = ignored();
         // An ignored SIGCHLD would swallow the exit status of a command.
         let kept = |number: &&i32| **number == SIGCHLD || ignored & (1 << (**number - 1)) == 0;
-        let mut signals = SignalsInfo::<WithOrigin>::new(numbers.iter().filter(kept))?;
-        let handle = signals.handle();
-        let (sender, caught) = unbounded_channel();
-        let thread = thread::Builder::new()
-            .name("leaselock-signals".to_owned())
-            .spawn(move || {
-                for origin in signals.forever() {
-                    // Nobody listens any more at the very end.
-                    let _ = sender.send(Caught {
-                        number: origin.signal,
-                        from_terminal: origin.process.is_none(),
-                    });
-                }
-            })?;
-        let thread = Some(thread);
+        // A handler writes into one end, and the other one is awaited.
+        let (read, write) = Pair::pair()?;
+        read.set_nonblocking(true)?;
+        write.set_nonblocking(true)?;
+        let numbers = numbers.iter().filter(kept);
+        let read = UnixStream::from_std(read)?;
         Ok(Self {
-            caught,
-            handle,
-            thread,
+            delivery: SignalDelivery::with_pipe(read, write, WithOrigin::default(), numbers)?,
+            caught: VecDeque::new(),
         })
     }
 
     /// The next signal.
     pub(crate) async fn next(&mut self) -> Caught {
-        match self.caught.recv().await {
-            Some(caught) => caught,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// The next signal that asks this program to end. Others are dropped.
-    pub(crate) async fn ending(&mut self) -> i32 {
         loop {
-            let caught = self.next().await;
-            if caught.is_ending() {
-                return caught.number;
+            if let Some(caught) = self.pending() {
+                return caught;
             }
+            let read = self.delivery.get_read();
+            // Neither fails: both ends are ours.
+            let _ = read.readable().await;
+            while read.try_read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
         }
     }
 
     /// A signal that has already come.
     pub(crate) fn pending(&mut self) -> Option<Caught> {
-        self.caught.try_recv().ok()
+        if self.caught.is_empty() {
+            self.caught
+                .extend(self.delivery.pending().map(Caught::from));
+        }
+        self.caught.pop_front()
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            // It only passes messages on, so it has not panicked.
-            let _ = thread.join();
-        }
+        self.delivery.handle().close();
     }
 }
 

@@ -1,23 +1,31 @@
 //! What clap has to say: help texts, and what is wrong with a command line.
 
+use clap::error::ErrorKind;
+
 use crate::exit::{Exit, Failure, complain};
 
-/// Shows a help text on stdout, or in one line on stderr what is wrong.
+/// Shows a help text on stdout (without any command: on stderr), or in one line on stderr what is wrong.
 pub(crate) fn report(error: &clap::Error) -> Exit {
-    if !error.use_stderr() {
+    let no_command = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || error.kind() == no_command {
+        let exit = if error.use_stderr() {
+            Exit::USAGE
+        } else {
+            Exit::OK
+        };
         return match error.print() {
-            Ok(()) => Exit::OK,
+            Ok(()) => exit,
             Err(error) => Failure::from(error).report(),
         };
     }
     let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let end = ["\n\nUsage:", "\n\nFor more information"]
-        .iter()
-        .filter_map(|rest| text.find(rest))
-        .min();
-    let what = without_passwords(&text[..end.unwrap_or(text.len())]);
-    complain(format_args!("{} (see --help)", what.replace("\n\n", "; ")));
+    let text = without_passwords(text.strip_prefix("error: ").unwrap_or(&text));
+    let paragraphs: Vec<_> = text
+        .split("\n\n")
+        .filter(|paragraph| !paragraph.starts_with("For more information"))
+        .map(|paragraph| paragraph.trim().replacen("Usage:", "usage:", 1))
+        .collect();
+    complain(format_args!("{} (see --help)", paragraphs.join("; ")));
     Exit::USAGE
 }
 

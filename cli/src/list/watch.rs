@@ -21,8 +21,7 @@ pub(super) async fn run(client: &Client, pattern: &str, every: Duration) -> Resu
         .into_iter()
         .chain([SIGTSTP, SIGCONT, SIGWINCH])
         .collect();
-    let mut signals = Signals::catch(&caught)
-        .map_err(|error| Failure::new(Exit::OS_ERROR, format!("cannot catch signals: {error}")))?;
+    let mut signals = Signals::catch(&caught)?;
     // What can never work is said where it can be read.
     let mut locks = collect(client, pattern).await;
     if let Err(failure) = &locks

@@ -11,9 +11,11 @@ use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
+use signal_hook::consts::SIGCHLD;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::exit::{Exit, Failure};
+use crate::signals::Caught;
 
 /// What happened to the command.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +94,20 @@ impl Running {
         } else {
             kill_process(self.pid, signal)
         };
+    }
+
+    /// Sends it a signal that was sent to us.
+    pub(crate) fn pass_on(&self, caught: Caught) {
+        if caught.number == SIGCHLD {
+            return;
+        }
+        if let Some(signal) = Signal::from_named_raw(caught.number) {
+            self.send(signal);
+            if caught.is_ending() {
+                // A stopped process would never see it.
+                self.send(Signal::CONT);
+            }
+        }
     }
 
     /// Its exit status, after it has ended.

@@ -122,21 +122,17 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
     let client = connection.client()?;
     let request = args.request()?;
     client.check_request(&request)?;
-    let mut signals = Signals::catch(&passed_on())
-        .map_err(|error| Failure::new(Exit::OS_ERROR, format!("cannot catch signals: {error}")))?;
+    let mut signals = Signals::catch(&passed_on())?;
 
     let lease = match acquire(&client, request, &mut signals).await? {
         Acquired::Lease(lease) => lease,
         Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
     };
     let ended = hold(args, &lease, &mut signals).await;
-    // The command's status is known: whoever has no patience for the rest may go.
-    tokio::select! {
-        given_back = give_back(lease, args.on_lost) => match ended {
-            Ok(Exit::OK) => Ok(given_back),
-            ended => ended,
-        },
-        _ = signals.ending() => ended,
+    let given_back = give_back(lease, args.on_lost).await;
+    match ended {
+        Ok(Exit::OK) => Ok(given_back),
+        ended => ended,
     }
 }
 
@@ -216,11 +212,8 @@ async fn acquire(
             }
         }
     };
-    // Leaves the queue, and gives back what may have been granted meanwhile.
-    tokio::select! {
-        _ = client.close() => {}
-        _ = signals.ending() => {}
-    }
+    // Leaves the queue, and gives back what may have been granted meanwhile. Where that fails, the TTL does it.
+    let _ = client.close().await;
     Ok(Acquired::Interrupted(number))
 }
 
@@ -246,6 +239,10 @@ async fn hold(args: &Args, lease: &Lease, signals: &mut Signals) -> Result<Exit,
         ("LEASELOCK_OWNER", lease.owner().to_owned()),
     ];
     let mut command = Running::start(&args.command, variables)?;
+    // The terminal's may have come before the command was there; an instant later it gets them by itself.
+    while let Some(signal) = signals.pending() {
+        command.pass_on(signal);
+    }
     let policy = Policy {
         on_lost: args.on_lost,
         kill_after: args.kill_after,

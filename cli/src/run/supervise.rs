@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use leaselock::Lease;
 use rustix::process::Signal;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
 use tokio::time::Instant;
 
 use super::OnLost;
 use super::child::{Change, Running};
 use crate::duration;
 use crate::exit::complain;
-use crate::signals::{Caught, Signals, stop_here};
+use crate::signals::{Signals, stop_here};
 
 /// What to do about a lost lease.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,13 @@ pub(crate) async fn supervise(
                 Change::Stopped(SIGTSTP | SIGTTIN | SIGTTOU) => stop_here(),
                 Change::Stopped(_) => {}
             },
-            signal = signals.next() => pass_on(signal, command),
+            signal = signals.next() => {
+                // What the terminal sends has reached the command, too: it is in the same process group. Except that a
+                // hang-up may be told to the leader of a session alone.
+                if !signal.from_terminal || signal.number == SIGHUP {
+                    command.pass_on(signal);
+                }
+            }
             _ = lease.lost(), if !lost => {
                 lost = true;
                 if let Some(error) = lease.lost_error() {
@@ -67,20 +73,5 @@ async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => pending().await,
-    }
-}
-
-/// What the terminal sends has reached the command, too: it is in the same process group. Except that a hang-up may be
-/// told to the leader of a session alone.
-fn pass_on(caught: Caught, command: &Running) {
-    if caught.number == SIGCHLD || (caught.from_terminal && caught.number != SIGHUP) {
-        return;
-    }
-    if let Some(signal) = Signal::from_named_raw(caught.number) {
-        command.send(signal);
-        if caught.is_ending() {
-            // A stopped process would never see it.
-            command.send(Signal::CONT);
-        }
     }
 }
