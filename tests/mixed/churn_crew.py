@@ -25,6 +25,9 @@ TASKS_EACH = 50
 # In milliseconds. Most TTLs run out while a program is stopped.
 TTLS = (400, 1_000)
 STOPPED_SECONDS = 1.5
+# The part of a run in which programs are killed and stopped; and how long that is felt.
+DISTURBED = 0.6
+SETTLE_SECONDS = 3
 START_SECONDS = 30
 END_SECONDS = 30
 
@@ -123,7 +126,10 @@ class Crew:
         self.log.touch()
         self._turns = folder / "turns"
         self._turns.write_text("".join(json.dumps(turn(self.dice, names)) + "\n" for _ in range(5_000)))
-        self._end = time.monotonic_ns() + int(seconds * NS)
+        now = time.monotonic_ns()
+        self._end = now + int(seconds * NS)
+        self._calm = now + int(seconds * DISTURBED * NS)
+        self.calm_from = self._end
         self.killed: list[str] = []
         self.stopped = 0
         self.programs: dict[str, Program] = {}
@@ -150,11 +156,11 @@ class Crew:
         self.programs[language] = Program(self._commands[language], orders, self._url, self._app_id)
 
     def disturb(self, look: Callable[[], None]) -> None:
-        """Until the end of the run: kills one and starts it anew, or stops it past its TTLs; looks in between."""
+        """Kills one and starts it anew, or stops it past its TTLs, for a part of the run; looks in between."""
         languages = list(self.programs)
         for number in itertools.count(1):
             pause = self.dice.uniform(1.5, 4)
-            if time.monotonic_ns() + int((pause + STOPPED_SECONDS) * NS) > self._end:
+            if time.monotonic_ns() + int((pause + STOPPED_SECONDS) * NS) > self._calm:
                 break
             time.sleep(pause)
             look()
@@ -166,6 +172,7 @@ class Crew:
                 self.programs[language].kill()
                 self.killed.append(self.programs[language].tag)
                 self._start(language, number)
+        self.calm_from = time.monotonic_ns() + int(SETTLE_SECONDS * NS)
         for program in self.programs.values():
             program.done()
         look()

@@ -64,11 +64,12 @@ class Lease:
 
 @dataclass
 class Verdict:
-    """What was wrong, in words for people; how often each event was; the longest time a name was free and wanted."""
+    """What was wrong, in words for people; how often each event was; how long names were free and wanted at most."""
 
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     longest_wait: float = 0.0
+    longest_calm_wait: float = 0.0
 
 
 def read(log: Path) -> list[Event]:
@@ -80,8 +81,17 @@ def read(log: Path) -> list[Event]:
     return events
 
 
-def judge(events: Iterable[Event], limit: float) -> Verdict:
-    """Judges a run. `limit` (seconds) is how long a name may be free while someone waits for it."""
+@dataclass(frozen=True)
+class Limits:
+    """How many seconds a name may be free while someone waits for it; less from `calm_from` (ns) on."""
+
+    disturbed: float
+    calm: float
+    calm_from: int
+
+
+def judge(events: Iterable[Event], limits: Limits) -> Verdict:
+    """Judges a run."""
     events = list(events)
     verdict = Verdict(counts=Counter(event.kind for event in events))
     leases = _leases(events, verdict)
@@ -92,7 +102,7 @@ def judge(events: Iterable[Event], limit: float) -> Verdict:
     wanted = _wanted(events)
     for name, of_name in by_name.items():
         _overlaps(of_name, verdict)
-        _waits(name, of_name, wanted.get(name, []), limit, verdict)
+        _waits(name, of_name, wanted.get(name, []), limits, verdict)
     for name in wanted.keys() - by_name.keys():
         verdict.wrong.append(f"{name} was wanted and never acquired")
     return verdict
@@ -170,7 +180,7 @@ def _wanted(events: list[Event]) -> dict[str, list[tuple[int, int]]]:
     return {name: sorted(spans) for name, spans in wanted.items()}
 
 
-def _waits(name: str, leases: list[Lease], wanted: list[tuple[int, int]], limit: float, verdict: Verdict) -> None:
+def _waits(name: str, leases: list[Lease], wanted: list[tuple[int, int]], limits: Limits, verdict: Verdict) -> None:
     """Finds how long the name was free while someone, or one after the other, waited for it."""
     spans = _joined(wanted)
     ends = itertools.accumulate((lease.end if lease.given_back else lease.end + DRIFT for lease in leases), max)
@@ -182,10 +192,15 @@ def _waits(name: str, leases: list[Lease], wanted: list[tuple[int, int]], limit:
         for begin, end in spans[at:]:
             if begin >= taken:
                 break
-            waited = (min(taken, end) - max(free, begin)) / NS
-            verdict.longest_wait = max(verdict.longest_wait, waited)
-            if waited > limit:
-                verdict.wrong.append(f"{name} was free and wanted for {waited:.2f} s from {max(free, begin)} on")
+            since = max(free, begin)
+            waited = (min(taken, end) - since) / NS
+            calm = since >= limits.calm_from
+            if calm:
+                verdict.longest_calm_wait = max(verdict.longest_calm_wait, waited)
+            else:
+                verdict.longest_wait = max(verdict.longest_wait, waited)
+            if waited > (limits.calm if calm else limits.disturbed):
+                verdict.wrong.append(f"{name} was free and wanted for {waited:.2f} s from {since} on")
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

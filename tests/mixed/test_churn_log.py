@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from churn_log import Event, judge, read
+from churn_log import NS, Event, Limits, judge, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MS = 1_000_000
-LIMIT = 3.0
+LIMITS = Limits(disturbed=3.0, calm=1.5, calm_from=10 * NS)
 
 
 def event(ms: int, who: str, kind: str, token: int = 0, until: int = 0, more: str = "") -> Event:
@@ -48,7 +48,7 @@ GOOD = [
 
 
 def test_nothing_is_wrong_with_a_good_log() -> None:
-    verdict = judge(GOOD, LIMIT)
+    verdict = judge(GOOD, LIMITS)
     assert verdict.wrong == []
     assert verdict.counts["acquired"] == 5
     assert verdict.counts["refused"] == 3
@@ -63,7 +63,7 @@ def test_each_log_line_says_what_its_event_was(tmp_path: Path) -> None:
 
 
 def wrong(*more: Event, without: int = 0) -> list[str]:
-    return judge([*GOOD[: len(GOOD) - without], *more], LIMIT).wrong
+    return judge([*GOOD[: len(GOOD) - without], *more], LIMITS).wrong
 
 
 def test_two_holders_at_one_time() -> None:
@@ -121,6 +121,10 @@ def test_a_free_name_that_nobody_gets() -> None:
     turns = [event(2_000, "x/1", "wants"), event(4_000, "x/1", "timeout"), event(6_000, "y/1", "timeout")]
     assert len(wrong(free, event(3_900, "y/1", "wants"), *turns)) == 1
     assert wrong(free, event(4_100, "y/1", "wants"), *turns) == []
+    # When nobody is killed or stopped any more, it is to be faster.
+    late = [event(9_000, "r/1", "wants"), event(10_001, "r/1", "holds", 106, 11_000), event(10_100, "r/1", "ends", 106)]
+    (found,) = wrong(*late, event(10_000, "x/1", "wants"), event(11_700, "x/1", "timeout"))
+    assert "free and wanted for 1.60 s" in found
     # And who was killed while waiting is not held up by anyone.
     assert wrong(free, event(2_000, "x/1", "wants")) == []
 
