@@ -1,7 +1,7 @@
-"""leaselock at work: two Python workers and a Node worker take turns on one lock of a real Redis.
+"""leaselock at work: two Python workers and a Node worker take turns on one lock.
 
-One of them is killed while it holds the lock; the next gets it when the lease ends. The server is the one in
-LEASELOCK_URL, or else one started for this and stopped at the end. The exit code is 0 only if all went as promised.
+One of them is killed while it holds the lock; the next gets it when the lease ends. The lock is in the store that
+LEASELOCK_URL names, or else in a file made for this, with no server. The exit code is 0 only if all went as promised.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -19,14 +20,10 @@ from urllib.parse import urlsplit
 
 from fenced import Resource, serve
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
-
-import servers  # noqa: E402
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+HERE = Path(__file__).resolve().parent
 TTL = 2.0
 SLACK = 0.5  # what is promised: acquirable again within the TTL and this
 HANG = 3.0  # longer than the TTL, to show that a live holder is renewed
@@ -83,16 +80,17 @@ class Demo:
 
 
 @contextmanager
-def redis() -> Iterator[tuple[str, str]]:
-    """The URL of a server, and words about it."""
+def store() -> Iterator[tuple[str, str]]:
+    """The URL of a store, and words about it that hold no password."""
     if url := os.environ.get("LEASELOCK_URL"):
-        yield url, f"{urlsplit(url).hostname or 'a local socket'} (from LEASELOCK_URL)"
+        parts = urlsplit(url)
+        if parts.scheme == "memory":
+            raise DemoError("memory: is for one process, and the workers are three; use file:PATH.db, or a server")
+        place = parts.hostname or Path(parts.path).name
+        yield url, f"{place[:40]} (from LEASELOCK_URL)"
         return
-    binary = servers.find_redis() or servers.find_valkey()
-    if not binary:
-        raise DemoError("no redis-server found: apt-get install redis-server, or set LEASELOCK_URL to a server")
-    with servers.Server(binary, die_with_parent=True) as server:
-        yield server.url, f"{Path(binary).name} on port {server.port}, started for this demo"
+    with tempfile.TemporaryDirectory(prefix="leaselock-demo-") as folder:
+        yield f"file:{folder}/locks.db", "a file made for this demo; no server anywhere"
 
 
 @contextmanager
@@ -113,9 +111,9 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
     """Runs the workers and returns what was seen: whether it was right, and the words for it."""
     resource, lock = demo.resource, f"report-{os.getpid()}"
     with ExitStack() as stack:
-        server = serve(resource)
-        stack.callback(server.shutdown)
-        address = f"http://127.0.0.1:{server.server_address[1]}"
+        service = serve(resource)
+        stack.callback(service.shutdown)
+        address = f"http://127.0.0.1:{service.server_address[1]}"
         commands = {
             "python-1": [sys.executable, str(HERE / "worker.py")],
             "python-2": [sys.executable, str(HERE / "worker.py")],
@@ -133,7 +131,7 @@ def play(demo: Demo, url: str) -> list[tuple[bool, str]]:
             demo.workers.pop(VICTIM).kill()
             killed = time.monotonic()
             resource.inside = None
-            demo.show(VICTIM, "KILLED while it holds the lock", None)
+            demo.show(VICTIM, "KILLED (-9) while it holds the lock", None)
         turns = sum(resource.turns.values())
         demo.until("another worker gets the killed one's lock", lambda: sum(resource.turns.values()) > turns)
         heir, (at, _) = max(resource.entered.items(), key=lambda item: item[1][0])
@@ -168,15 +166,15 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     print("leaselock demo: three workers, one lock, and one of them is killed\n")
     try:
-        with redis() as (url, words):
-            print(f"  server  {words}\n  lock    a lease of {TTL:.0f} s, renewed while it is held\n")
+        with store() as (url, words):
+            print(f"  store   {words}\n  lock    a lease of {TTL:.0f} s, renewed while it is held\n")
             print(f"  {'time':>8}  {'worker':<9} {'what happens':<36} fencing token")
             seen = play(Demo(), url)
     except DemoError as failure:
         print(f"\n  {paint('FAILED', 'no')}  {failure}")
         return 1
     except KeyboardInterrupt:
-        print("\n  stopped; workers and server are gone")
+        print("\n  stopped; its workers are gone")
         return 130
     print("\n  What was seen")
     for right, words in seen:

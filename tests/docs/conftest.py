@@ -1,4 +1,4 @@
-"""What the tests of the docs share: a server for each test, and ways to run the examples as a user would."""
+"""What the tests of the docs share: a store for each test, and ways to run the examples as a user would."""
 
 from __future__ import annotations
 
@@ -24,14 +24,30 @@ SERVERS: list[dict[str, str] | None] = json.loads(os.environ.get("LEASELOCK_TEST
 NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/docs`"
 
 
-@pytest.fixture(params=SERVERS or [None], ids=lambda s: s["name"] if s else "none")
-def url(request: pytest.FixtureRequest) -> str:
-    """The URL of a server; the test runs once on each."""
-    if request.param is None:
+def url_of(server: dict[str, str] | None) -> str:
+    """The URL of a server; where there is none the test is skipped."""
+    if server is None:
         if os.environ.get("CI") == "true":
             pytest.fail(NO_SERVER)
         pytest.skip(NO_SERVER)
-    return str(request.param["url"])
+    return server["url"]
+
+
+def name_of(store: dict[str, str] | str | None) -> str:
+    """What a test on this store is called."""
+    return store["name"] if isinstance(store, dict) else store or "none"
+
+
+@pytest.fixture(params=SERVERS or [None], ids=name_of)
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a server; the test runs once on each."""
+    return url_of(request.param)
+
+
+@pytest.fixture(params=[*(SERVERS or [None]), "file"], ids=name_of)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store; the test runs once on each server, and on a file."""
+    return f"file:{tmp_path / 'locks.db'}" if request.param == "file" else url_of(request.param)
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,8 @@ class Program:
     """A program as a user starts it, in a shell where LEASELOCK_URL is `url`, or is not set where that is empty."""
 
     command: list[str]
+    folder: Path | None = None
+    """Where it is started; None: where the tests are."""
 
     def start(self, url: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Starts it; its output and its errors come on one pipe."""
@@ -48,6 +66,7 @@ class Program:
             environment["LEASELOCK_URL"] = url
         return subprocess.Popen(
             [*self.command, *arguments],
+            cwd=self.folder,
             env=environment,
             text=True,
             stdin=subprocess.DEVNULL,

@@ -1,24 +1,28 @@
-"""The examples do what they say: a fenced row, a job in one place only, a timer job that does not overlap."""
+"""The examples do what they say: tests on `memory:`, a fenced row, a job in one place only, one without overlap."""
 
 from __future__ import annotations
 
 import re
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import EXAMPLES, Program
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Program
-
 LANGUAGES = {"python": ".py", "node": ".mjs", "rust": ".rs"}
+TESTS = [
+    [sys.executable, "-m", "pytest", "-q", str(EXAMPLES / "python" / "test_with_memory.py")],
+    ["node", "--test", str(EXAMPLES / "node" / "with_memory.test.mjs")],
+]
 
 
 def example(language: str, name: str) -> str:
@@ -41,6 +45,12 @@ def line_from(process: subprocess.Popen[str], wanted: str, timeout: float = 20) 
     finally:
         watchdog.cancel()
     raise AssertionError(f"no line matches {wanted!r} in:\n{''.join(seen)}")
+
+
+@pytest.mark.parametrize("command", TESTS, ids=["python", "node"])
+def test_tests_with_memory(command: list[str]) -> None:
+    output = Program([*command]).run("", timeout=60)
+    assert re.search(r"\b2 passed|pass 2\b", output), output
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
