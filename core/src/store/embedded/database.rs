@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::clock::Now;
@@ -18,9 +17,11 @@ use super::failure::{OpenError, from_sqlite, is_busy};
 use super::fork::{self, Inherited, Inside};
 use super::log::Log;
 use super::opening::{self, Open};
-use super::operations::{self, Work};
+use super::operations;
 use super::post::{News, Post};
+use super::transaction::{Access, Transaction};
 use super::url::Location;
+use super::work::Work;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::store::{Event, Failure, Listener};
@@ -75,13 +76,6 @@ impl Inherited for Slot {
                 .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
-}
-
-/// What an operation needs of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
 }
 
 /// What came of one attempt.
@@ -311,13 +305,9 @@ impl Database {
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
         news: &mut Vec<News>,
     ) -> rusqlite::Result<T> {
-        let behavior = match access {
-            Access::Read => TransactionBehavior::Deferred,
-            Access::Write => TransactionBehavior::Immediate,
-        };
         let begun = Instant::now();
         let transaction = loop {
-            match Transaction::new_unchecked(&open.connection, behavior) {
+            match Transaction::begin(&open.connection, access) {
                 Err(error) if is_busy(&error) && by == By::Caller && begun.elapsed() < PATIENCE => {
                     thread::sleep(FIRST_PAUSE);
                 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::database::Access;
+use super::transaction::Access;
 use super::url::Location;
 use super::{EmbeddedStore, canonical};
 use crate::diagnosis::{Diagnosis, FileFacts, FileSystem};

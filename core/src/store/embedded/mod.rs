@@ -18,18 +18,23 @@ mod news;
 mod opening;
 mod operations;
 mod post;
+mod queue;
 mod registry;
+mod transaction;
 mod url;
+mod work;
 mod worker;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::database::{Access, Attempt, Database};
+use self::database::{Attempt, Database};
 use self::failure::from_io;
 use self::inbox::Inbox;
+use self::transaction::Access;
 use self::url::Location;
+use self::work::Work;
 use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
 use crate::client::LockInfo;
 use crate::diagnosis::Diagnosis;
@@ -169,8 +174,7 @@ impl Store for EmbeddedStore {
             for renewals in renewals.chunks(RENEWALS_AT_ONCE) {
                 let many = renewals.len() > RENEWALS_IN_PLACE;
                 let renewals = renewals.to_vec();
-                let renew =
-                    move |work: &mut operations::Work<'_>| operations::renew(work, &renewals);
+                let renew = move |work: &mut Work<'_>| operations::renew(work, &renewals);
                 let renewed = if many {
                     database
                         .run_on_worker(Access::Write, timeout, renew)
@@ -255,7 +259,7 @@ impl Store for EmbeddedStore {
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
         let database = self.database_in_place()?;
-        let mut take = |work: &mut operations::Work<'_>| {
+        let mut take = |work: &mut Work<'_>| {
             operations::ask(work, lock, owner, &self.client_id, ttl, Ask::Take)
         };
         match database.try_now(Access::Write, &mut take) {
@@ -272,8 +276,7 @@ impl Store for EmbeddedStore {
     ) -> Option<Result<Ownership, Failure>> {
         let database = self.database_in_place()?;
         let releaser = Releaser::Own(owner.clone());
-        let mut release =
-            |work: &mut operations::Work<'_>| operations::release(work, lock, &releaser);
+        let mut release = |work: &mut Work<'_>| operations::release(work, lock, &releaser);
         match database.try_now(Access::Write, &mut release) {
             Attempt::Done(result) => Some(result),
             Attempt::Later => None,

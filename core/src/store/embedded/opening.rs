@@ -6,11 +6,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use super::clock::{self, Now};
 use super::failure::{OpenError, from_io, not_a_store, refused};
 use super::post::Post;
+use super::transaction::{Access, Transaction};
 use super::url::Location;
 use crate::error::Error;
 
@@ -60,15 +61,15 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
     if let Location::File(_) = location {
         use_log(connection, location)?;
     }
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let transaction = Transaction::begin(connection, Access::Write)?;
     if !is_store(connection, location)? {
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        connection.execute_batch(include_str!("schema.sql"))?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
     }
     let now = Now::read();
-    clock::adopt(&transaction, &now)?;
-    sweep(&transaction, &now, post)?;
+    clock::adopt(connection, &now)?;
+    sweep(connection, &now, post)?;
     transaction.commit()?;
     Ok(open)
 }

@@ -1,0 +1,169 @@
+//! The queue of a name, and handing the name over to whoever is next.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Result, params};
+
+use super::post::{News, Way};
+use super::work::Work;
+use crate::name::LockId;
+use crate::store::Event;
+
+/// A grant is claimed within this, or the name goes on to the next.
+const CLAIM_WINDOW: Duration = Duration::from_secs(2);
+
+/// One who waits.
+pub(super) struct Waiter {
+    pub(super) place: i64,
+    pub(super) owner: String,
+    pub(super) inbox: String,
+}
+
+/// Whose turn it is.
+pub(super) enum Handed {
+    /// It is the turn of the one who asks.
+    Asking,
+    /// The name is the first waiter's now.
+    Granted,
+    /// Nobody waits.
+    Nobody,
+}
+
+impl Work<'_> {
+    /// Who is next.
+    pub(super) fn first(&self, lock: &LockId) -> Result<Option<Waiter>> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT place, owner, inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
+        )?;
+        select
+            .query_row(params![lock.app_id, lock.name], |row| {
+                Ok(Waiter {
+                    place: row.get(0)?,
+                    owner: row.get(1)?,
+                    inbox: row.get(2)?,
+                })
+            })
+            .optional()
+    }
+
+    /// How many wait.
+    pub(super) fn count(&self, lock: &LockId) -> Result<u64> {
+        let mut count = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM waiters WHERE app = ?1 AND name = ?2")?;
+        let count: i64 = count.query_row(params![lock.app_id, lock.name], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Queues, once; who was queued gets the earlier place back.
+    pub(super) fn queue(
+        &self,
+        lock: &LockId,
+        owner: &str,
+        inbox: &str,
+        earlier: Option<u64>,
+    ) -> Result<i64> {
+        let mut find = self.connection.prepare_cached(
+            "SELECT place FROM waiters WHERE app = ?1 AND name = ?2 AND place >= ?3 AND owner = ?4 LIMIT 1",
+        )?;
+        let earlier = earlier.and_then(|place| i64::try_from(place).ok());
+        let parameters = params![lock.app_id, lock.name, earlier.unwrap_or(0), owner];
+        if let Some(place) = find.query_row(parameters, |row| row.get(0)).optional()? {
+            return Ok(place);
+        }
+        let place = if let Some(place) = earlier {
+            place
+        } else {
+            let mut last = self
+                .connection
+                .prepare_cached("SELECT max(place) FROM waiters WHERE app = ?1 AND name = ?2")?;
+            let last: Option<i64> =
+                last.query_row(params![lock.app_id, lock.name], |row| row.get(0))?;
+            last.map_or(self.now.unix_us, |last| self.now.unix_us.max(last + 1))
+        };
+        let mut queue = self.connection.prepare_cached(
+            "INSERT INTO waiters (app, name, place, owner, inbox) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        queue.execute(params![lock.app_id, lock.name, place, owner, inbox])?;
+        Ok(place)
+    }
+
+    /// Takes the owner out of the queue; whether it was the first.
+    pub(super) fn leave(&self, lock: &LockId, owner: &str) -> Result<bool> {
+        let first = self.first(lock)?;
+        let Some(first) = first else {
+            return Ok(false);
+        };
+        let mut leave = self
+            .connection
+            .prepare_cached("DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND owner = ?3")?;
+        let left = leave.execute(params![lock.app_id, lock.name, owner])?;
+        Ok(left > 0 && first.owner == owner)
+    }
+
+    /// Gives a free name to its first waiter who is alive. `asking` is alive, since it asks.
+    pub(super) fn hand_over(&mut self, lock: &LockId, asking: Option<&str>) -> Result<Handed> {
+        while let Some(first) = self.first(lock)? {
+            if asking == Some(first.owner.as_str()) {
+                self.pop(lock, &first)?;
+                return Ok(Handed::Asking);
+            }
+            if let Some(by) = self.post.reach(&first.inbox) {
+                self.pop(lock, &first)?;
+                self.set(lock, &first.owner, CLAIM_WINDOW)?;
+                self.tell(
+                    by,
+                    Event::Granted {
+                        lock: lock.clone(),
+                        owner: first.owner,
+                    },
+                );
+                self.tell_first(lock)?;
+                return Ok(Handed::Granted);
+            }
+            self.bury(lock, &first.inbox)?;
+        }
+        Ok(Handed::Nobody)
+    }
+
+    fn pop(&self, lock: &LockId, waiter: &Waiter) -> Result<()> {
+        let mut pop = self.connection.prepare_cached(
+            "DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND place = ?3 AND owner = ?4",
+        )?;
+        pop.execute(params![lock.app_id, lock.name, waiter.place, waiter.owner])?;
+        Ok(())
+    }
+
+    /// Tells the first waiter that it is the next, with the time it has to watch.
+    pub(super) fn tell_first(&mut self, lock: &LockId) -> Result<()> {
+        while let Some(first) = self.first(lock)? {
+            if let Some(by) = self.post.reach(&first.inbox) {
+                let holder = self.holder(lock)?;
+                let expires_in = holder.map(|holder| self.left(&holder));
+                self.tell(
+                    by,
+                    Event::Next {
+                        owner: first.owner,
+                        expires_in,
+                    },
+                );
+                break;
+            }
+            self.bury(lock, &first.inbox)?;
+        }
+        Ok(())
+    }
+
+    /// A process is gone, and with it all its waiters.
+    fn bury(&self, lock: &LockId, inbox: &str) -> Result<()> {
+        let mut gone = self
+            .connection
+            .prepare_cached("DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND inbox = ?3")?;
+        gone.execute(params![lock.app_id, lock.name, inbox])?;
+        Ok(())
+    }
+
+    fn tell(&mut self, by: Way, event: Event) {
+        self.news.push(News { by, event });
+    }
+}
