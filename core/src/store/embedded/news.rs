@@ -1,7 +1,9 @@
 //! What is written into an inbox: one line for each event, its fields apart by tabs.
 //!
-//!     1 <tab> grant <tab> app id <tab> name <tab> owner
-//!     1 <tab> next <tab> owner <tab> milliseconds the holder has left, or '-'
+//! ```text
+//! 1 <tab> grant <tab> app id <tab> name <tab> owner
+//! 1 <tab> next <tab> owner <tab> milliseconds the holder has left, or '-'
+//! ```
 //!
 //! 1 is the version of the store. No field can hold a control character. A line is shorter than what the system writes into
 //! a pipe at once, so lines of several writers do not mix.
