@@ -93,6 +93,10 @@ it("works installed, by import and by require, and both at once", async () => {
   assert.equal(await run(process.execPath, ["cjs.cjs"]), "true\ntrue\n");
 });
 
+it("brings the command", async () => {
+  assert.match(await run(join(project, "node_modules", ".bin", "leaselock"), ["--version"]), /^leaselock \d/);
+});
+
 it("its types hold for strict users of ES modules and of CommonJS", async () => {
   mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
   symlinkSync(join(root, "node_modules", "@types", "node"), join(project, "node_modules", "@types", "node"));
