@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import re
@@ -20,6 +21,7 @@ from servers import Server
 from leaselock import (
     AsyncClient,
     AsyncLease,
+    Client,
     ClientClosedError,
     LockTimeoutError,
     StoreUnavailableError,
@@ -27,7 +29,7 @@ from leaselock import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from conftest import Program
 
@@ -85,6 +87,25 @@ async def lined(own_server: Server) -> AsyncIterator[Lined]:
         yield Lined(own_server, client, await open_line(own_server, client))
 
 
+@contextlib.contextmanager
+def listening(lined: Lined) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Gives what counts the commands about `n…` that have come by the line meanwhile, and by other connections."""
+
+    def count() -> tuple[int, int]:
+        lined.server.command("ECHO", "over")
+        asked: list[str] = []
+        while '"over"' not in (line := str(monitor.read())):
+            asked += re.findall(r"\[0 (\d\S+)\] .*lock\|\|n", line)
+        by_line = [address for address in asked if address in addresses]
+        return len(by_line), len(asked) - len(by_line)
+
+    listed = str(lined.server.command("CLIENT", "LIST"))
+    addresses = re.findall(rf"^id=(?:{'|'.join(lined.lines)}) addr=(\S+)", listed, re.MULTILINE)
+    with lined.server.connect() as monitor:
+        monitor.command("MONITOR")
+        yield count
+
+
 def names(count: int) -> list[str]:
     return [f"n{i}" for i in range(count)]
 
@@ -98,24 +119,69 @@ async def release_all(leases: list[AsyncLease]) -> list[bool]:
 
 
 async def test_many_at_once_go_by_the_line(lined: Lined) -> None:
-    with lined.server.connect() as listening:
-        listening.command("MONITOR")
+    with listening(lined) as count:
         for _ in range(3):
             leases = await take_all(lined.client, names(64))
             assert [lease.name for lease in leases] == names(64)
             assert [lease.token for lease in leases] == sorted({lease.token for lease in leases})
             assert await release_all(leases) == [True] * 64
-        lined.server.command("ECHO", "over")
-        asked: dict[str, int] = {}
-        while '"over"' not in (line := str(listening.read())):
-            if found := re.search(r"\[0 (\S+)\] .*lock\|\|n", line):
-                asked[found[1]] = asked.get(found[1], 0) + 1
-    (address,) = (address for address in asked if address != "lua")
-    assert asked[address] >= 3 * 64 * 2, asked
-    listed = str(lined.server.command("CLIENT", "LIST"))
-    assert re.search(rf"^id=({'|'.join(lined.lines)}) addr={address} ", listed, re.MULTILINE)
+        by_line, by_others = count()
+    assert by_line >= 3 * 64 * 2
+    assert by_others == 0
     assert left(lined.server) == []
     assert lined.client.stats().held == 0
+
+
+async def test_a_grant_is_claimed_on_the_line(lined: Lined) -> None:
+    with Client(lined.server.url) as other:
+        held = [other.acquire(name) for name in names(20)]
+        taking = [asyncio.create_task(lined.client.acquire(name)) for name in names(20)]
+        await eventually("all wait", lambda: all(info.waiters == 1 for info in other.locks()))
+        with listening(lined) as count:
+            for lease in held:
+                assert await asyncio.to_thread(lease.release) is True
+            leases = await asyncio.gather(*taking)
+            by_line, _ = count()
+    assert by_line >= 20
+    assert [lease.name for lease in leases] == names(20)
+    assert all(lease.held for lease in leases)
+    assert await release_all(leases) == [True] * 20
+    assert left(lined.server) == []
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed", "line broken", "blocked"])
+async def test_an_end_about_the_time_of_a_grant(own_server: Server, end: str) -> None:
+    """FIELD-BUGS 20: whatever happens then, nobody hangs and nothing is left."""
+    for microseconds in (0, 50, 100, 200, 300, 500, 1000, 2000):
+        async with AsyncClient(own_server.url, command_timeout=COMMAND_TIMEOUT) as client:
+            lines = await open_line(own_server, client)
+            with Client(own_server.url) as other:
+                held = other.acquire("a")
+                taking = asyncio.create_task(client.acquire("a"))
+                await eventually("it waits", lambda: any(info.waiters for info in other.locks("a")))
+                releasing = threading.Thread(target=held.release)
+                releasing.start()
+                await asyncio.sleep(microseconds / 1e6)
+                if end == "cancelled":
+                    taking.cancel()
+                elif end == "closed":
+                    await client.aclose()
+                elif end == "line broken":
+                    for line in lines:
+                        own_server.command("CLIENT", "KILL", "ID", line)
+                else:
+                    time.sleep(0.05)
+                (ended,) = await asyncio.wait_for(asyncio.gather(taking, return_exceptions=True), 5)
+                await asyncio.to_thread(releasing.join)
+                if isinstance(ended, AsyncLease):
+                    assert ended.held or end == "closed"
+                    await ended.release()
+                elif end == "cancelled":
+                    assert isinstance(ended, asyncio.CancelledError)
+                else:
+                    assert end == "closed"
+                    assert isinstance(ended, ClientClosedError)
+        await eventually("nothing is left", lambda: left(own_server) == [])
 
 
 async def test_a_held_name_is_waited_for_and_told_when_tried_once(lined: Lined) -> None:
