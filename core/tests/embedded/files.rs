@@ -191,3 +191,31 @@ fn the_log_beside_the_file_does_not_grow_for_ever() {
         std::fs::metadata(&log).expect("a log").len() <= 2 << 20
     });
 }
+
+#[test]
+fn leases_that_nobody_gave_back_do_not_pile_up() {
+    let folder = Folder::new();
+    let client = folder.blocking();
+    for at in 0..3_000 {
+        let once = client
+            .acquire(format!("once-{at}"))
+            .ttl(ms(100))
+            .renew(false);
+        once.call().expect("acquired").detach();
+    }
+    let plain = folder.plain();
+    until("most are gone", || {
+        assert!(
+            client
+                .acquire("job")
+                .call()
+                .expect("acquired")
+                .release()
+                .expect("released")
+        );
+        let left: i64 = plain
+            .query_row("SELECT count(*) FROM locks", [], |row| row.get(0))
+            .expect("a count");
+        left < 1_500
+    });
+}

@@ -142,6 +142,31 @@ async fn field_bug_27_a_head_that_vanished_costs_one_claim_window() {
     }
 }
 
+/// The head was told of the claim window, which is longer than the lease of the one before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_lease_that_came_by_a_hand_over_is_noticed_when_it_runs_out() {
+    for server in Server::each(&[]) {
+        let (holder, short, next) = (
+            client_at(&server.url()),
+            client_at(&server.url()),
+            client_at(&server.url()),
+        );
+        let lease = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
+        let second =
+            tokio::spawn(async move { short.acquire("res").ttl(ms(400)).renew(false).await });
+        queued(&server, "res", 1).await;
+        let waiter = wait_for(&next, "res");
+        queued(&server, "res", 2).await;
+        assert!(lease.release().await.unwrap());
+        let second = second.await.unwrap().unwrap();
+
+        let (third, took) = timed(waiter).await;
+        third.unwrap().unwrap();
+        assert!(took < ms(400 + 500), "{took:?}");
+        drop(second);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn field_bug_27_a_holder_that_ran_out_does_not_stick_the_queue() {
     for server in Server::each(&[]) {

@@ -25,13 +25,17 @@ end
 
 local holder = redis.call('GET', K)
 
+local claimed
 if holder == owner then
   redis.call('PEXPIRE', K, ttl)
-  local token = next_token()
+  claimed = {1, next_token()}
   if redis.call('ZREM', Q, member) == 1 then
     redis.call('PEXPIRE', Q, string.format('%.0f', ttl + 90000))
   end
-  return {1, token}
+  -- The head was told of the claim window: of a shorter ttl it has to hear, or it looks too late.
+  if tonumber(ttl) >= 2000 or redis.call('EXISTS', Q) == 0 then
+    return claimed
+  end
 end
 
 if not holder and redis.call('EXISTS', Q) == 0 then
@@ -41,6 +45,11 @@ if not holder and redis.call('EXISTS', Q) == 0 then
 end
 
 --@include hand_over.lua
+
+if claimed then
+  tell_head()
+  return claimed
+end
 
 redis.call('SET', F, string.format('%.0f', count()))
 
