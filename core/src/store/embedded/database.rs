@@ -5,7 +5,7 @@
 //! later queues behind it, so an owner's commands never overtake each other.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 use super::clock::Now;
 use super::failure::{OpenError, from_sqlite, is_busy};
 use super::fork::{self, Inherited, Inside};
-use super::log::Log;
 use super::opening::{self, Open};
 use super::operations;
 use super::post::{News, Post};
 use super::transaction::{Access, Transaction};
+use super::upkeep::Upkeep;
 use super::url::Location;
 use super::work::Work;
 use super::worker::Worker;
@@ -43,7 +43,8 @@ pub(super) struct Database {
     pending: AtomicUsize,
     /// How often the file was opened.
     opened: AtomicU64,
-    log: Log,
+    upkeep: Upkeep,
+    this: Weak<Self>,
 }
 
 /// The connection, where there is one.
@@ -96,14 +97,15 @@ impl Database {
     pub(super) fn new(location: Location, inside: &Inside) -> Arc<Self> {
         let slot = Arc::<Slot>::default();
         fork::opened(inside, slot.clone());
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             post: Post::new(&location),
             location,
             slot,
             worker: Worker::default(),
             pending: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
-            log: Log::default(),
+            upkeep: Upkeep::default(),
+            this: this.clone(),
         })
     }
 
@@ -136,6 +138,15 @@ impl Database {
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
     ) -> Attempt<T> {
         self.attempt(By::Caller, access, operation)
+    }
+
+    /// The same on the store's own thread, once, whatever waits there.
+    pub(super) fn try_waiting<T>(
+        &self,
+        access: Access,
+        operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+    ) -> Attempt<T> {
+        self.attempt(By::Worker, access, operation)
     }
 
     /// Carries an operation out, waiting for other processes up to `timeout`.
@@ -227,12 +238,15 @@ impl Database {
             let inside = fork::enter();
             self.attempt_inside(&inside, by, access, operation, &mut news, &mut everybody)
         };
-        if access == Access::Write
-            && let Location::File(path) = &self.location
-            && let Some(job) = self.log.after_commit(path)
-        {
-            // Where there is no thread to do it, the log grows until there is.
-            let _ = self.worker.run(job);
+        if access == Access::Write && self.upkeep.is_due() {
+            let this = self.this.clone();
+            let keep_up = move || {
+                if let Some(database) = this.upgrade() {
+                    database.upkeep.run(&database);
+                }
+            };
+            // Where there is no thread to do it, there will be another time.
+            let _ = self.worker.run(Box::new(keep_up));
         }
         // With nothing locked: who is told may use the store at once.
         for listener in everybody {

@@ -220,7 +220,7 @@ fn use_log(connection: &Connection, location: &Location) -> Result<(), OpenError
 }
 
 /// Removes what has ended: leases, and the waiters of processes that are gone.
-fn sweep(connection: &Connection, now: &Now, post: &Post) -> rusqlite::Result<()> {
+pub(super) fn sweep(connection: &Connection, now: &Now, post: &Post) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM locks WHERE expires <= ?1", [now.boot_ms])?;
     let inboxes: Vec<String> = connection
         .prepare("SELECT DISTINCT inbox FROM waiters")?
