@@ -140,21 +140,19 @@ impl ClientLine {
         Ok(Ok(op))
     }
 
-    /// Stops an acquire on the line: nothing more is delivered for it, and what it may have taken is given back when its
-    /// answer comes, which the receiver waits for. `None`: it is not on the line.
-    pub(crate) fn cancel(&self, env: &Env, op: u32) -> Option<oneshot::Receiver<()>> {
+    /// Stops an acquire on the line, also one that is there for its claim, of which the mailbox has been told: nothing more
+    /// is delivered for it, and what it may have taken is given back when its answer comes, which the receiver waits for.
+    /// `None`: it is not on the line.
+    pub(crate) fn cancel(&self, op: u32) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.borrow_mut();
-        if !state.live.remove(&op) {
-            // What was waited for elsewhere may be back for its claim.
-            let open = state.open.as_ref()?;
-            if !open.line.has(op.into()) {
-                return None;
-            }
-            self.source.mailbox.cancel(env, op);
+        if !state.live.remove(&op) && !state.open.as_ref()?.line.has(op.into()) {
+            return None;
         }
         let (over, wait) = oneshot::channel();
         state.aborted.insert(op, over);
-        state.tidy();
+        let idle = state.tidy();
+        drop(state);
+        drop(idle);
         Some(wait)
     }
 
@@ -182,7 +180,9 @@ impl ClientLine {
             state.opening = None;
             match opened {
                 Ok(Some(mut line)) => {
-                    line.claim_here(|_| true);
+                    let mailbox = self.source.mailbox.clone();
+                    // Numbers come from operations, which have 32 bits.
+                    line.claim_here(move |op| u32::try_from(op).is_ok_and(|op| mailbox.awaits(op)));
                     let watch = Watch::new(&self.platform.event_loop, line.fd(), self);
                     state.timer = None;
                     state.open = watch.ok().map(|watch| Open { watch, line });
@@ -350,9 +350,11 @@ impl State {
     /// After operations have ended: keeps the process alive only for those that somebody waits for. A line that is to
     /// be closed and has nothing left to do is returned.
     fn tidy(&mut self) -> Option<Open> {
-        let open = self.open.as_ref()?;
+        let open = self.open.as_mut()?;
         open.watch.keep_alive(!self.live.is_empty());
-        if self.closed && open.line.is_idle() {
+        // A claim whose wait ran out is no longer there.
+        self.aborted.retain(|op, _| open.line.has((*op).into()));
+        if self.closed && open.line.end_if_idle() {
             return self.open.take();
         }
         None

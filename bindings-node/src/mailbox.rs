@@ -15,7 +15,7 @@ use napi::bindgen_prelude::{FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::outcome::{Completions, Event, Outcome, Value};
@@ -35,7 +35,7 @@ pub(crate) struct Mailbox {
     waking: AtomicBool,
     /// Touched by the JavaScript thread alone, but for the wake itself.
     wake: Mutex<Option<Wake>>,
-    pending: Mutex<HashMap<u32, Option<AbortHandle>>>,
+    pending: Mutex<HashMap<u32, Option<JoinHandle<()>>>>,
     next: AtomicU32,
 }
 
@@ -102,35 +102,69 @@ impl Mailbox {
             used: false,
         };
         let mut work = Box::pin(async move { ticket.hand_in(work.await.into()) });
+        // Before the first step, which other threads answer: the outcome must find it here.
+        let is_first = {
+            let mut pending = lock(&self.pending);
+            pending.insert(op, None);
+            pending.len() == 1
+        };
+        if is_first {
+            self.keep_alive(env, true);
+        }
         // The first step is taken here, so that what the call changes at once has changed when it returns. A panic
         // drops the work, and with it the ticket, which tells.
         let step = catch_unwind(AssertUnwindSafe(|| {
             let _guard = self.runtime.enter();
             work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         }));
-        let task = match step {
-            Ok(Poll::Pending) => Some(self.runtime.spawn(work).abort_handle()),
-            Ok(Poll::Ready(())) | Err(_) => None,
-        };
-        // Only this thread removes entries, in `collect`: the outcome cannot overtake the insertion.
-        let mut pending = lock(&self.pending);
-        pending.insert(op, task);
-        if pending.len() == 1 {
-            self.keep_alive(env, true);
+        if let Ok(Poll::Pending) = step {
+            let task = self.runtime.spawn(work);
+            // Only this thread removes entries: it is still there.
+            lock(&self.pending).insert(op, Some(task));
         }
     }
 
-    /// Stops an operation; nothing more is delivered for it, and what it had taken is given back.
-    pub(crate) fn cancel(&self, env: &Env, op: u32) {
-        let mut pending = lock(&self.pending);
-        if let Some(task) = pending.remove(&op) {
-            if let Some(task) = task {
-                task.abort();
-            }
-            if pending.is_empty() {
+    /// Whether somebody waits for this operation; from any thread.
+    pub(crate) fn awaits(&self, op: u32) -> bool {
+        lock(&self.pending).contains_key(&op)
+    }
+
+    /// Stops an operation; nothing more is delivered for it. When the future completes, giving back what it had taken has
+    /// begun.
+    pub(crate) fn cancel(
+        self: &Arc<Self>,
+        env: &Env,
+        op: u32,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let task = {
+            let mut pending = lock(&self.pending);
+            let stopped = pending.remove(&op);
+            if stopped.is_some() && pending.is_empty() {
                 self.keep_alive(env, false);
             }
+            stopped.flatten()
+        };
+        if let Some(task) = &task {
+            task.abort();
         }
+        let mailbox = self.clone();
+        async move {
+            // It may be at work in this moment, and come to its end before it notices.
+            if let Some(task) = task {
+                let _ = task.await;
+            }
+            mailbox.forget(op);
+        }
+    }
+
+    /// Drops how an operation ended that nobody wants to hear of; a lease is given back by that.
+    fn forget(&self, op: u32) {
+        let unwanted = {
+            let ended = &mut lock(&self.ready).ended;
+            let at = ended.iter().position(|(ended, _)| *ended == op);
+            at.map(|at| ended.swap_remove(at))
+        };
+        drop(unwanted);
     }
 
     /// Whether somebody waits for this operation, whose outcome is then delivered otherwise.

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bench, test } from "./support/bench.mjs";
-import { CountingListener } from "./support/network.mjs";
+import { CountingListener, Relay } from "./support/network.mjs";
+import { eventually } from "./support/servers.mjs";
 import { type Ended, PRELUDE, Script } from "./support/subprocess.mjs";
 
 function script(bench: Bench, body: string, flags: string[] = []): Script {
@@ -62,6 +63,36 @@ test("an aborted acquire no longer keeps the process alive, and is undone before
   assert.equal(ended.stdout, "TimeoutError\n");
   assert.equal((await bench.client().inspect(bench.name))?.waiters, 0);
   await lease.release();
+});
+
+test("an acquire aborted when its lease is there already is given back before the process ends", async (bench) => {
+  const relay = await Relay.start(bench.server.url);
+  bench.test.after(() => relay.stop());
+  const source = `${PRELUDE}
+    const block = (ms) => { const end = performance.now() + ms; while (performance.now() < end); };
+    const controller = new AbortController();
+    const acquiring = client.acquire(name, { ttl: 30_000, signal: controller.signal });
+    block(300);
+    console.log("answered"); // by the server; the loop has not turned since
+    block(300);
+    controller.abort();
+    await acquiring.catch((error) => console.log(error.name));
+  `;
+  const running = new Script(source, [relay.url, bench.app, bench.name]);
+  await running.printed("answered");
+  assert.equal(await bench.redis.exists(bench.key), 1);
+  for (const connection of relay.connections) {
+    connection.holding = "client";
+  }
+  await eventually("the release is on its way", () => relay.connections.some(({ held }) => held > 0));
+  await sleep(200);
+  for (const connection of relay.connections) {
+    connection.letGo();
+  }
+  const ended = await running.ended();
+  endedWell(ended, SOON);
+  assert.equal(ended.stdout, "answered\nAbortError\n");
+  assert.equal(await bench.redis.exists(bench.key), 0);
 });
 
 test("process.exit ends at once, with leases held and waiters pending", async (bench) => {

@@ -45,6 +45,46 @@ export class CountingListener {
   }
 }
 
+/** One connection through a relay. */
+export class Relayed {
+  /** How many bytes the client has sent. */
+  sent = 0;
+  /** Whose chunks are held back until `letGo`. */
+  holding: "client" | "server" | undefined;
+  #held: (() => void)[] = [];
+
+  constructor(
+    readonly client: Socket,
+    readonly server: Socket,
+  ) {}
+
+  /** How many chunks are held back. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  pass(from: "client" | "server", chunk: Buffer): void {
+    const pass = () => (from === "client" ? this.server : this.client).write(chunk);
+    if (this.holding === from) {
+      this.#held.push(pass);
+    } else {
+      pass();
+    }
+  }
+
+  letGo(): void {
+    this.holding = undefined;
+    for (const pass of this.#held.splice(0)) {
+      pass();
+    }
+  }
+
+  cut(): void {
+    this.client.destroy();
+    this.server.destroy();
+  }
+}
+
 /** Stands between a client and a server. */
 export class Relay {
   /** Chunks of the server's that are thrown away instead of passed on, as long as it says so. */
@@ -53,7 +93,7 @@ export class Relay {
   delay = 0;
   /** Connections are refused. */
   refuse = false;
-  readonly #pairs = new Set<[Socket, Socket]>();
+  readonly #open = new Set<Relayed>();
   readonly #server: Server;
 
   private constructor(target: URL) {
@@ -62,27 +102,28 @@ export class Relay {
         client.destroy();
         return;
       }
-      const server = createConnection(Number(target.port), target.hostname);
-      const pair: [Socket, Socket] = [client, server];
-      this.#pairs.add(pair);
-      client.on("data", (chunk) => server.write(chunk));
-      server.on("data", (chunk: Buffer) => {
+      const relayed = new Relayed(client, createConnection(Number(target.port), target.hostname));
+      this.#open.add(relayed);
+      client.on("data", (chunk: Buffer) => {
+        relayed.sent += chunk.length;
+        relayed.pass("client", chunk);
+      });
+      relayed.server.on("data", (chunk: Buffer) => {
         if (this.dropReplies(chunk)) {
           return;
         }
         if (this.delay > 0) {
-          setTimeout(() => client.write(chunk), this.delay);
+          setTimeout(() => relayed.pass("server", chunk), this.delay);
         } else {
-          client.write(chunk);
+          relayed.pass("server", chunk);
         }
       });
-      for (const socket of pair) {
+      for (const socket of [client, relayed.server]) {
         socket.setNoDelay(true);
         socket.on("error", () => {});
         socket.on("close", () => {
-          this.#pairs.delete(pair);
-          client.destroy();
-          server.destroy();
+          this.#open.delete(relayed);
+          relayed.cut();
         });
       }
     });
@@ -99,11 +140,15 @@ export class Relay {
     return `redis://127.0.0.1:${(this.#server.address() as { port: number }).port}`;
   }
 
+  /** The open connections, in the order in which they came. */
+  get connections(): Relayed[] {
+    return [...this.#open];
+  }
+
   /** Breaks every connection; new ones come through unless `refuse` is set. */
   cut(): void {
-    for (const [client, server] of this.#pairs) {
-      client.destroy();
-      server.destroy();
+    for (const relayed of this.#open) {
+      relayed.cut();
     }
   }
 
