@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 say() { printf 'bench: %s\n' "$*"; }
 
 export CARGO_TARGET_DIR="$PWD/benches/target"
+# Its programs are looked for in release/, not in a directory of the target's.
+unset CARGO_BUILD_TARGET
 python=benches/.venv/bin/python
 
 say 'installing the Python contestants'
