@@ -2,13 +2,16 @@
 //!
 //! Shared by the handle the user has and by the keeper that renews it. No I/O here.
 
+mod holder;
+mod keeping;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::clock::{Moment, drift};
-use crate::error::{Error, LossReason, Result};
+use crate::error::{Error, LossReason};
 use crate::name::LockId;
 use crate::options::{Request, Unit};
 use crate::state::LeaseState;
@@ -229,220 +232,6 @@ impl Holding {
                 call(hook, reason);
             }
         }
-    }
-
-    // ---- the keeper's side
-
-    /// When the keeper has to look at a new lease for the first time.
-    pub(crate) fn first_due(&self) -> Moment {
-        self.lock().due(self.renew, Moment::now())
-    }
-
-    /// The keeper's time has come.
-    pub(crate) fn on_due(&self, now: Moment) -> Next {
-        let mut inner = self.lock();
-        let (_, told) = inner.observe();
-        let next = if inner.phase != Phase::Live || inner.detached {
-            Next::Nothing
-        } else if !self.renew || inner.last {
-            Next::At(inner.deadline)
-        } else if inner.busy {
-            // An extension is under way: look again when it is likely to be over.
-            Next::At((now + inner.ttl / 20).min(inner.deadline))
-        } else {
-            let ttl = self.bounded(inner.ttl, now);
-            if deadline(now, ttl) <= inner.deadline {
-                // `max_hold` leaves nothing to gain.
-                inner.last = true;
-                Next::At(inner.deadline)
-            } else {
-                inner.busy = true;
-                Next::Renew(ttl)
-            }
-        };
-        drop(inner);
-        self.tell(told);
-        next
-    }
-
-    /// A TTL cut to where `max_hold` ends.
-    fn bounded(&self, ttl: Duration, now: Moment) -> Duration {
-        match self.hold_until {
-            Some(end) => ttl.min(crate::options::floor(end.since(now))),
-            None => ttl,
-        }
-    }
-
-    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure.
-    pub(crate) fn on_renewed(
-        &self,
-        sent: Moment,
-        ttl: Duration,
-        outcome: Option<Ownership>,
-    ) -> Next {
-        let now = Moment::now();
-        let mut inner = self.lock();
-        inner.busy = false;
-        // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
-        let (_, told) = inner.observe();
-        if told.is_some() {
-            inner.unsure = true;
-        }
-        let next = match outcome {
-            _ if inner.phase != Phase::Live || inner.detached => Next::Nothing,
-            Some(Ownership::Mine) => {
-                inner.extended(sent, ttl, self.hold_until);
-                Next::At(inner.due(self.renew, now))
-            }
-            Some(ownership) => {
-                let told = inner.lose(reason(ownership));
-                drop(inner);
-                self.tell(told);
-                self.changed.notify_waiters();
-                return Next::Nothing;
-            }
-            None => {
-                inner.unsure = true;
-                let pause =
-                    (inner.ttl / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
-                Next::At((now + pause).min(inner.deadline))
-            }
-        };
-        drop(inner);
-        self.tell(told);
-        self.changed.notify_waiters();
-        next
-    }
-
-    // ---- the holder's side
-
-    /// Begins an extension: `Ok(None)` while another renewal is under way. The local deadline shrinks before anything is sent.
-    pub(crate) fn begin_extend(&self, ttl: Option<Duration>) -> Result<Option<Duration>> {
-        if let Some(error) = self.not_held() {
-            return Err(error);
-        }
-        let now = Moment::now();
-        let mut inner = self.lock();
-        let ttl = crate::options::floor(ttl.unwrap_or(inner.ttl));
-        crate::options::check_ttl(ttl, self.unit)?;
-        if self.bounded(ttl, now) < ttl {
-            return Err(Error::invalid(format!(
-                "extending {:?} by {ttl:?} would hold it past its max_hold, which ends in {:?}",
-                self.lock.name,
-                self.hold_until.map_or(Duration::ZERO, Moment::remaining)
-            )));
-        }
-        if inner.busy {
-            return Ok(None);
-        }
-        inner.busy = true;
-        inner.deadline = inner.deadline.min(deadline(now, ttl));
-        Ok(Some(ttl))
-    }
-
-    /// An attempt to extend to `ttl` had no answer: it may still be carried out within `command_timeout`, and shorten what
-    /// a later renewal sets.
-    pub(crate) fn unanswered_extend(&self, ttl: Duration, command_timeout: Duration) {
-        let mut inner = self.lock();
-        let shortest = inner.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
-        inner.cap = Some((shortest, Moment::now() + command_timeout));
-        inner.deadline = inner.deadline.min(deadline(Moment::now(), shortest));
-    }
-
-    /// An extension to `ttl` sent at `sent` came to this; `None`: unknown. Returns when the keeper has to look again.
-    pub(crate) fn end_extend(
-        &self,
-        sent: Moment,
-        ttl: Duration,
-        outcome: Option<Ownership>,
-    ) -> Option<Moment> {
-        let mut inner = self.lock();
-        inner.busy = false;
-        let (_, mut told) = inner.observe();
-        if told.is_some() {
-            inner.unsure = true;
-        }
-        let mut due = None;
-        if inner.phase == Phase::Live {
-            match outcome {
-                Some(Ownership::Mine) => {
-                    inner.ttl = ttl;
-                    inner.extended(sent, ttl, self.hold_until);
-                    due = Some(inner.due(self.renew, Moment::now()));
-                }
-                Some(ownership) => told = inner.lose(reason(ownership)),
-                None => {
-                    inner.unsure = true;
-                    due = Some(Moment::now());
-                }
-            }
-        }
-        drop(inner);
-        self.tell(told);
-        self.changed.notify_waiters();
-        due
-    }
-
-    /// Stops renewing; the name is left to its TTL. Whether it was live.
-    pub(crate) fn detach(&self) -> bool {
-        let mut inner = self.lock();
-        let live = inner.phase == Phase::Live && !inner.detached;
-        inner.detached = true;
-        drop(inner);
-        self.changed.notify_waiters();
-        live
-    }
-
-    /// Begins giving it back: from now on it is not held.
-    pub(crate) fn begin_release(&self) -> GiveBack {
-        let mut inner = self.lock();
-        let (_, told) = inner.observe();
-        let give_back = if inner.releasing {
-            GiveBack::Busy
-        } else if let Some(gave_back) = inner.gave_back {
-            GiveBack::Known(gave_back)
-        } else {
-            match inner.phase {
-                Phase::Lost(_) => {
-                    inner.gave_back = Some(false);
-                    GiveBack::Known(false)
-                }
-                Phase::Live | Phase::Released => {
-                    inner.phase = Phase::Released;
-                    inner.hooks = Vec::new();
-                    self.changed.notify_waiters();
-                    inner.releasing = true;
-                    GiveBack::Send
-                }
-            }
-        };
-        drop(inner);
-        self.tell(told);
-        give_back
-    }
-
-    /// The release was answered, or (`None`) has to be tried again. `unanswered`: an earlier attempt had no answer, and
-    /// may be the one that gave the lock back. Returns whether it did, in any case.
-    pub(crate) fn end_release(&self, ownership: Option<Ownership>, unanswered: bool) -> bool {
-        let mut inner = self.lock();
-        inner.releasing = false;
-        let unanswered = unanswered || inner.release_unanswered;
-        let gave_back = match ownership {
-            None => {
-                inner.release_unanswered = unanswered;
-                None
-            }
-            Some(Ownership::Mine) => Some(true),
-            Some(_) if unanswered => Some(true),
-            Some(ownership) => {
-                inner.found_gone = Some(reason(ownership));
-                Some(false)
-            }
-        };
-        inner.gave_back = gave_back;
-        drop(inner);
-        self.changed.notify_waiters();
-        gave_back == Some(true)
     }
 }
 

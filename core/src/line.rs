@@ -2,29 +2,29 @@
 //! another thread. Whatever is more than that goes on as a future on the client's runtime; but what was waited for there
 //! is claimed here, so that its last answer comes to the loop itself.
 
+mod shared;
+mod waiting;
+
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::acquire::{Attempt, First, Ran};
+use self::shared::{Pending, Shared, State, Wanted, Watch, guard};
+use self::waiting::go_on;
+use crate::acquire::{Attempt, First};
 use crate::client::Client;
-use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::options::Request;
 use crate::releasing::{Answered, Begun, Turn};
 use crate::shared::Inner;
-use crate::store::{Ask, Failure, LineDone, LineStore, Outside};
-
-/// Looked at this many times within the command time-out.
-const CHECKS: u32 = 4;
+use crate::store::{Failure, LineDone};
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -61,20 +61,6 @@ impl Ended {
     }
 }
 
-enum Pending {
-    Acquire {
-        attempt: Box<Attempt>,
-        once: bool,
-    },
-    /// Of a grant.
-    Claim {
-        attempt: Box<Attempt>,
-        /// Dropped when it is over.
-        _under_way: Option<oneshot::Sender<()>>,
-    },
-    Release(Turn),
-}
-
 /// A connection that the owner's event loop drives. Watch [`fd`](Self::fd) for reading, and call
 /// [`on_readable`](Self::on_readable) when it is; after any call that begins something, [`flush`](Self::flush), and while
 /// that says that not all is written, watch it for writing too. Not tied to a thread, but used by one at a time.
@@ -82,29 +68,6 @@ pub struct Line {
     shared: Arc<Shared>,
     /// Says whose claims are still wanted; nothing where none is made here.
     wanted: Option<Wanted>,
-}
-
-/// Whether somebody still waits for the operation of this number.
-type Wanted = Arc<dyn Fn(u64) -> bool + Send + Sync>;
-
-struct Shared {
-    state: Mutex<State>,
-    watch: Arc<Watch>,
-}
-
-struct State {
-    client: Weak<Inner>,
-    store: Box<dyn LineStore>,
-    pending: HashMap<u64, Pending>,
-    /// The ends of short waits.
-    limits: BTreeSet<(Instant, u64)>,
-    broken: bool,
-}
-
-/// What the watchdog looks at: since when the oldest command waits for its answer, in ms since boot; 0 is none.
-struct Watch {
-    waiting_since: AtomicU64,
-    outside: Box<dyn Outside>,
 }
 
 impl Client {
@@ -362,148 +325,6 @@ impl Line {
     }
 }
 
-/// Waits for the name, and claims it on the line where there still is one.
-async fn go_on(
-    line: Option<(Weak<Shared>, Wanted)>,
-    id: u64,
-    attempt: Box<Attempt>,
-    once: bool,
-) -> Ended {
-    let name = attempt.name();
-    let Some((line, wanted)) = line else {
-        return Ended::Here(or_held(attempt.run().await, once, &name));
-    };
-    let attempt = match attempt.run_to_grant().await {
-        Ran::Over(result) => return Ended::Here(or_held(result, once, &name)),
-        Ran::Granted(attempt) => attempt,
-    };
-    let claimed = match line.upgrade() {
-        Some(line) => line.claim(id, attempt, &wanted),
-        None => Claimed::Ended(attempt),
-    };
-    match claimed {
-        Claimed::Sent(None) | Claimed::Unwanted => Ended::OnLine,
-        Claimed::Sent(Some((deadline, over))) => {
-            let late = tokio::time::timeout_at(deadline, over).await.is_err();
-            let line = line.upgrade().filter(|_| late);
-            match line.and_then(|line| line.take_back(id)) {
-                Some(attempt) => Ended::Here(attempt.give_up_claim().await),
-                None => Ended::OnLine,
-            }
-        }
-        Claimed::Ended(attempt) => Ended::Here(or_held(attempt.run().await, once, &name)),
-    }
-}
-
-/// Tried `once`, a lock that is held is no error.
-fn or_held(result: Result<Option<Lease>>, once: bool, name: &str) -> Result<Option<Lease>> {
-    match result {
-        Ok(None) if !once => Err(Error::held(name)),
-        result => result,
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn flush(&self, state: &mut State) -> bool {
-        if state.broken {
-            return true;
-        }
-        state.store.flush().unwrap_or_else(|_| {
-            // Reading tells: it ends what is under way.
-            self.watch.outside.end();
-            true
-        })
-    }
-
-    /// Sends the claim of a grant, from the runtime's thread.
-    fn claim(&self, id: u64, attempt: Box<Attempt>, wanted: &Wanted) -> Claimed {
-        let mut state = self.lock();
-        if state.broken {
-            return Claimed::Ended(attempt);
-        }
-        // Asked with the lock held: whoever gives it up afterwards finds it here.
-        if !wanted(id) {
-            return Claimed::Unwanted;
-        }
-        let (lock, owner, ttl, ask) = attempt.claim();
-        state.store.ask(id, lock, owner, ttl, ask);
-        let (under_way, limit) = match attempt.deadline() {
-            Some(deadline) => {
-                let (under_way, over) = oneshot::channel();
-                (Some(under_way), Some((deadline, over)))
-            }
-            None => (None, None),
-        };
-        let claim = Pending::Claim {
-            attempt,
-            _under_way: under_way,
-        };
-        state.pending.insert(id, claim);
-        self.note(&state);
-        // What cannot be written yet goes with what the loop writes next, at the latest when a reply comes.
-        self.flush(&mut state);
-        Claimed::Sent(limit)
-    }
-
-    /// A claim that has no answer yet; the answer that comes later is nobody's.
-    fn take_back(&self, id: u64) -> Option<Box<Attempt>> {
-        let mut state = self.lock();
-        match state.pending.remove(&id)? {
-            Pending::Claim { attempt, .. } => Some(attempt),
-            other => {
-                state.pending.insert(id, other);
-                None
-            }
-        }
-    }
-
-    /// Tells the watchdog.
-    fn note(&self, state: &State) {
-        let since = match state.store.oldest() {
-            Some(oldest) if !state.broken => oldest.millis().max(1),
-            _ => 0,
-        };
-        self.watch.waiting_since.store(since, Ordering::Relaxed);
-    }
-}
-
-/// What became of a claim.
-enum Claimed {
-    /// With when it is to be over, and what tells that it is, where the wait has an end.
-    Sent(Option<(Instant, oneshot::Receiver<()>)>),
-    /// Nobody waits for it any more: it is being undone.
-    Unwanted,
-    /// There is no line any more.
-    Ended(Box<Attempt>),
-}
-
-impl State {
-    fn send_attempt(&mut self, id: u64, mut attempt: Box<Attempt>, once: bool) {
-        let (lock, owner, ttl) = attempt.first();
-        self.store.ask(id, lock, owner, ttl, Ask::Take);
-        self.pending.insert(id, Pending::Acquire { attempt, once });
-    }
-
-    /// All that is under way, in the order in which it was begun, as failed.
-    fn abandon(&mut self, failure: &Failure) -> Vec<(u64, Pending, LineDone)> {
-        let mut rest: Vec<_> = self.pending.drain().collect();
-        rest.sort_unstable_by_key(|(id, _)| *id);
-        rest.into_iter()
-            .map(|(id, pending)| {
-                let ended = match pending {
-                    Pending::Release(_) => LineDone::Released(Err(failure.clone())),
-                    _ => LineDone::Asked(Err(failure.clone())),
-                };
-                (id, pending, ended)
-            })
-            .collect()
-    }
-}
-
 fn mixed_up() -> Error {
     Error::unavailable("the connection mixed up its replies")
 }
@@ -519,22 +340,6 @@ impl Drop for Line {
         for (id, pending, ended) in rest {
             // Dropped, an acquire is undone and a release goes on, both in the background.
             drop(self.settle(id, pending, ended));
-        }
-    }
-}
-
-/// Ends the connection of a line whose oldest command has had no answer for the command time-out.
-async fn guard(watch: Weak<Watch>, timeout: Duration) {
-    loop {
-        tokio::time::sleep(timeout / CHECKS).await;
-        let Some(watch) = watch.upgrade() else {
-            return;
-        };
-        let since = watch.waiting_since.load(Ordering::Relaxed);
-        let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if since != 0 && Moment::now().millis().saturating_sub(since) >= limit {
-            watch.outside.end();
-            return;
         }
     }
 }

@@ -1,0 +1,134 @@
+//! The commands of an attempt that go by another connection than the shared one: the first, and the claim of a grant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Attempt;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::Lease;
+use crate::name::LockId;
+use crate::store::{Ask, Asked, Failure};
+
+/// What came of a command that was sent elsewhere than on the shared connection.
+pub(crate) enum First {
+    Acquired(Lease),
+    /// Someone else holds it, and it was to be tried once.
+    Held,
+    /// [`Attempt::run`] goes on.
+    Undecided,
+}
+
+impl Attempt {
+    /// The first command, in the calling thread, if the store can do that.
+    pub(crate) fn take_blocking(&mut self, interrupted: &dyn Fn() -> bool) -> Result<First> {
+        if self.is_behind_own_waiters() {
+            self.contend();
+            return Ok(First::Undecided);
+        }
+        let ttl = self.request.options().ttl;
+        let store = &self.client.store;
+        let Some(asked) = store.take_blocking(&self.lock, &self.owner, ttl, interrupted) else {
+            return Ok(First::Undecided);
+        };
+        self.on_first(asked)
+    }
+
+    /// What came of the first command, sent on a connection other than the shared one.
+    pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
+        match asked {
+            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
+                Ok(First::Acquired(self.finish(token, sent)?))
+            }
+            Ok(Asked::Acquired { .. }) => {
+                self.sent_in = Some(self.client.store.epoch());
+                Ok(First::Undecided)
+            }
+            Ok(Asked::Held(_)) => {
+                self.on_held();
+                if self.wait() == Some(Duration::ZERO) {
+                    self.done = true;
+                    Ok(First::Held)
+                } else {
+                    Ok(First::Undecided)
+                }
+            }
+            Err(failure) => {
+                self.sent_in = Some(self.client.store.epoch());
+                self.stale |= failure.is_unanswered();
+                if failure.error.kind() == ErrorKind::Interrupted {
+                    return Err(failure.error);
+                }
+                if !failure.is_temporary() {
+                    self.refusal = Some(failure.error);
+                }
+                Ok(First::Undecided)
+            }
+        }
+    }
+
+    /// The first command is going by a connection of its own: what to send there.
+    pub(crate) fn first(&mut self) -> (&LockId, &Arc<str>, Duration) {
+        self.sent_in = Some(self.client.store.epoch());
+        (&self.lock, &self.owner, self.request.options().ttl)
+    }
+
+    /// Whether it is to wait and others of this client do: then a take would be in vain, or unfair to them.
+    pub(crate) fn is_behind_own_waiters(&self) -> bool {
+        self.wait() != Some(Duration::ZERO) && self.client.room.has_line(&self.lock)
+    }
+
+    /// What to tell when someone else holds it: nothing, if it was to be tried `once`.
+    pub(crate) fn held(&self, once: bool) -> Result<Option<Lease>> {
+        if once {
+            Ok(None)
+        } else {
+            Err(Error::held(&self.lock.name))
+        }
+    }
+
+    /// The lock's name.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.lock.name.clone()
+    }
+
+    /// Whether nothing was asked yet.
+    pub(crate) fn is_untried(&self) -> bool {
+        !self.contended && self.sent_in.is_none()
+    }
+
+    /// Notes the runtime it goes on on.
+    pub(crate) fn enter(&self) {
+        self.client.enter();
+    }
+
+    /// The claim of a grant is going by a connection of its own: what to send there.
+    pub(crate) fn claim(&self) -> (&LockId, &Arc<str>, Duration, Ask) {
+        let ask = Ask::Queue { place: self.place };
+        (&self.lock, &self.owner, self.request.options().ttl, ask)
+    }
+
+    /// What came of a claim, sent on a connection other than the shared one.
+    pub(crate) fn on_claim(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
+        match asked {
+            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
+                return Ok(First::Acquired(self.finish(token, sent)?));
+            }
+            Ok(Asked::Acquired { .. }) => {}
+            Ok(Asked::Held(queued)) => self.on_queued(&queued),
+            Err(failure) => {
+                self.stale |= failure.is_unanswered();
+                if !failure.is_temporary() {
+                    self.refusal = Some(failure.error);
+                }
+            }
+        }
+        Ok(First::Undecided)
+    }
+
+    /// The wait ran out before the answer to a claim came.
+    pub(crate) async fn give_up_claim(mut self) -> Result<Option<Lease>> {
+        self.stale = true;
+        let error = self.timed_out();
+        Err(self.fail(error).await)
+    }
+}

@@ -1,0 +1,227 @@
+//! An attempt on the runtime: it asks, queues, sleeps until there is news, and asks again.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Attempt;
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::error::{Error, Result};
+use crate::lease::Lease;
+use crate::store::{Ask, Asked, Failure};
+use crate::waiting::{Slot, news};
+
+/// How far an attempt that may claim elsewhere came on the runtime.
+pub(crate) enum Ran {
+    Over(Result<Option<Lease>>),
+    /// The name was handed to it: to be claimed now.
+    Granted(Box<Attempt>),
+}
+
+/// How a wait for the name comes to its end.
+enum Driven {
+    Acquired(u64, Moment),
+    /// Someone else holds it, and it was to be tried once.
+    Held,
+    Granted,
+}
+
+impl Attempt {
+    /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
+    pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
+        let driven = self.drive(false).await;
+        self.end(driven).await
+    }
+
+    /// The same, but for a grant, which is not claimed here.
+    pub(crate) async fn run_to_grant(mut self: Box<Self>) -> Ran {
+        match self.drive(true).await {
+            Ok(Driven::Granted) => Ran::Granted(self),
+            driven => Ran::Over(self.end(driven).await),
+        }
+    }
+
+    async fn end(&mut self, driven: Result<Driven>) -> Result<Option<Lease>> {
+        match driven {
+            Ok(Driven::Acquired(token, sent)) => Ok(Some(self.finish(token, sent)?)),
+            Ok(Driven::Held | Driven::Granted) => {
+                self.done = true;
+                // An earlier command may still be on its way to the server, and find the name free.
+                self.undo_later();
+                Ok(None)
+            }
+            Err(error) => Err(self.fail(error).await),
+        }
+    }
+
+    /// `to_grant`: return when the name was handed to it, for a claim elsewhere.
+    async fn drive(&mut self, to_grant: bool) -> Result<Driven> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
+        if self.is_behind_own_waiters() {
+            self.contend();
+        }
+        if !self.contended {
+            let ask = if self.sent_in.is_some() {
+                Ask::Retake
+            } else {
+                Ask::Take
+            };
+            match self.ask(ask, Some(self.first_deadline())).await? {
+                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
+                Asked::Held(_) => self.on_held(),
+            }
+        }
+        if self.wait() == Some(Duration::ZERO) {
+            return Ok(Driven::Held);
+        }
+        let slot = self.enter_room()?;
+        let mut limit = match self.place {
+            Some(_) => self.deadline(),
+            None => Some(
+                self.first_deadline()
+                    .min(self.deadline().unwrap_or_else(|| self.first_deadline())),
+            ),
+        };
+        loop {
+            let news = slot.take_news();
+            if news & news::CLOSED != 0 {
+                return Err(Error::closed());
+            }
+            match self.ask(Ask::Queue { place: self.place }, limit).await? {
+                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
+                Asked::Held(queued) => self.on_queued(&queued),
+            }
+            limit = self.deadline();
+            let news = self.sleep(&slot).await?;
+            if to_grant && news & news::GRANTED != 0 {
+                return Ok(Driven::Granted);
+            }
+        }
+    }
+
+    /// Where it hears news, once it has to wait.
+    fn enter_room(&mut self) -> Result<Arc<Slot>> {
+        if let Some(slot) = &self.slot {
+            return Ok(slot.clone());
+        }
+        let slot = self.client.room.enter(&self.lock, &self.owner);
+        let slot = slot.ok_or_else(Error::closed)?;
+        self.slot = Some(slot.clone());
+        self.client.counters.waiting.add();
+        Ok(slot)
+    }
+
+    /// Sleeps until there is a reason to ask again: the news, or none when it is time to look.
+    async fn sleep(&self, slot: &Arc<Slot>) -> Result<u8> {
+        // What came before the answer that it overtakes was read is a reason at once.
+        let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
+        loop {
+            let look_at = self.client.room.look_at(slot);
+            let deadline = self.deadline();
+            let news = slot.take_news();
+            if news & news::CLOSED != 0 {
+                return Err(Error::closed());
+            }
+            if news & reasons != 0 {
+                return Ok(news);
+            }
+            reasons = news::GRANTED | news::RECHECK;
+            tokio::select! {
+                () = slot.notified() => {}
+                () = until(look_at) => return Ok(0),
+                () = until(deadline) => return Err(self.timed_out()),
+            }
+        }
+    }
+
+    /// One command, repeated while its failure is temporary and `limit` has not come.
+    async fn ask(&mut self, mut ask: Ask, limit: Option<Instant>) -> Result<Asked> {
+        let client = self.client.clone();
+        let ttl = self.request.options().ttl;
+        let mut backoff = Backoff::new();
+        let mut last_error = None;
+        loop {
+            let sent_before = self.sent_in;
+            self.sent_in = sent_before.or_else(|| Some(client.store.epoch()));
+            let queue = matches!(ask, Ask::Queue { .. });
+            let (lock, owner) = (&self.lock, &self.owner);
+            let exchange = async {
+                if queue {
+                    client.store.listen().await?;
+                }
+                client.store.ask(lock, owner, ttl, ask).await
+            };
+            let failure = match before(limit, self.unless_closed(exchange)).await {
+                Some(Ok(Asked::Acquired { sent, .. })) if self.is_late(sent) => {
+                    // What is left of the lease is too little: claim it again, which sets its full time.
+                    Failure::answered(Error::unavailable(format!(
+                        "the server answers too slowly for a ttl of {ttl:?}: the reply took {:?}; use a longer ttl",
+                        Moment::now().since(sent)
+                    )))
+                }
+                Some(Ok(asked)) => return Ok(asked),
+                Some(Err(failure)) => failure,
+                None if self.contended
+                    && self.deadline().is_some_and(|at| at <= Instant::now()) =>
+                {
+                    return Err(self.timed_out());
+                }
+                None => return Err(last_error.unwrap_or_else(|| self.unanswered())),
+            };
+            self.stale |= failure.is_unanswered();
+            if failure.is_unsent() {
+                self.sent_in = sent_before;
+            } else if ask == Ask::Take {
+                ask = Ask::Retake;
+            }
+            if !failure.is_temporary() {
+                return Err(failure.error);
+            }
+            let pause = backoff.next();
+            if limit.is_some_and(|limit| Instant::now() + pause >= limit) {
+                return Err(failure.error);
+            }
+            last_error = Some(failure.error);
+            let pause = async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            };
+            if let Err(failure) = self.unless_closed(pause).await {
+                return Err(failure.error);
+            }
+        }
+    }
+
+    /// `work`, ended early when the client closes.
+    async fn unless_closed<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            result = work => result,
+            // What was begun may have been sent, and is undone in order on the same connection.
+            () = self.client.closing() => Err(Failure::answered(Error::closed())),
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The output of `future` if it is there by `limit`.
+async fn before<T>(limit: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout_at(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}
