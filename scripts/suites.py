@@ -49,6 +49,7 @@ TEST = [
     Suite("python", [*PYTEST, "tests/python"], "pytest"),
     Suite("node", ["npm", "test", "--silent"], "node"),
     Suite("mixed", [*PYTEST, "tests/mixed"], "pytest"),
+    Suite("cli", [*PYTEST, "tests/cli"], "pytest"),
     Suite("docs", [*PYTEST, "tests/docs"], "pytest"),
 ]
 
@@ -65,6 +66,7 @@ CHECK = [
         env={"MYPYPATH": "examples/demo:tests/docs"},
     ),
     Suite("mypy mixed", [str(VENV / "mypy"), "tests/mixed"], env={"MYPYPATH": "tests/mixed"}),
+    Suite("mypy cli", [str(VENV / "mypy"), "tests/cli"], env={"MYPYPATH": "tests/cli"}),
     Suite("stubtest", [str(VENV / "python"), "-m", "mypy.stubtest", "leaselock"]),
     Suite("js lint", ["npm", "run", "--silent", "lint"]),
     Suite("tsc", ["npm", "run", "--silent", "typecheck"]),

@@ -52,4 +52,10 @@ Environment:
   NO_COLOR          no colours, if it is set
 
 Exit status:
-  Each command's help tells its own. An error is one line on stderr.";
+  Each command's help tells its own. Where an error ends it, there is one line on stderr, and:
+  64  the command line is wrong, or asks for what can never work
+  69  the store cannot be reached, or does not answer
+  70  an internal error
+  71  the system refused a thread or a process
+  74  the output could not be written
+  77  the store refused: password, permissions, memory";

@@ -57,9 +57,9 @@ impl Exit {
         }
     }
 
-    /// The status to return. Ctrl-C ends the process by its signal here, which shells show as the same status, and by
-    /// which they know that the script or loop around it is to end, too.
-    pub(crate) fn code(self) -> i32 {
+    /// The status to end with. Ctrl-C ends the process by its signal, and here: shells show it as the same status, and
+    /// know by it that the script or loop around it is to end, too.
+    pub(crate) fn end(self) -> i32 {
         if self.signal == Some(SIGINT) {
             // Fails for signals that do not exist.
             let _ = emulate_default_handler(SIGINT);

@@ -46,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(arguments) => perform(&arguments).unwrap_or_else(|failure| failure.report()),
         Err(error) => usage::report(&error),
     };
-    exit.code()
+    exit.end()
 }
 
 fn perform(arguments: &Arguments) -> Result<Exit, Failure> {

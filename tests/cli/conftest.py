@@ -19,14 +19,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from resp import Connection
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from resp import Connection
 from servers import HINTS, Server, find_redis
 
 SERVERS: list[dict[str, Any]] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
-NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/cli`"
 SECONDS = 20  # for what should happen at once, on a machine that may be busy
 
 
@@ -85,16 +85,16 @@ class Program:
         return process
 
     def terminal(
-        self, *command: str, rows: int = 24, columns: int = 80, timeout: float = SECONDS, **variables: str
+        self, *command: str, rows: int = 24, columns: int = 80, env: dict[str, str] | None = None
     ) -> pexpect.spawn[str]:
         """Starts a command in a terminal of its own; `leaselock` is the program."""
         spawned = pexpect.spawn(
             self.path if command[0] == "leaselock" else command[0],
             list(command[1:]),
-            env=self.environment(**variables),
+            env=self.environment(**env or {}),
             encoding="utf-8",
             dimensions=(rows, columns),
-            timeout=timeout,
+            timeout=SECONDS,
         )
         self.terminals.append(spawned)
         return spawned
@@ -136,6 +136,12 @@ def end_of(process: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[in
     return process.returncode, out, errors
 
 
+def pid_of(terminal: pexpect.spawn[str]) -> int:
+    """The process that was started there."""
+    assert terminal.pid is not None
+    return terminal.pid
+
+
 def end_of_terminal(terminal: pexpect.spawn[str]) -> tuple[int | None, int | None]:
     """Waits for the end of what runs there: its exit status, or the signal that ended it."""
     terminal.expect(pexpect.EOF)
@@ -159,7 +165,7 @@ def path() -> str:
 
 @pytest.fixture(params=[*(server["name"] for server in SERVERS), "file"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each kind of store: a test runs once on each."""
+    """Each kind of store, so far as servers run (`tests/servers.py`): a test runs once on each."""
     if request.param == "file":
         return f"file:{tmp_path}/locks.db"
     return next(str(server["url"]) for server in SERVERS if server["name"] == request.param)

@@ -69,7 +69,7 @@ def test_a_command_that_cannot_be_run(leaselock: Program, name: str, tmp_path: P
 
 
 def test_arguments_arrive_as_they_are(leaselock: Program, name: str) -> None:
-    words = ["--ttl", "--", "", "a b", "$HOME", b"\xff\xfe"]
+    words: list[str | bytes] = ["--ttl", "--", "", "a b", "$HOME", b"\xff\xfe"]
     echo = "import os, sys; sys.stdout.buffer.write(b'|'.join(map(os.fsencode, sys.argv[1:])))"
     ended = subprocess.run(
         [leaselock.path, "run", name, "--", sys.executable, "-c", echo, *words],
@@ -177,7 +177,7 @@ def test_killed_itself_it_leaves_the_lock_to_its_ttl_and_the_command_goes_on(
         (["run", "a||b", "--", "true"], "||"),
         (["run", "a{b", "--", "true"], "brace"),
         (["run", "job", "--label", "two\nlines", "--", "true"], "control character U+000A"),
-        (["--app-id", "|", "run", "job", "--", "true"], "app_id \"|\""),
+        (["--app-id", "|", "run", "job", "--", "true"], 'app_id "|"'),
     ],
 )
 def test_what_can_never_work_is_refused_in_one_line(path: str, arguments: list[str], complaint: str) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import SECONDS, Program, end_of, end_of_terminal, wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from conftest import Program, end_of, end_of_terminal, pid_of, wait_until
 
 # Counts a signal, tells when it is ready, and ends with status 3 a while after the first.
 COUNTING = """
@@ -71,7 +69,7 @@ def test_the_shell_sees_130_and_ends_its_loop(leaselock: Program, name: str) -> 
     terminal.expect(pexpect.EOF)
     assert "went on" not in (terminal.before or "")
 
-    terminal = leaselock.terminal("bash", "--norc", "-i", PS1="$ ")
+    terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
     terminal.sendline(f"leaselock run {name} -- sleep 60")
     leaselock.wait_held(name)
     terminal.sendintr()
@@ -114,7 +112,8 @@ def test_ctrl_c_ends_the_wait(leaselock: Program, name: str) -> None:
     leaselock.start("run", name, "--", "sleep", "60")
     leaselock.wait_held(name)
     terminal = leaselock.terminal("leaselock", "run", name, "--", "echo", "never")
-    wait_until(lambda: leaselock.inspect(name)["waiters"] == 1, "it waits")
+    terminal.expect_exact(f'leaselock: waiting for the lock "{name}"; who has it: leaselock inspect {name}')
+    assert leaselock.inspect(name)["waiters"] == 1
     terminal.sendintr()
     assert end_of_terminal(terminal) == (None, signal.SIGINT)
     assert "never" not in (terminal.before or "")
@@ -138,7 +137,7 @@ def test_a_signal_is_passed_on_once(leaselock: Program, name: str, number: str) 
 def test_a_signal_is_passed_on_once_in_a_terminal(leaselock: Program, name: str, number: str) -> None:
     terminal = leaselock.terminal("leaselock", "run", name, "--", *counting(number))
     terminal.expect_exact("ready")
-    os.kill(terminal.pid, getattr(signal, number))
+    os.kill(pid_of(terminal), getattr(signal, number))
     terminal.expect_exact("seen 1")
     assert end_of_terminal(terminal) == (3, None)
 
@@ -162,7 +161,7 @@ def test_without_a_terminal_what_the_command_started_ends_with_it(leaselock: Pro
 
 def test_ctrl_z_stops_the_job_and_fg_goes_on(leaselock: Program, name: str, tmp_path: Path) -> None:
     work = f"until [ -e {tmp_path}/go ]; do sleep 0.02; done; echo work is done"
-    terminal = leaselock.terminal("bash", "--norc", "-i", PS1="$ ")
+    terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
     terminal.sendline(f"leaselock run {name} --ttl 60s -- sh -c '{work}'")
     leaselock.wait_held(name)
     terminal.sendcontrol("z")
@@ -180,7 +179,7 @@ def test_ctrl_z_stops_the_job_and_fg_goes_on(leaselock: Program, name: str, tmp_
 def test_ctrl_z_while_waiting(leaselock: Program, name: str) -> None:
     holder = leaselock.start("run", name, "--", "sleep", "60")
     leaselock.wait_held(name)
-    terminal = leaselock.terminal("bash", "--norc", "-i", PS1="$ ")
+    terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
     terminal.sendline(f"leaselock run {name} -- echo my turn")
     wait_until(lambda: leaselock.inspect(name)["waiters"] == 1, "it waits")
     terminal.sendcontrol("z")
@@ -192,7 +191,7 @@ def test_ctrl_z_while_waiting(leaselock: Program, name: str) -> None:
 
 
 def test_stopped_for_longer_than_the_ttl_the_lease_is_lost(leaselock: Program, name: str) -> None:
-    terminal = leaselock.terminal("bash", "--norc", "-i", PS1="$ ")
+    terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
     terminal.sendline(f"leaselock run {name} --ttl 500ms -- sleep 60")
     leaselock.wait_held(name)
     terminal.sendcontrol("z")
@@ -230,10 +229,9 @@ def test_ignored_signals_stay_ignored(leaselock: Program, name: str) -> None:
     shell = f"trap '' HUP USR1; exec leaselock run {name} -- sh -c 'echo $$; exec sleep 60'"
     terminal = leaselock.terminal("sh", "-c", shell)
     terminal.expect(r"(\d+)\r\n")
-    assert terminal.match is not None
-    child = int(terminal.match[1])
-    os.kill(terminal.pid, signal.SIGUSR1)
-    os.kill(terminal.pid, signal.SIGHUP)
+    child = int(re.findall(r"\d+", str(terminal.after))[-1])
+    os.kill(pid_of(terminal), signal.SIGUSR1)
+    os.kill(pid_of(terminal), signal.SIGHUP)
     os.kill(child, signal.SIGHUP)
     os.kill(child, signal.SIGUSR1)
     terminal.sendintr()
@@ -241,10 +239,10 @@ def test_ignored_signals_stay_ignored(leaselock: Program, name: str) -> None:
 
 
 def test_an_ignored_sigchld_does_not_cost_the_status(leaselock: Program, name: str) -> None:
-    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
-    terminal = leaselock.terminal(
-        sys.executable, "-c", ignoring, "leaselock", "run", name, "--", "sh", "-c", "exit 5", timeout=SECONDS
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp('leaselock', sys.argv[1:])"
     )
+    terminal = leaselock.terminal(sys.executable, "-c", ignoring, "leaselock", "run", name, "--", "sh", "-c", "exit 5")
     assert end_of_terminal(terminal) == (5, None)
 
 
@@ -252,7 +250,7 @@ def test_a_terminal_that_goes_away_ends_the_command(leaselock: Program, name: st
     script = f"trap 'touch {tmp_path}/told; exit' HUP; echo ready; while :; do sleep 0.02; done"
     terminal = leaselock.terminal("leaselock", "run", name, "--", "sh", "-c", script)
     terminal.expect_exact("ready")
-    terminal.ptyproc.fileobj.close()
+    terminal.ptyproc.fileobj.close()  # type: ignore[attr-defined]
     wait_until((tmp_path / "told").exists, "the command hears of it")
     leaselock.wait_free(name)
 
@@ -264,7 +262,6 @@ def alive(pid: int) -> bool:
 def state(pid: int) -> str:
     """The letter `ps` shows for a process; empty when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return ""

@@ -13,8 +13,8 @@ use crate::text::{elide, escape, pad, width};
 const USUAL: (u16, u16) = (80, 24);
 /// Between columns.
 const GAP: usize = 2;
-/// A column of text is never narrower; on a narrower terminal lines wrap.
-const NARROWEST: usize = 8;
+/// Names and owners get no less; on a narrower terminal lines are longer than it is wide.
+const NARROWEST: usize = 16;
 
 const HEADINGS: [&str; 4] = ["NAME", "OWNER", "LEFT", "WAITERS"];
 
@@ -45,6 +45,7 @@ impl Table {
         };
         let (left, waiters) = (widest(2), widest(3));
         let rest = self.columns.saturating_sub(left + waiters + 3 * GAP);
+        let rest = rest.max(NARROWEST);
         let (name, owner) = share(rest, widest(0), widest(1));
 
         let line = |cells: [&str; 4], style: Style| {
@@ -99,7 +100,7 @@ fn row(lock: &LockInfo) -> [String; 4] {
 /// Divides the columns between two texts: each gets what it needs, or else half, or else what the other leaves.
 fn share(columns: usize, one: usize, other: usize) -> (usize, usize) {
     let half = columns / 2;
-    let (one, other) = if one + other <= columns {
+    if one + other <= columns {
         (one, other)
     } else if one <= half {
         (one, columns - one)
@@ -107,6 +108,5 @@ fn share(columns: usize, one: usize, other: usize) -> (usize, usize) {
         (columns - other, other)
     } else {
         (columns - half, half)
-    };
-    (one.max(NARROWEST), other.max(NARROWEST))
+    }
 }

@@ -13,7 +13,7 @@ use super::table::{Table, size};
 use crate::duration::Shown;
 use crate::exit::{Exit, Failure};
 use crate::signals::{ENDING, Signals, stop_here};
-use crate::text::elide;
+use crate::text::{elide, escape, wrap};
 
 /// Draws until a signal ends it. An unreachable store is shown, and asked again.
 pub(super) async fn run(client: &Client, pattern: &str, every: Duration) -> Result<Exit, Failure> {
@@ -101,7 +101,8 @@ impl Screen {
             Ok(locks) => lines.extend(table.lines(locks)),
             Err(failure) => {
                 let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
-                lines.push(table.styled(red, &elide(failure.message(), table.columns())));
+                let message = wrap(&escape(failure.message()), table.columns());
+                lines.extend(message.iter().map(|line| table.styled(red, line)));
             }
         }
         if lines.len() > rows {

@@ -4,6 +4,7 @@ mod child;
 mod supervise;
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -99,6 +100,9 @@ Exit status:
   126  the command cannot be run
   127  there is no such command
   128+N where signal N came while leaselock waited for the lock.";
+
+/// How long a person waits without a word.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What happens to the command when the lease is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -199,6 +203,10 @@ async fn acquire(
             })
         };
         tokio::pin!(acquiring);
+        // For whoever sits and waits.
+        let mut silent = !once && stderr().is_terminal();
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
         loop {
             tokio::select! {
                 biased;
@@ -209,6 +217,12 @@ async fn acquire(
                     stop_if_asked(signal);
                 }
                 acquired = &mut acquiring => return acquired.map(Acquired::Lease),
+                () = &mut patience, if silent => {
+                    silent = false;
+                    complain(format_args!(
+                        "waiting for the lock {name:?}; who has it: leaselock inspect {name}"
+                    ));
+                }
             }
         }
     };
