@@ -136,7 +136,7 @@ impl ClientBuilder {
             .or_else(|| variable("LEASELOCK_URL"))
             .ok_or_else(|| {
                 Error::invalid(
-                    "no URL: pass one, such as \"redis://localhost:6379\", \
+                    "no URL: pass one, such as \"redis://localhost:6379\", or \"file:locks.db\" for one machine, \
                      or set the environment variable LEASELOCK_URL to one",
                 )
             })?;
