@@ -1,6 +1,8 @@
-//! What the core costs by itself, for regressions: one pair of acquire and release on a free name, and a hand-over.
+//! What the core costs by itself, for regressions: one pair of acquire and release on a free name, and a hand-over; on a
+//! server, in a file and in memory.
 //!
-//! `cargo bench -p leaselock`. A `redis-server` of its own runs meanwhile, or the server of `LEASELOCK_BENCH_URL` is used.
+//! `cargo bench -p leaselock`. A `redis-server` of its own runs meanwhile; with `LEASELOCK_BENCH_URL`, that store alone is
+//! measured.
 
 use std::hint::black_box;
 use std::net::{TcpListener, TcpStream};
@@ -14,14 +16,11 @@ use tokio::runtime::Builder;
 /// A server, ended with the benchmark.
 struct Server {
     url: String,
-    process: Option<Child>,
+    process: Child,
 }
 
 impl Server {
     fn start() -> Self {
-        if let Ok(url) = std::env::var("LEASELOCK_BENCH_URL") {
-            return Self { url, process: None };
-        }
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
@@ -38,23 +37,21 @@ impl Server {
         }
         Self {
             url: format!("redis://127.0.0.1:{port}"),
-            process: Some(process),
+            process,
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
-fn blocking_pair(c: &mut Criterion, url: &str) {
+fn blocking_pair(c: &mut Criterion, store: &str, url: &str) {
     let client = blocking::Client::new(url).expect("a client");
-    c.bench_function("pair/blocking", |b| {
+    c.bench_function(&format!("{store}/pair/blocking"), |b| {
         b.iter(|| {
             let lease = client.acquire(black_box("pair")).call().expect("acquire");
             lease.release().expect("release")
@@ -62,13 +59,13 @@ fn blocking_pair(c: &mut Criterion, url: &str) {
     });
 }
 
-fn async_pair(c: &mut Criterion, url: &str) {
+fn async_pair(c: &mut Criterion, store: &str, url: &str) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let client = Client::new(url).expect("a client");
-    c.bench_function("pair/async", |b| {
+    c.bench_function(&format!("{store}/pair/async"), |b| {
         b.iter(|| {
             runtime.block_on(async {
                 let lease = client.acquire(black_box("pair")).await.expect("acquire");
@@ -79,14 +76,14 @@ fn async_pair(c: &mut Criterion, url: &str) {
 }
 
 /// 64 pairs at once, each on a name of its own.
-fn concurrent_pairs(c: &mut Criterion, url: &str) {
+fn concurrent_pairs(c: &mut Criterion, store: &str, url: &str) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let client = Client::new(url).expect("a client");
     let names: Vec<String> = (0..64).map(|at| format!("pair-{at}")).collect();
-    let mut group = c.benchmark_group("pairs");
+    let mut group = c.benchmark_group(format!("{store}/pairs"));
     group.throughput(Throughput::Elements(64));
     group.bench_function("64 in flight", |b| {
         b.iter(|| {
@@ -108,13 +105,13 @@ fn concurrent_pairs(c: &mut Criterion, url: &str) {
 }
 
 /// From one holder's release to the next one's lease, on two clients.
-fn hand_over(c: &mut Criterion, url: &str) {
+fn hand_over(c: &mut Criterion, store: &str, url: &str) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let clients = [Client::new(url), Client::new(url)].map(|client| client.expect("a client"));
-    c.bench_function("hand-over", |b| {
+    c.bench_function(&format!("{store}/hand-over"), |b| {
         b.iter_custom(|times| {
             runtime.block_on(async {
                 let mut total = Duration::ZERO;
@@ -143,12 +140,26 @@ fn hand_over(c: &mut Criterion, url: &str) {
     });
 }
 
+fn all(c: &mut Criterion, store: &str, url: &str) {
+    blocking_pair(c, store, url);
+    async_pair(c, store, url);
+    concurrent_pairs(c, store, url);
+    hand_over(c, store, url);
+}
+
 fn main() {
-    let server = Server::start();
     let mut criterion = Criterion::default().configure_from_args();
-    blocking_pair(&mut criterion, &server.url);
-    async_pair(&mut criterion, &server.url);
-    concurrent_pairs(&mut criterion, &server.url);
-    hand_over(&mut criterion, &server.url);
+    if let Ok(url) = std::env::var("LEASELOCK_BENCH_URL") {
+        all(&mut criterion, "given", &url);
+    } else {
+        let server = Server::start();
+        all(&mut criterion, "redis", &server.url);
+        let folder = std::env::temp_dir().join(format!("leaselock-bench-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a directory");
+        let file = format!("file:{}/locks.db", folder.display());
+        all(&mut criterion, "file", &file);
+        let _ = std::fs::remove_dir_all(&folder);
+        all(&mut criterion, "memory", "memory:bench");
+    }
     criterion.final_summary();
 }

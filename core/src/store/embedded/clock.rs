@@ -58,7 +58,7 @@ pub(super) fn adopt(connection: &Connection, now: &Now) -> Result<()> {
         .optional()?;
     // Where boots have no names: no lease of this boot ends later than its TTL from now.
     let ahead: bool = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM locks WHERE expires > ?1 + ttl)",
+        "SELECT EXISTS (SELECT 1 FROM entries WHERE name <> '' AND expires > ?1 + ttl)",
         [now.boot_ms],
         |row| row.get(0),
     )?;
@@ -67,7 +67,7 @@ pub(super) fn adopt(connection: &Connection, now: &Now) -> Result<()> {
     }
     if kept.is_some() {
         connection.execute(
-            "UPDATE locks SET expires = ?1 + max(0, min(ttl, ends - ?2))",
+            "UPDATE entries SET expires = ?1 + max(0, min(ttl, ends - ?2)) WHERE name <> ''",
             params![now.boot_ms, now.unix_ms()],
         )?;
         // Nobody waits across a reboot.

@@ -276,7 +276,7 @@ impl Database {
         if let State::Inherited = *state {
             return Attempt::Done(Err(Failure::unsent(inherited())));
         }
-        if let State::Open(open) = &*state
+        if let State::Open(open) = &mut *state
             && !open.is_current(&self.location)
         {
             *state = State::Closed;
@@ -293,7 +293,7 @@ impl Database {
                     return Attempt::Done(Err(from_sqlite(&self.location, &error)));
                 }
                 Err(OpenError::Refused(error)) => {
-                    return Attempt::Done(Err(Failure::answered(error)));
+                    return Attempt::Done(Err(Failure::unsent(error)));
                 }
             }
             if self.opened.fetch_add(1, Ordering::AcqRel) > 0 {

@@ -17,7 +17,7 @@ impl EmbeddedStore {
         let Location::File(path) = &self.location else {
             return Ok(Diagnosis::Memory);
         };
-        let path = canonical(path).map_err(Failure::answered)?;
+        let path = canonical(path).map_err(Failure::unsent)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         // A file that is not there is not made by looking for it.
         let integrity = if path.exists() {

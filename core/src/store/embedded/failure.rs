@@ -38,11 +38,11 @@ pub(super) fn refused(message: String) -> Error {
     Error::new(ErrorKind::StoreRefused, message)
 }
 
-/// The failure of an operation; it was rolled back.
+/// The failure of an operation. It was rolled back: nothing is left to undo.
 pub(super) fn from_sqlite(location: &Location, error: &rusqlite::Error) -> Failure {
     let address = location.address();
     let Some(code) = error.sqlite_error_code() else {
-        return Failure::answered(refused(format!(
+        return Failure::unsent(refused(format!(
             "the store {address} holds what no leaselock store does: {error}; \
              was it changed by another program? name another file"
         )));
@@ -67,12 +67,12 @@ pub(super) fn from_sqlite(location: &Location, error: &rusqlite::Error) -> Failu
              Until then nothing can be taken, renewed or given back; what is held ends with its ttl"
         ),
         ErrorCode::SystemIoFailure => format!(
-            "the store {address} cannot be read or written: {words}; see to the disk. \
-             What is held ends with its ttl"
+            "the store {address} cannot be read or written: {words}; see to the disk, \
+             which must be a local one. What is held ends with its ttl"
         ),
         _ => format!("the store {address} failed: {words}"),
     };
-    Failure::answered(refused(message))
+    Failure::unsent(refused(message))
 }
 
 pub(super) fn not_a_store(location: &Location, words: &str) -> String {

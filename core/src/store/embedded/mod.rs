@@ -116,17 +116,27 @@ impl EmbeddedStore {
             return Ok(attached.database.clone());
         }
         let location = match &self.location {
-            Location::File(path) => Location::File(canonical(path).map_err(Failure::answered)?),
+            Location::File(path) => Location::File(canonical(path).map_err(Failure::unsent)?),
             memory @ Location::Memory(_) => memory.clone(),
         };
         Ok(self.attach(&mut state, &location))
     }
 
-    /// For a command in its caller's thread.
-    fn database_in_place(&self) -> Option<Arc<Database>> {
-        let state = self.lock();
-        let attached = state.database.as_ref().filter(|_| state.runs);
-        attached.map(|attached| attached.database.clone())
+    /// Writes in the caller's thread, if the client has a runtime by now and the store is free.
+    fn write_in_place<T>(
+        &self,
+        mut operation: impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
+    ) -> Option<Result<T, Failure>> {
+        let database = {
+            let state = self.lock();
+            let attached = state.database.as_ref().filter(|_| state.runs)?;
+            attached.database.clone()
+        };
+        match database.try_now(Access::Write, &mut operation) {
+            Attempt::Done(Ok(done)) => Some(Ok(done)),
+            // What failed was not done, and fails again the async way, where nothing is undone in vain.
+            Attempt::Done(Err(_)) | Attempt::Later => None,
+        }
     }
 }
 
@@ -231,7 +241,7 @@ impl Store for EmbeddedStore {
                 // The old one removes its FIFO, which has the name of the new one.
                 state.inbox = None;
                 let inbox = Inbox::open(directory, &self.client_id, self.listener.clone());
-                state.inbox = Some(inbox.map_err(Failure::answered)?);
+                state.inbox = Some(inbox.map_err(Failure::unsent)?);
             }
             Ok(())
         })
@@ -258,14 +268,9 @@ impl Store for EmbeddedStore {
         ttl: Duration,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
-        let database = self.database_in_place()?;
-        let mut take = |work: &mut Work<'_>| {
+        self.write_in_place(|work| {
             operations::ask(work, lock, owner, &self.client_id, ttl, Ask::Take)
-        };
-        match database.try_now(Access::Write, &mut take) {
-            Attempt::Done(result) => Some(result),
-            Attempt::Later => None,
-        }
+        })
     }
 
     fn release_blocking(
@@ -274,13 +279,8 @@ impl Store for EmbeddedStore {
         owner: &Arc<str>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
-        let database = self.database_in_place()?;
         let releaser = Releaser::Own(owner.clone());
-        let mut release = |work: &mut Work<'_>| operations::release(work, lock, &releaser);
-        match database.try_now(Access::Write, &mut release) {
-            Attempt::Done(result) => Some(result),
-            Attempt::Later => None,
-        }
+        self.write_in_place(|work| operations::release(work, lock, &releaser))
     }
 
     fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {

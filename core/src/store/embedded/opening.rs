@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags};
@@ -13,6 +14,7 @@ use super::failure::{OpenError, from_io, not_a_store, refused};
 use super::post::Post;
 use super::transaction::{Access, Transaction};
 use super::url::Location;
+use crate::clock::Moment;
 use crate::error::Error;
 
 /// `PRAGMA application_id` of a leaselock store: the letters L L c k.
@@ -22,23 +24,30 @@ const VERSION: i32 = 1;
 /// A commit writes whole pages: small ones hold a few locks each.
 const PAGE_SIZE: u32 = 1024;
 const STATEMENTS: usize = 32;
+/// In a busy store the path is not looked at for each transaction.
+const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// An open store.
 pub(super) struct Open {
     pub(super) connection: Connection,
     /// Device and inode, by which a file that was replaced is noticed.
     identity: Option<(u64, u64)>,
+    /// When that was last looked at.
+    looked_at: Moment,
 }
 
 impl Open {
     /// Whether the file is still there where it was opened.
-    pub(super) fn is_current(&self, location: &Location) -> bool {
-        match (location, self.identity) {
-            (Location::File(path), Some(opened)) => {
-                identity(path).is_ok_and(|there| there == opened)
-            }
-            _ => true,
+    pub(super) fn is_current(&mut self, location: &Location) -> bool {
+        let (Location::File(path), Some(opened)) = (location, self.identity) else {
+            return true;
+        };
+        let now = Moment::now();
+        if now.since(self.looked_at) < LOOK_AFTER {
+            return true;
         }
+        self.looked_at = now;
+        identity(path).is_ok_and(|there| there == opened)
     }
 }
 
@@ -48,6 +57,7 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
         Location::Memory(_) => Open {
             connection: Connection::open_in_memory()?,
             identity: None,
+            looked_at: Moment::now(),
         },
         Location::File(path) => open_file(location, path)?,
     };
@@ -95,7 +105,7 @@ fn open_file(location: &Location, path: &Path) -> Result<Open, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     // Waiting is for the caller to do, where it may.
-    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.busy_timeout(Duration::ZERO)?;
     if connection.is_readonly("main")? {
         return Err(OpenError::Refused(refused(format!(
             "the store {} cannot be written: this user may only read the file; change its mode, or name another",
@@ -110,6 +120,7 @@ fn open_file(location: &Location, path: &Path) -> Result<Open, OpenError> {
     Ok(Open {
         connection,
         identity: Some(after),
+        looked_at: Moment::now(),
     })
 }
 
@@ -221,7 +232,10 @@ fn use_log(connection: &Connection, location: &Location) -> Result<(), OpenError
 
 /// Removes what has ended: leases, and the waiters of processes that are gone.
 pub(super) fn sweep(connection: &Connection, now: &Now, post: &Post) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM locks WHERE expires <= ?1", [now.boot_ms])?;
+    connection.execute(
+        "DELETE FROM entries WHERE name <> '' AND expires <= ?1",
+        [now.boot_ms],
+    )?;
     let inboxes: Vec<String> = connection
         .prepare("SELECT DISTINCT inbox FROM waiters")?
         .query_map([], |row| row.get(0))?

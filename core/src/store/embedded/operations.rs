@@ -106,7 +106,7 @@ pub(super) fn release(
 /// Extends what its owner still holds; never makes it anew.
 pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Ownership>> {
     let mut renew = work.connection.prepare_cached(
-        "UPDATE locks SET ttl = ?4, expires = ?5 + ?4, ends = ?6 + ?4
+        "UPDATE entries SET ttl = ?4, expires = ?5 + ?4, ends = ?6 + ?4
          WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?5",
     )?;
     let now = work.now;
@@ -149,8 +149,8 @@ pub(super) fn inspect(work: &mut Work<'_>, lock: &LockId) -> Result<Option<LockI
 pub(super) fn list(work: &mut Work<'_>, app_id: &Arc<str>, pattern: &str) -> Result<Vec<LockInfo>> {
     let mut select = work.connection.prepare_cached(
         "SELECT name, owner, expires,
-                (SELECT count(*) FROM waiters WHERE waiters.app = locks.app AND waiters.name = locks.name)
-         FROM locks WHERE app = ?1 AND expires > ?2",
+                (SELECT count(*) FROM waiters WHERE waiters.app = entries.app AND waiters.name = entries.name)
+         FROM entries WHERE app = ?1 AND name <> '' AND expires > ?2",
     )?;
     let mut rows = select.query(params![app_id, work.now.boot_ms])?;
     let mut found = Vec::new();
@@ -174,8 +174,7 @@ pub(super) fn list(work: &mut Work<'_>, app_id: &Arc<str>, pattern: &str) -> Res
 
 /// Whether anything is held or waited for.
 pub(super) fn is_in_use(work: &mut Work<'_>) -> Result<bool> {
-    let used =
-        "SELECT EXISTS (SELECT 1 FROM locks WHERE expires > ?1) OR EXISTS (SELECT 1 FROM waiters)";
+    let used = "SELECT EXISTS (SELECT 1 FROM entries WHERE name <> '' AND expires > ?1) OR EXISTS (SELECT 1 FROM waiters)";
     let mut select = work.connection.prepare_cached(used)?;
     select.query_row([work.now.boot_ms], |row| row.get(0))
 }

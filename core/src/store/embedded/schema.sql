@@ -4,7 +4,9 @@
 -- counts; the second tells, after a reboot, what was left. `place` is the time of arrival in microseconds of the wall
 -- clock, raised so that no two waiters of a name have the same.
 
-CREATE TABLE locks (
+-- The locks; and, under the empty name, which no lock has, the last token of the app id, as `expires`. They are one table
+-- because a commit writes whole pages: so an acquire writes but one.
+CREATE TABLE entries (
     app TEXT NOT NULL,
     name TEXT NOT NULL,
     owner TEXT NOT NULL,
@@ -23,12 +25,11 @@ CREATE TABLE waiters (
     PRIMARY KEY (app, name, place, owner)
 ) WITHOUT ROWID, STRICT;
 
-CREATE TABLE fences (
-    app TEXT PRIMARY KEY NOT NULL,
-    count INTEGER NOT NULL -- the last token
-) WITHOUT ROWID, STRICT;
-
 CREATE TABLE meta (
     key TEXT PRIMARY KEY NOT NULL, -- 'boot': which boot of the machine `expires` counts from
     value TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
+
+-- For whoever looks into the file; leaselock itself does not use them.
+CREATE VIEW locks AS SELECT app, name, owner, ttl, expires, ends FROM entries WHERE name <> '';
+CREATE VIEW fences AS SELECT app, expires AS count FROM entries WHERE name = '';

@@ -28,7 +28,7 @@ impl Work<'_> {
     /// Who holds the name; a lease that has ended is none.
     pub(super) fn holder(&self, lock: &LockId) -> Result<Option<Holder>> {
         let mut select = self.connection.prepare_cached(
-            "SELECT owner, expires FROM locks WHERE app = ?1 AND name = ?2 AND expires > ?3",
+            "SELECT owner, expires FROM entries WHERE app = ?1 AND name = ?2 AND expires > ?3",
         )?;
         let parameters = params![lock.app_id, lock.name, self.now.boot_ms];
         select
@@ -44,7 +44,7 @@ impl Work<'_> {
     /// The common case of taking, in one statement: nobody holds it, nobody waits. Whether that was so.
     pub(super) fn take(&self, lock: &LockId, owner: &str, ttl: Duration) -> Result<bool> {
         let mut take = self.connection.prepare_cached(
-            "INSERT INTO locks (app, name, owner, ttl, expires, ends)
+            "INSERT INTO entries (app, name, owner, ttl, expires, ends)
              SELECT ?1, ?2, ?3, ?4, ?5 + ?4, ?6 + ?4
              WHERE NOT EXISTS (SELECT 1 FROM waiters WHERE app = ?1 AND name = ?2)
              ON CONFLICT DO UPDATE
@@ -66,7 +66,7 @@ impl Work<'_> {
     /// The common case of giving back, in one statement: the owner holds it, nobody waits. Whether that was so.
     pub(super) fn give_back(&self, lock: &LockId, owner: &str) -> Result<bool> {
         let mut give_back = self.connection.prepare_cached(
-            "DELETE FROM locks WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?4
+            "DELETE FROM entries WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?4
              AND NOT EXISTS (SELECT 1 FROM waiters WHERE app = ?1 AND name = ?2)",
         )?;
         let freed = give_back.execute(params![lock.app_id, lock.name, owner, self.now.boot_ms])?;
@@ -93,8 +93,8 @@ impl Work<'_> {
     pub(super) fn acquired(&self, lock: &LockId) -> Result<Asked> {
         // Never behind the clock: so it grows also when the file was lost.
         let mut count = self.connection.prepare_cached(
-            "INSERT INTO fences (app, count) VALUES (?1, ?2 + 1)
-             ON CONFLICT DO UPDATE SET count = max(count, ?2) + 1 RETURNING count",
+            "INSERT INTO entries (app, name, owner, ttl, expires, ends) VALUES (?1, '', '', 0, ?2 + 1, 0)
+             ON CONFLICT DO UPDATE SET expires = max(expires, ?2) + 1 RETURNING expires",
         )?;
         let token: i64 =
             count.query_row(params![lock.app_id, self.now.unix_us], |row| row.get(0))?;
@@ -107,7 +107,7 @@ impl Work<'_> {
     /// Makes the name the owner's, without a token.
     pub(super) fn set(&self, lock: &LockId, owner: &str, ttl: Duration) -> Result<()> {
         let mut set = self.connection.prepare_cached(
-            "INSERT OR REPLACE INTO locks (app, name, owner, ttl, expires, ends)
+            "INSERT OR REPLACE INTO entries (app, name, owner, ttl, expires, ends)
              VALUES (?1, ?2, ?3, ?4, ?5 + ?4, ?6 + ?4)",
         )?;
         let now = &self.now;
@@ -126,7 +126,7 @@ impl Work<'_> {
     pub(super) fn free(&self, lock: &LockId) -> Result<()> {
         let mut free = self
             .connection
-            .prepare_cached("DELETE FROM locks WHERE app = ?1 AND name = ?2")?;
+            .prepare_cached("DELETE FROM entries WHERE app = ?1 AND name = ?2")?;
         free.execute(params![lock.app_id, lock.name])?;
         Ok(())
     }
