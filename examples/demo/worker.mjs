@@ -24,7 +24,7 @@ async function work(client) {
   }
 }
 
-const client = new Client(); // the server is in LEASELOCK_URL
+const client = new Client(); // the store is in LEASELOCK_URL
 try {
   await work(client);
 } catch (error) {

@@ -23,7 +23,7 @@ def tell(what: str, token: int) -> dict[str, str]:
 def work() -> None:
     """Takes turns until told to stop."""
     order = "work"
-    with Client() as client:  # the server is in LEASELOCK_URL
+    with Client() as client:  # the store is in LEASELOCK_URL
         while order != "stop":
             with client.lock(LOCK, ttl=TTL, label=ME) as lease:
                 order = tell("enter", lease.token)["order"]

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "leaselock";
 
-const client = new Client(); // the server is in LEASELOCK_URL; or new Client("redis://…")
+const client = new Client(); // the store is in LEASELOCK_URL; or new Client("redis://…")
 
 // Waits up to ten seconds for its turn; renewed in the background from then on.
 await client.using("nightly-report", { ttl: 30_000, wait: 10_000 }, async (lease) => {

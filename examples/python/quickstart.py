@@ -2,7 +2,7 @@
 
 from leaselock import Client
 
-client = Client()  # the server is in LEASELOCK_URL; or Client("redis://…")
+client = Client()  # the store is in LEASELOCK_URL; or Client("redis://…")
 
 # Waits up to ten seconds for its turn; renewed in the background from then on.
 with client.lock("nightly-report", ttl=30, wait=10) as lease:

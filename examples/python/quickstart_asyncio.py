@@ -6,7 +6,7 @@ from leaselock import AsyncClient, LeaseLostError, LockTimeoutError
 
 
 async def main() -> None:
-    async with AsyncClient() as client:  # the server is in LEASELOCK_URL
+    async with AsyncClient() as client:  # the store is in LEASELOCK_URL
         try:
             async with client.lock("nightly-report", ttl=30, wait=10) as lease:
                 print(f"writing the report under token {lease.token}")
