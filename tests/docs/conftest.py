@@ -74,7 +74,7 @@ class Program:
             stderr=subprocess.STDOUT,
         )
 
-    def run(self, url: str, *arguments: str, timeout: float = 30, **variables: str) -> str:
+    def run(self, url: str, *arguments: str, timeout: float = 100, **variables: str) -> str:
         """Runs it to a good end and returns all that it printed."""
         process = self.start(url, *arguments, **variables)
         try:
