@@ -26,7 +26,15 @@ export class Client {
   readonly #native: NativeClient;
 
   /**
-   * @param url Where the store is, such as `redis://user:password@host:6379/0`; LEASELOCK_URL when it is not given.
+   * @param url Where the store is; LEASELOCK_URL when it is not given.
+   *
+   * - `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:/path/to/socket`: a Redis or Valkey server; also
+   *   spelt `valkey://`, `valkeys://` and `redis+unix:///path`.
+   * - `file:path.db`, `file:/absolute/path.db`, or what `pathToFileURL` makes: a file, for every process of this machine.
+   * - `memory:NAME`: the memory of this process, for all of its clients and threads that give the same name; for tests.
+   *
+   * @example
+   * const client = new Client("redis://localhost:6379", { appId: "shop" });
    */
   constructor(url?: string, clientOptions?: ClientOptions) {
     const { appId, commandTimeout } = options("Client", clientOptions, CLIENT_OPTIONS);

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { Client, type ClientOptions, InvalidArgumentError } from "leaselock";
 import { test } from "./support/bench.mjs";
 import { CountingListener } from "./support/network.mjs";
+import { freshMemory } from "./support/stores.mjs";
 
 let listener: CountingListener;
 let client: Client;
@@ -227,6 +228,21 @@ it("with no URL at all, or an empty one in the environment, the error shows both
     );
   }
   delete process.env["LEASELOCK_URL"];
+});
+
+it("an empty app id is none, in the environment and as an argument", async (t) => {
+  t.after(() => delete process.env["LEASELOCK_APP_ID"]);
+  const url = freshMemory();
+  await using plain = new Client(url);
+  await using lease = await plain.acquire("name");
+  process.env["LEASELOCK_APP_ID"] = "";
+  await using unset = new Client(url);
+  assert.equal((await unset.inspect("name"))?.owner, lease.owner);
+  process.env["LEASELOCK_APP_ID"] = "app";
+  await using none = new Client(url, { appId: "" });
+  assert.equal((await none.inspect("name"))?.owner, lease.owner);
+  await using set = new Client(url);
+  assert.equal(await set.inspect("name"), null, "another namespace");
 });
 
 test("extend: wrong types and values change nothing", async (bench) => {
