@@ -129,6 +129,8 @@ pub enum Bug {
     NoFallback,
     /// The next in line is not told that it is, nor what to watch.
     NextNotTold,
+    /// A claim does not tell the next in line of a lease that is shorter than the claim window it watches.
+    ShortClaimNotTold,
     /// After a lost connection waiters sleep on, without subscribing again and asking.
     NoRecheck,
     /// When the watching waiter of a client leaves, the next one there does not take over.

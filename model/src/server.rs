@@ -164,6 +164,11 @@ impl Server {
             }
             let token = self.next_token(around);
             self.queue.retain(|waiter| *waiter != owner);
+            if around.config.ttl < around.config.window
+                && !around.config.has(Bug::ShortClaimNotTold)
+            {
+                self.tell_head(around);
+            }
             return Message::Acquired(owner, token);
         }
         if self.lock.is_none() && self.queue.is_empty() {

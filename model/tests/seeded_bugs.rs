@@ -250,6 +250,26 @@ fn the_next_in_line_is_told() {
 }
 
 #[test]
+fn the_next_hears_of_a_lease_shorter_than_the_claim_window() {
+    let faults = Faults {
+        kills: 1,
+        ..faults()
+    };
+    let short = Config {
+        clients: vec![1, 1, 1],
+        ttl: 2,
+        window: 6,
+        check: 12,
+        ..quick()
+    };
+    finds(
+        Bug::ShortClaimNotTold,
+        TAKEN_SOON,
+        Config { faults, ..short },
+    );
+}
+
+#[test]
 fn waiters_ask_again_after_a_lost_connection() {
     let faults = Faults {
         drops: 1,
