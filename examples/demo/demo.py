@@ -16,14 +16,16 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from fenced import Resource, serve
+
+from leaselock import Client, LeaselockError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
+APP_ID = "demo"
 TTL = 2.0
 SLACK = 0.5  # what is promised: acquirable again within the TTL and this
 HANG = 3.0  # longer than the TTL, to show that a live holder is renewed
@@ -81,13 +83,11 @@ class Demo:
 
 @contextmanager
 def store() -> Iterator[tuple[str, str]]:
-    """The URL of a store, and words about it that hold no password."""
+    """The URL of a store, and words about it."""
     if url := os.environ.get("LEASELOCK_URL"):
-        parts = urlsplit(url)
-        if parts.scheme == "memory":
+        if url.startswith("memory:"):
             raise DemoError("memory: is for one process, and the workers are three; use file:PATH.db, or a server")
-        place = parts.hostname or Path(parts.path).name
-        yield url, f"{place[:40]} (from LEASELOCK_URL)"
+        yield url, "the one that LEASELOCK_URL names"
         return
     with tempfile.TemporaryDirectory(prefix="leaselock-demo-") as folder:
         yield f"file:{folder}/locks.db", "a file made for this demo; no server anywhere"
@@ -96,7 +96,7 @@ def store() -> Iterator[tuple[str, str]]:
 @contextmanager
 def worker(command: list[str], name: str, lock: str, url: str, resource: str) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a worker as a process of its own."""
-    environment = {**os.environ, "LEASELOCK_URL": url, "LEASELOCK_APP_ID": "demo"}
+    environment = {**os.environ, "LEASELOCK_URL": url, "LEASELOCK_APP_ID": APP_ID}
     process = subprocess.Popen(
         [*command, name, lock, str(TTL), resource], env=environment, stdin=subprocess.PIPE, start_new_session=True
     )
@@ -167,11 +167,13 @@ def main() -> int:
     print("leaselock demo: three workers, one lock, and one of them is killed\n")
     try:
         with store() as (url, words):
+            with Client(url, app_id=APP_ID) as client:
+                client.inspect("report")  # a store that cannot be used is said once, and not by each worker
             print(f"  store   {words}\n  lock    a lease of {TTL:.0f} s, renewed while it is held\n")
             print(f"  {'time':>8}  {'worker':<9} {'what happens':<36} fencing token")
             seen = play(Demo(), url)
-    except DemoError as failure:
-        print(f"\n  {paint('FAILED', 'no')}  {failure}")
+    except (DemoError, LeaselockError) as failure:
+        print(f"  {paint('FAILED', 'no')}  {failure}")
         return 1
     except KeyboardInterrupt:
         print("\n  stopped; its workers are gone")
