@@ -8,7 +8,9 @@ import { Worker } from "node:worker_threads";
 import type { Client, Lease } from "leaselock";
 import { type Bench, test } from "./support/bench.mjs";
 import { type Lined, lined } from "./support/lined.mjs";
+import { Relay } from "./support/network.mjs";
 import { eventually } from "./support/servers.mjs";
+import { PRELUDE, Script } from "./support/subprocess.mjs";
 
 const entry = createRequire(import.meta.url).resolve("leaselock");
 
@@ -198,4 +200,66 @@ test("a worker that is terminated while its claim is held back: the next one has
     line.letGo();
     await nextHasIt(bench, next);
   }
+});
+
+/** Where a process waits for the name through a relay, and its claim is held back. */
+async function scriptHeldBack(bench: Bench, side: Side, atGrant: string) {
+  const relay = await Relay.start(bench.server.url);
+  bench.test.after(() => relay.stop());
+  const other = bench.client();
+  const holder = await other.acquire(bench.name);
+  const source = `${PRELUDE}
+    for (let i = 0; i < 20; i++) await (await client.acquire("warm")).release();
+    const controller = new AbortController();
+    const acquiring = client.acquire(name, { ttl: 30_000, signal: controller.signal });
+    process.once("SIGUSR2", () => { ${atGrant} });
+    console.log("waits");
+    await acquiring.catch((error) => console.log(error.name));
+  `;
+  const running = new Script(source, [relay.url, bench.app, bench.name]);
+  await running.printed("waits");
+  const [, line] = relay.connections;
+  assert.ok(line && line.sent > 0, "its second connection is its line");
+  await waitersAre(other, bench, 1);
+  const next = other.acquire(bench.name, { wait: 40_000 });
+  await waitersAre(other, bench, 2);
+  line.holding = side;
+  await holder.release();
+  await eventually("the claim is held back", () => line.held > 0);
+  return { running, line, next };
+}
+
+for (const side of SIDES) {
+  const which = side === "client" ? "the claim" : "its answer";
+
+  test(`a process that aborts while ${which} is held back ends when that is undone`, async (bench) => {
+    const { running, line, next } = await scriptHeldBack(bench, side, "controller.abort()");
+    running.kill("SIGUSR2");
+    await running.printed("AbortError");
+    line.letGo();
+    const ended = await running.ended();
+    assert.deepEqual([ended.code, ended.stderr], [0, ""]);
+    const start = performance.now();
+    await nextHasIt(bench, next);
+    assert.ok(performance.now() - start < 1_500, "neither a TTL nor a claim window went by");
+  });
+
+  test(`a process that aborts, and ${which} never comes, ends all the same`, async (bench) => {
+    const { running, next } = await scriptHeldBack(bench, side, "controller.abort()");
+    next.catch(() => {});
+    const start = performance.now();
+    running.kill("SIGUSR2");
+    const ended = await running.ended();
+    assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, "waits\nAbortError\n", ""]);
+    assert.ok(performance.now() - start < 3_000, "it waits a second for the undoing, not for ever");
+  });
+}
+
+test("a process that exits before its claim is sent costs the next one the claim window, not the TTL", async (bench) => {
+  const { running, next } = await scriptHeldBack(bench, "client", "process.exit(3)");
+  running.kill("SIGUSR2");
+  assert.equal((await running.ended()).code, 3);
+  const start = performance.now();
+  await nextHasIt(bench, next);
+  assert.ok(performance.now() - start < 5_000);
 });
