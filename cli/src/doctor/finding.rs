@@ -1,5 +1,6 @@
 //! What was found: one finding for each thing looked at.
 
+use anstyle::{AnsiColor, Style};
 use leaselock::diagnosis::{Refusal, ServerFacts};
 use serde_json::{Value, json};
 
@@ -22,6 +23,16 @@ impl Level {
             Self::Warning => "warning",
             Self::Unknown => "unknown",
             Self::Ok => "ok",
+        }
+    }
+
+    /// How it looks on a terminal.
+    pub(super) const fn style(self) -> Style {
+        match self {
+            Self::Problem => AnsiColor::Red.on_default().bold(),
+            Self::Warning => AnsiColor::Yellow.on_default().bold(),
+            Self::Unknown => Style::new().bold(),
+            Self::Ok => AnsiColor::Green.on_default(),
         }
     }
 }

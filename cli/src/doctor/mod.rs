@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
     if args.json {
         report.json(&mut stdout())?;
     } else {
-        report.text(&mut stdout())?;
+        report.text(&mut anstream::stdout())?;
     }
     let problems = report.count(Level::Problem);
     Ok(if problems == 0 { Exit::OK } else { PROBLEMS })

@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use leaselock::diagnosis::{ServerFacts, Transport};
+use leaselock::options::DEFAULT_COMMAND_TIMEOUT;
 
 use super::finding::Finding;
-use super::server::number;
+use super::server::{field, number};
 use super::size::short;
 
 /// A lease is renewed after this part of its TTL.
@@ -26,7 +27,7 @@ pub(super) fn round_trip(facts: &ServerFacts, ttl: Duration) -> Finding {
     let mut sorted = facts.round_trips.clone();
     sorted.sort_unstable();
     let (median, worst) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
-    let (renewed, limit) = (ttl / RENEW_AFTER, ttl / ANSWER_PART);
+    let (renewed, limit) = (ttl / RENEW_AFTER, answer_limit(ttl));
     let seen = format!(
         "{} ({} at worst); a lease of {} is renewed every {}",
         short(median),
@@ -57,6 +58,11 @@ pub(super) fn round_trip(facts: &ServerFacts, ttl: Duration) -> Finding {
     Finding::ok(CHECK, seen)
 }
 
+/// How long a renewal may go unanswered before it is tried again.
+fn answer_limit(ttl: Duration) -> Duration {
+    (ttl / ANSWER_PART).min(DEFAULT_COMMAND_TIMEOUT)
+}
+
 pub(super) fn slow_commands(facts: &ServerFacts, ttl: Duration) -> Finding {
     const CHECK: &str = "slow commands";
     let slow = match &facts.slow {
@@ -69,7 +75,10 @@ pub(super) fn slow_commands(facts: &ServerFacts, ttl: Duration) -> Finding {
         age < RECENT
     });
     let Some(slowest) = recent.max_by_key(|entry| entry.took) else {
-        return Finding::ok(CHECK, "none in the server's slow log of the last day");
+        return match field(&facts.config, "slowlog-log-slower-than") {
+            Some("-1") => Finding::unknown(CHECK, "could not look: the server keeps no slow log"),
+            _ => Finding::ok(CHECK, "none in the server's slow log of the last day"),
+        };
     };
     let seen = format!(
         "{} kept the server busy for {} within the last day",
@@ -87,7 +96,7 @@ pub(super) fn slow_commands(facts: &ServerFacts, ttl: Duration) -> Finding {
                 short(ttl)
             ))
             .todo(todo)
-    } else if slowest.took >= ttl / ANSWER_PART {
+    } else if slowest.took >= answer_limit(ttl) {
         Finding::warning(CHECK, seen).means(means).todo(todo)
     } else {
         Finding::ok(CHECK, seen)

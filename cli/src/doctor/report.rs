@@ -51,16 +51,20 @@ impl Report {
 
     /// For people: the worst first, and what is well in a line each.
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{}", self.store)?;
+        writeln!(out, "{}", escape(&self.store))?;
         for finding in &self.findings {
             if !matches!(finding.level, Level::Problem | Level::Warning) {
                 continue;
             }
             writeln!(out)?;
             let seen = format!("{}: {}", finding.check, finding.seen);
-            paragraph(out, finding.level.as_str(), &seen)?;
-            paragraph(out, "", &finding.means)?;
-            paragraph(out, "", &finding.todo)?;
+            begin(out, finding.level, &seen, INDENT)?;
+            let further = [&finding.means, &finding.todo];
+            for text in further.into_iter().filter(|text| !text.is_empty()) {
+                for line in lines(INDENT, INDENT, text) {
+                    writeln!(out, "{line}")?;
+                }
+            }
             for command in &finding.commands {
                 writeln!(out, "{:INDENT$}  {command}", "")?;
             }
@@ -71,10 +75,13 @@ impl Report {
         self.unseen(out)?;
         for finding in self.of(Level::Ok) {
             let seen = format!("{:<14} {}", finding.check, finding.seen);
-            hanging(out, Level::Ok.as_str(), &seen, INDENT + 15)?;
+            begin(out, Level::Ok, &seen, INDENT + 15)?;
         }
         writeln!(out)?;
-        fill(out, "", &self.summary(), 0)
+        for line in lines(0, 0, &self.summary()) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
 
     fn of(&self, level: Level) -> impl Iterator<Item = &Finding> {
@@ -93,7 +100,7 @@ impl Report {
         }
         for (why, checks) in reasons {
             let text = format!("{}: {why}", checks.join(", "));
-            paragraph(out, Level::Unknown.as_str(), &text)?;
+            begin(out, Level::Unknown, &text, INDENT)?;
         }
         Ok(())
     }
@@ -114,34 +121,35 @@ impl Report {
     }
 }
 
-/// A paragraph behind its level.
-fn paragraph(out: &mut impl Write, level: &str, text: &str) -> io::Result<()> {
-    hanging(out, level, text, INDENT)
-}
-
 /// A paragraph behind its level, whose further lines begin at `indent`.
-fn hanging(out: &mut impl Write, level: &str, text: &str, indent: usize) -> io::Result<()> {
-    if text.is_empty() {
-        return Ok(());
+fn begin(out: &mut impl Write, level: Level, text: &str, indent: usize) -> io::Result<()> {
+    let (word, style) = (level.as_str(), level.style());
+    for (number, line) in lines(INDENT, indent, text).iter().enumerate() {
+        match line.get(word.len()..) {
+            Some(rest) if number == 0 => writeln!(out, "{style}{word}{style:#}{rest}")?,
+            _ => writeln!(out, "{line}")?,
+        }
     }
-    fill(out, &format!("{level:<INDENT$}"), text, indent)
+    Ok(())
 }
 
-/// Text behind `start` in lines that are not too long; further lines begin at `indent`.
-fn fill(out: &mut impl Write, start: &str, text: &str, indent: usize) -> io::Result<()> {
-    let mut line = start.to_owned();
-    let mut begun = false;
+/// Text in lines that are not too long, the first of which begins at `first`, the others at `indent`.
+fn lines(first: usize, indent: usize, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
     for word in escape(text).split(' ') {
-        if begun && columns(&line) + 1 + columns(word) > WIDTH {
-            writeln!(out, "{}", line.trim_end())?;
-            line = " ".repeat(indent);
-            begun = false;
-        }
-        if begun {
+        let start = if lines.is_empty() { first } else { indent };
+        if line.is_empty() {
+            line = " ".repeat(start);
+        } else if columns(&line) + 1 + columns(word) > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        } else {
             line.push(' ');
         }
         line.push_str(word);
-        begun = true;
     }
-    writeln!(out, "{}", line.trim_end())
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
 }

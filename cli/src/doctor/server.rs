@@ -157,6 +157,12 @@ fn rights(facts: &ServerFacts) -> Finding {
             .means("Without these, locks do not work. A hosting service disables commands, and `rename-command` hides them.")
             .todo("Have them enabled under their own names, or use another server.");
     }
+    if rights.missing.is_empty() && rights.untried {
+        return Finding::unknown(
+            CHECK,
+            "could not look: not even an empty MULTI went through",
+        );
+    }
     if rights.missing.is_empty() {
         return Finding::ok(CHECK, format!("user {user:?} may do all that is needed"));
     }

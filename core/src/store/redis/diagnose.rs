@@ -35,7 +35,6 @@ const SETTINGS: &[&str] = &[
     "min-replicas-to-write",
     "save",
     "slowlog-log-slower-than",
-    "stop-writes-on-bgsave-error",
 ];
 
 impl RedisStore {
