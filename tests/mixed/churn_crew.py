@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from churn_log import NS
@@ -103,7 +103,10 @@ class Program:
         assert self._process.wait(END_SECONDS) == 0, self.tag
 
     def _line(self, seconds: float) -> str:
-        return self._lines.get(timeout=seconds)
+        try:
+            return self._lines.get(timeout=seconds)
+        except Empty:
+            raise AssertionError(f"{self.tag} said nothing for {seconds} s") from None
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -159,7 +162,7 @@ class Crew:
         """Kills one and starts it anew, or stops it past its TTLs, for a part of the run; looks in between."""
         languages = list(self.programs)
         for number in itertools.count(1):
-            pause = self.dice.uniform(1.5, 4)
+            pause = self.dice.uniform(1.2, 3)
             if time.monotonic_ns() + int((pause + STOPPED_SECONDS) * NS) > self._calm:
                 break
             time.sleep(pause)
@@ -173,6 +176,7 @@ class Crew:
                 self.killed.append(self.programs[language].tag)
                 self._start(language, number)
         self.calm_from = time.monotonic_ns() + int(SETTLE_SECONDS * NS)
+        time.sleep(max(0, self._end - time.monotonic_ns()) / NS)
         for program in self.programs.values():
             program.done()
         look()
