@@ -87,13 +87,16 @@ fn a_database_that_only_has_a_name_of_its_own() {
 #[test]
 fn a_store_of_a_newer_version() {
     let folder = Folder::new();
-    folder
-        .blocking()
-        .acquire("job")
-        .call()
-        .expect("acquired")
-        .release()
-        .expect("released");
+    let client = folder.blocking();
+    assert!(
+        client
+            .acquire("job")
+            .call()
+            .expect("acquired")
+            .release()
+            .expect("released")
+    );
+    client.close().expect("closed");
     folder
         .plain()
         .execute_batch("PRAGMA user_version = 2")

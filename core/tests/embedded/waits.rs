@@ -75,10 +75,14 @@ fn a_store_that_stays_locked_is_unavailable() {
 fn a_renewal_that_has_to_wait_does_not_cost_the_lease() {
     let folder = Folder::new();
     let client = folder.blocking();
-    let lease = client.acquire("job").ttl(ms(900)).call().expect("acquired");
+    let lease = client
+        .acquire("job")
+        .ttl(ms(3_000))
+        .call()
+        .expect("acquired");
     for _ in 0..4 {
         let plain = locked(&folder);
-        std::thread::sleep(ms(350));
+        std::thread::sleep(ms(1_100));
         plain.execute_batch("COMMIT").expect("unlocked");
         std::thread::sleep(ms(100));
         lease.check().expect("held");

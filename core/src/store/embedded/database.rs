@@ -186,7 +186,8 @@ impl Database {
                 &mut operation,
             );
             database.pending.fetch_sub(1, Ordering::AcqRel);
-            // Whoever asked is told last: what it asks next finds nothing pending.
+            // Whoever asked is told last: what it does next finds nothing pending, and closing its client closes the store.
+            drop(database);
             let _ = sender.send(result);
         }));
         if let Err(error) = started {
@@ -276,7 +277,7 @@ impl Database {
         if let State::Inherited = *state {
             return Attempt::Done(Err(Failure::unsent(inherited())));
         }
-        if let State::Open(open) = &mut *state
+        if let State::Open(open) = &*state
             && !open.is_current(&self.location)
         {
             *state = State::Closed;

@@ -14,7 +14,6 @@ use super::failure::{OpenError, from_io, not_a_store, refused};
 use super::post::Post;
 use super::transaction::{Access, Transaction};
 use super::url::Location;
-use crate::clock::Moment;
 use crate::error::Error;
 
 /// `PRAGMA application_id` of a leaselock store: the letters L L c k.
@@ -24,30 +23,23 @@ const VERSION: i32 = 1;
 /// A commit writes whole pages: small ones hold a few locks each.
 const PAGE_SIZE: u32 = 1024;
 const STATEMENTS: usize = 32;
-/// In a busy store the path is not looked at for each transaction.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
 
 /// An open store.
 pub(super) struct Open {
     pub(super) connection: Connection,
     /// Device and inode, by which a file that was replaced is noticed.
     identity: Option<(u64, u64)>,
-    /// When that was last looked at.
-    looked_at: Moment,
 }
 
 impl Open {
     /// Whether the file is still there where it was opened.
-    pub(super) fn is_current(&mut self, location: &Location) -> bool {
-        let (Location::File(path), Some(opened)) = (location, self.identity) else {
-            return true;
-        };
-        let now = Moment::now();
-        if now.since(self.looked_at) < LOOK_AFTER {
-            return true;
+    pub(super) fn is_current(&self, location: &Location) -> bool {
+        match (location, self.identity) {
+            (Location::File(path), Some(opened)) => {
+                identity(path).is_ok_and(|there| there == opened)
+            }
+            _ => true,
         }
-        self.looked_at = now;
-        identity(path).is_ok_and(|there| there == opened)
     }
 }
 
@@ -57,7 +49,6 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
         Location::Memory(_) => Open {
             connection: Connection::open_in_memory()?,
             identity: None,
-            looked_at: Moment::now(),
         },
         Location::File(path) => open_file(location, path)?,
     };
@@ -120,7 +111,6 @@ fn open_file(location: &Location, path: &Path) -> Result<Open, OpenError> {
     Ok(Open {
         connection,
         identity: Some(after),
-        looked_at: Moment::now(),
     })
 }
 
