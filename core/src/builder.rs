@@ -49,7 +49,8 @@ impl ClientBuilder {
     /// After `file:` the path is taken as it stands; after `file://` it is percent-decoded. A relative one counts from the
     /// directory of now. The file is made at the first use, for this user alone, in a directory that must exist and be
     /// writable: two files beside it are SQLite's log, and a directory holds the inboxes of who waits. It must not lie on a
-    /// network file system, nor be opened as an SQLite database by other code of the same process.
+    /// network file system, nor be opened by other code of the same process, be it to copy it: closing a file gives up all
+    /// locks that the process has on it.
     ///
     /// A `memory:` store lasts as long as it has a client, a lease or a waiter.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Distributed locks held under a lease, on Redis or Valkey.
+//! Distributed locks held under a lease: on Redis or Valkey, or without a server in a file or in memory.
 //!
 //! A lock is a name that one holder has at a time. It is held under a *lease*: a holder that crashes loses the name when
 //! its time runs out. Leases are renewed in the background, waiters are served in the order in which they came, without

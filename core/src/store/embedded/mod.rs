@@ -3,8 +3,8 @@
 //! Each operation is one transaction on one connection of the process. Nobody polls: whoever gives a name back tells the next
 //! waiter, directly in the same process and through a FIFO in another.
 //!
-//! Not for network file systems, nor for a file that other code of the same process opens as an SQLite database: closing it
-//! there would drop the locks that keep processes apart.
+//! Not for network file systems, nor for a file that other code of the same process opens, be it to copy it: closing it there
+//! would drop the locks that keep processes apart.
 
 mod clock;
 mod database;
