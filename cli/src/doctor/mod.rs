@@ -32,6 +32,9 @@ pub(crate) struct Args {
     ttl: Duration,
 
     /// Print one JSON object
+    ///
+    /// `problems`, `warnings` and `unknown` are counts; each of `checks` has a `check` (its name), a `level` (problem,
+    /// warning, unknown, ok), what was `seen`, what it `means`, what to do (`todo`) and `commands` for the server that do it
     #[arg(long)]
     json: bool,
 }
@@ -39,16 +42,17 @@ pub(crate) struct Args {
 const HELP: &str = "\
 Examples:
   Before locks are trusted to a server:
-      leaselock doctor --url redis://admin:SECRET@db1:6379
+      LEASELOCK_URL=redis://admin:SECRET@db1:6379 leaselock doctor
 
   For the shortest lease that is in use:
       leaselock doctor --ttl 2s
 
   The names of what is wrong, for a monitor:
-      leaselock doctor --json | jq -r '.checks[] | select(.level == \"problem\") | .check'
+      leaselock doctor --json |
+        jq -r '.checks[] | select(.level == \"problem\").check'
 
 Exit status:
-  0   no problem was found; there may be warnings, and things that could not be looked at
+  0   no problem was found; there may be warnings, and what could not be seen
   1   a problem was found, or the store cannot be used at all
   64  the command line is wrong";
 
