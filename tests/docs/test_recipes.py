@@ -251,6 +251,6 @@ def test_a_worker_that_was_stopped_for_too_long_is_refused(
     late.send_signal(signal.SIGCONT)
     output, _ = late.communicate(timeout=SECONDS)
     assert late.returncode == 0
-    assert f"{late.pid} was too late: another worker has the job" in output.splitlines()
+    assert f"{late.pid} was too late: another worker has the job" in output
     assert jobs(tmp_path / "jobs.db") == before
     all_are_done_in_order(tmp_path / "jobs.db")
