@@ -1,8 +1,8 @@
 //! The command line of leaselock, as a library: the program `leaselock` and the commands of the Python and the Node
 //! package run the very same code.
 //!
-//! [`run`] takes the arguments, the program's name first, does what they say and returns the exit status. It blocks its
-//! thread to the end, and the process is to end with that status soon after: signal handlers that were installed stay.
+//! [`run()`] takes the arguments, the program's name first, does what they say and returns the exit status. It blocks
+//! its thread to the end, and the process is to end with that status soon after: its signal handlers stay installed.
 //! Whoever embeds it calls it
 //!
 //! - once, from the main thread, with nothing else of the process left to do;
@@ -11,8 +11,8 @@
 //! - without a lock that other threads need (Python's GIL, say);
 //! - with what it has buffered for stdout and stderr flushed.
 //!
-//! Where the command of `leaselock run` was ended by Ctrl-C, `run` does not return: it ends the process by SIGINT, too, as shells
-//! expect it.
+//! Where the command of `leaselock run` was ended by Ctrl-C, it does not return: it ends the process by SIGINT, too, as
+//! shells expect it.
 
 #![forbid(unsafe_code)]
 // The doc comments of arguments are help texts, which show backticks as they are.

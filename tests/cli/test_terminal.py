@@ -27,6 +27,17 @@ sys.exit(3)
 """
 
 
+# Tells its number, and works until a file is there. Not a shell: one that is stopped just as it starts another program
+# (by vfork) never counts as stopped.
+WORKING = """
+import os, sys, time
+print(os.getpid(), "works", flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+print("work is done", flush=True)
+"""
+
+
 def counting(name: str) -> list[str]:
     return [sys.executable, "-c", COUNTING, name]
 
@@ -160,10 +171,11 @@ def test_without_a_terminal_what_the_command_started_ends_with_it(leaselock: Pro
 
 
 def test_ctrl_z_stops_the_job_and_fg_goes_on(leaselock: Program, name: str, tmp_path: Path) -> None:
-    work = f"until [ -e {tmp_path}/go ]; do sleep 0.02; done; echo work is done"
+    script = tmp_path / "work.py"
+    script.write_text(WORKING)
     terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
-    terminal.sendline(f"leaselock run {name} --ttl 60s -- sh -c '{work}'")
-    leaselock.wait_held(name)
+    terminal.sendline(f"leaselock run {name} --ttl 60s -- {sys.executable} {script} {tmp_path}/go")
+    terminal.expect_exact("works")
     terminal.sendcontrol("z")
     terminal.expect_exact("Stopped")
     terminal.sendline("echo the shell is back; jobs -s")
@@ -192,8 +204,8 @@ def test_ctrl_z_while_waiting(leaselock: Program, name: str) -> None:
 
 def test_stopped_for_longer_than_the_ttl_the_lease_is_lost(leaselock: Program, name: str) -> None:
     terminal = leaselock.terminal("bash", "--norc", "-i", env={"PS1": "$ "})
-    terminal.sendline(f"leaselock run {name} --ttl 500ms -- sleep 60")
-    leaselock.wait_held(name)
+    terminal.sendline(f"leaselock run {name} --ttl 500ms -- sh -c 'echo ready; exec sleep 60'")
+    terminal.expect_exact("ready\r\n")
     terminal.sendcontrol("z")
     terminal.expect_exact("Stopped")
     leaselock.wait_free(name)
@@ -202,14 +214,16 @@ def test_stopped_for_longer_than_the_ttl_the_lease_is_lost(leaselock: Program, n
     terminal.expect_exact("status=79")
 
 
-def test_a_signal_of_its_own_stops_and_continues_it(leaselock: Program, name: str) -> None:
-    process = leaselock.start("run", name, "--ttl", "60s", "--", "sh", "-c", "echo $$; sleep 0.5; echo done")
+def test_a_signal_of_its_own_stops_and_continues_it(leaselock: Program, name: str, tmp_path: Path) -> None:
+    work = [sys.executable, "-c", WORKING, str(tmp_path / "go")]
+    process = leaselock.start("run", name, "--ttl", "60s", "--", *work)
     assert process.stdout is not None
-    child = int(process.stdout.readline())
+    child = int(process.stdout.readline().split()[0])
     process.send_signal(signal.SIGTSTP)
     wait_until(lambda: state(child) == "T" and state(process.pid) == "T", "both are stopped")
     process.send_signal(signal.SIGCONT)
-    assert end_of(process) == (0, "done\n", "")
+    (tmp_path / "go").touch()
+    assert end_of(process) == (0, "work is done\n", "")
 
 
 def test_a_command_that_is_stopped_alone_keeps_the_lock(leaselock: Program, name: str) -> None:

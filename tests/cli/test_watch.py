@@ -45,7 +45,7 @@ class Watching:
     def wait_for(self, condition: Callable[[list[str]], object], what: str) -> list[str]:
         """Waits until the screen shows it."""
         deadline = time.monotonic() + SECONDS
-        while not condition(lines := self.lines()):
+        while not ((lines := self.lines()) and condition(lines)):
             assert time.monotonic() < deadline, f"still not {what}:\n" + "\n".join(lines)
         return lines
 

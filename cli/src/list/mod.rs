@@ -16,8 +16,9 @@ use crate::text::escape;
 
 /// List the locks that are held
 ///
-/// On a terminal this is a table that fits its width; long names and owners lose their middle. Otherwise it is one line for each
-/// lock, without a heading: name, owner, seconds left (- where there is no end) and waiters, with tabs between them.
+/// On a terminal this is a table that fits its width; long names and owners lose their middle. Otherwise it is one line
+/// for each lock, without a heading: name, owner, seconds left (- where there is no end) and waiters, with tabs between
+/// them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {

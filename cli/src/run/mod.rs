@@ -27,10 +27,10 @@ use crate::signals::{Caught, ENDING, Signals, stop_here};
 /// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
 /// command gets SIGTERM, and SIGKILL when it has not ended some time later.
 ///
-/// SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed on to the command. On a terminal it shares
-/// leaselock's process group, so Ctrl-C and Ctrl-Z reach it by themselves; a signal that another program sends to the
-/// whole group reaches it twice. Without a terminal (cron, systemd, CI) it leads a process group of its own, which gets
-/// all signals: what the command has started ends with it.
+/// SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed on to the command. On a terminal
+/// it shares leaselock's process group, so Ctrl-C and Ctrl-Z reach it by themselves; a signal that another program sends
+/// to the whole group reaches it twice. Without a terminal (cron, systemd, CI) it leads a process group of its own,
+/// which gets all signals: what the command has started ends with it.
 ///
 /// While the job is stopped (Ctrl-Z), or if leaselock itself is killed by SIGKILL, nobody renews: the lease runs out
 /// after its TTL, whatever the command does. A resource that must not be written to by two holders has to check the
