@@ -6,6 +6,7 @@ import { it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "leaselock";
 import { type Bench, test } from "./support/bench.mjs";
+import { abortedAt, block } from "./support/moments.mjs";
 import { CountingListener } from "./support/network.mjs";
 import { eventually } from "./support/servers.mjs";
 
@@ -107,20 +108,15 @@ test("field bug 20: an acquire aborted at any moment leaves neither a lock nor a
     for (const moment of [...moments, ...moments, ...moments]) {
       const name = `${bench.name}-${contended}-${moment}`;
       const holder = contended ? await client.acquire(name, { ttl: 10_000 }) : undefined;
-      const controller = new AbortController();
-      const acquiring = client.acquire(name, { ttl: 10_000, signal: controller.signal });
-      const freed = moment > 1 ? holder?.release() : undefined;
-      spin(moment);
-      if (moment >= 0.3) {
-        await sleep(moment);
-      }
-      controller.abort();
-      const [end] = await Promise.allSettled([acquiring]);
-      if (end.status === "fulfilled") {
-        await end.value.release();
-      } else {
-        assert.equal(end.reason, controller.signal.reason);
-      }
+      let freed: Promise<boolean> | undefined;
+      const passes = async () => {
+        freed = moment > 1 ? holder?.release() : undefined;
+        block(moment);
+        if (moment >= 0.3) {
+          await sleep(moment);
+        }
+      };
+      await abortedAt(passes, (signal) => client.acquire(name, { ttl: 10_000, signal }));
       await freed;
       await holder?.release();
       const next = await client.acquire(name, { ttl: 10_000, wait: 4_000 });
@@ -134,14 +130,6 @@ test("field bug 20: an acquire aborted at any moment leaves neither a lock nor a
   assert.equal(client.stats().held, 0);
   assert.equal(client.stats().waiting, 0);
 });
-
-/** Blocks for less time than a timer can measure. */
-function spin(ms: number): void {
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    // The runtime's thread goes on meanwhile.
-  }
-}
 
 async function waitersAre(bench: Bench, client: Client, count: number): Promise<void> {
   await eventually(`${count} waiters`, async () => (await client.inspect(bench.name))?.waiters === count);

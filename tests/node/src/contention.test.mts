@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bench, test } from "./support/bench.mjs";
 import { lined } from "./support/lined.mjs";
+import { pause } from "./support/moments.mjs";
 import { eventually } from "./support/servers.mjs";
 import { PRELUDE, Script } from "./support/subprocess.mjs";
 
@@ -18,18 +19,6 @@ async function nothingIsLeft(bench: Bench): Promise<void> {
     async () => (await bench.redis.keys(`*${bench.app}||${bench.name}*`)).length === 0,
     10_000,
   );
-}
-
-/** Blocks for less time than a timer can measure, or sleeps. */
-async function pause(ms: number): Promise<void> {
-  if (ms > 2) {
-    await sleep(ms);
-    return;
-  }
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    // The runtime's thread goes on meanwhile.
-  }
 }
 
 test("field bug 20: two processes whose acquires are aborted at random moments", async (bench) => {

@@ -3,14 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "./support/bench.mjs";
-
-/** Keeps the event loop from turning. */
-function block(ms: number): void {
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    // Busy.
-  }
-}
+import { block } from "./support/moments.mjs";
 
 test("field bug 7: an event loop blocked for three times the TTL keeps the lease", async (bench) => {
   const client = bench.client();

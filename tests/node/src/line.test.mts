@@ -8,6 +8,7 @@ import { Worker } from "node:worker_threads";
 import type { Redis } from "ioredis";
 import { Client, type Lease } from "leaselock";
 import { test as benchTest } from "./support/bench.mjs";
+import { block } from "./support/moments.mjs";
 import { eventually, OwnServer, plainRedis } from "./support/servers.mjs";
 import { PRELUDE, Script } from "./support/subprocess.mjs";
 
@@ -61,13 +62,6 @@ async function openLine(client: Client, redis: Redis, before: string[]): Promise
 /** The keys of locks and queues that are left. */
 async function left(redis: Redis): Promise<string[]> {
   return (await redis.keys("*")).filter((key) => !key.endsWith("||fence"));
-}
-
-function block(ms: number): void {
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    // Busy.
-  }
 }
 
 const names = (count: number) => Array.from({ length: count }, (_, at) => `n${at}`);

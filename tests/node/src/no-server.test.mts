@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Client, type LeaselockError, StoreRefusedError } from "leaselock";
+import { abortedAt, block, pause } from "./support/moments.mjs";
 import { eventually } from "./support/servers.mjs";
 import { Folder, fileTest, memoryTest, type Store, test } from "./support/stores.mjs";
 import { type Ended, PRELUDE } from "./support/subprocess.mjs";
@@ -22,13 +23,6 @@ const SOON = 5_000;
 function endedWell(ended: Ended): void {
   assert.deepEqual([ended.code, ended.signal, ended.stderr], [0, null, ""]);
   assert.ok(ended.took < SOON, `it took ${ended.took} ms to end`);
-}
-
-function block(ms: number): void {
-  const end = performance.now() + ms;
-  while (performance.now() < end) {
-    // Busy.
-  }
 }
 
 async function waitersAre(client: Client, name: string, count: number): Promise<void> {
@@ -110,18 +104,12 @@ test("an acquire aborted at any moment leaves neither a lock nor a place in the 
   for (const contended of [false, true]) {
     for (const moment of [0, 0.1, 0.3, 1, 3, 10, 30]) {
       const holder = contended ? await client.acquire(store.name) : undefined;
-      const controller = new AbortController();
-      const acquiring = client.acquire(store.name, { signal: controller.signal });
-      const released = moment > 1 ? holder?.release() : undefined;
-      block(Math.min(moment, 1));
-      await sleep(moment);
-      controller.abort();
-      const [end] = await Promise.allSettled([acquiring]);
-      if (end.status === "fulfilled") {
-        await end.value.release();
-      } else {
-        assert.equal(end.reason, controller.signal.reason);
-      }
+      let released: Promise<boolean> | undefined;
+      const passes = async () => {
+        released = moment > 1 ? holder?.release() : undefined;
+        await pause(moment);
+      };
+      await abortedAt(passes, (signal) => client.acquire(store.name, { signal }));
       await released;
       await holder?.release();
       await (await client.acquire(store.name, { wait: 4_000 })).release();
