@@ -75,7 +75,8 @@ impl Made {
 /// again, under a new id.
 ///
 /// Args:
-///     url: Where the server is: `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://` or `unix:`. None reads
+///     url: Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`, `unix:`), a file
+///         for all processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
 ///         LEASELOCK_URL.
 ///     app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
 ///     command_timeout: Seconds after which a command without an answer has failed.

@@ -32,6 +32,7 @@ mod records;
 mod runtime;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// The native part of leaselock.
 #[pymodule(gil_used = true)]
@@ -56,9 +57,11 @@ mod _native {
     #[pymodule_export]
     use crate::locks::LockIterator;
     #[pymodule_export]
-    use crate::process::after_fork;
+    use crate::process::{after_fork_in_child, after_fork_in_parent, before_fork};
 
-    use super::{Bound, PyAnyMethods, PyModule, PyModuleMethods, PyResult};
+    use super::{
+        Bound, PyAnyMethods, PyDict, PyDictMethods, PyModule, PyModuleMethods, PyResult,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -66,12 +69,17 @@ mod _native {
         crate::process::refuse_subinterpreter(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::log::install();
-        let after = [("after_in_child", module.getattr("after_fork")?)];
-        py.import("os")?.call_method(
-            "register_at_fork",
-            (),
-            Some(&pyo3::types::IntoPyDict::into_py_dict(after, py)?),
-        )?;
+        let hooks = [
+            ("before", "before_fork"),
+            ("after_in_parent", "after_fork_in_parent"),
+            ("after_in_child", "after_fork_in_child"),
+        ];
+        let given = PyDict::new(py);
+        for (hook, function) in hooks {
+            given.set_item(hook, module.getattr(function)?)?;
+        }
+        py.import("os")?
+            .call_method("register_at_fork", (), Some(&given))?;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use leaselock::fork;
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 
@@ -63,9 +64,23 @@ pub(crate) fn current() -> &'static Process {
     process
 }
 
-/// Called in the child by `os.fork`, before anything else runs there.
+/// Called by `os.fork` before it forks. It waits with the GIL held: whoever uses a store then does without it, and
+/// nobody who has it can come in between.
 #[pyfunction]
-pub(crate) fn after_fork() {
+pub(crate) fn before_fork() {
+    fork::prepare();
+}
+
+/// Called by `os.fork` in the parent, also when it could not fork.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    fork::parent();
+}
+
+/// Called by `os.fork` in the child, before anything else of this package runs there.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    fork::child();
     let _ = current().next.set(Box::new(Process::new()));
 }
 

@@ -41,11 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", params=PARAMS, ids=lambda s: s["name"] if s else "none")
 def server(request: pytest.FixtureRequest) -> dict[str, Any]:
     """A running server, shared by all tests; each test runs once on each."""
-    if request.param is None:
+    return running(request.param)
+
+
+def running(server: dict[str, Any] | None) -> dict[str, Any]:
+    """A server that was started; without any, the test is skipped."""
+    if server is None:
         if os.environ.get("CI") == "true":
             pytest.fail(NO_SERVER)
         pytest.skip(NO_SERVER)
-    return dict(request.param)
+    return dict(server)
 
 
 @pytest.fixture(scope="session")

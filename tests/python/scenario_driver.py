@@ -143,10 +143,11 @@ class Task:
 
 @dataclass
 class Run:
-    """One run of a scenario against one server."""
+    """One run of a scenario on one store."""
 
     url: str
     face: Any
+    has_server: bool = True
     clients: dict[str, Any] = field(default_factory=dict)
     leases: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -159,6 +160,8 @@ class Run:
         """Runs all steps, and closes everything."""
         try:
             for number, step in enumerate(scenario["steps"], 1):
+                if step["op"].endswith("redis") and not self.has_server:
+                    continue
                 try:
                     (await self.outcome(step)).judge(self.filled(step))
                 except AssertionError as failure:

@@ -1,4 +1,4 @@
-"""Every scenario of tests/scenarios, through `Client` and through `AsyncClient`, against every server.
+"""Every scenario of tests/scenarios, through `Client` and `AsyncClient`, on every server and on the stores without one.
 
 Most of a scenario is waiting, so those that do not disturb others run side by side, and each test tells how its own
 came out.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from conftest import PARAMS, running
 from scenario_driver import SCENARIOS, AsyncFace, Run, SyncFace
 
 AT_ONCE = int(os.environ.get("LEASELOCK_SCENARIOS_AT_ONCE", "12"))
@@ -24,46 +27,90 @@ def face(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@dataclass(frozen=True)
+class Store:
+    """Where scenarios run, and of which kind that is."""
+
+    kind: str
+    url: str
+
+
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, server_url: str, face: str) -> Outcomes:
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    match request.param:
+        case "file":
+            return Store("file", f"file:{tmp_path_factory.mktemp('store')}/locks.db")
+        case "memory":
+            return Store("memory", f"memory:{uuid.uuid4().hex}")
+        case server:
+            return Store("redis", running(server)["url"])
+
+
+def is_for(scenario: dict[str, Any], kind: str) -> bool:
+    return kind in scenario.get("stores", [kind])
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, store: Store, face: str) -> Outcomes:
     """What came of each scenario that was asked for."""
     wanted = {
         str(item.callspec.params["scenario"]["id"])  # type: ignore[index]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_scenario"
+        if isinstance(item, pytest.Function) and item.originalname.startswith("test_scenario")
     }
-    scenarios = [s for s in SCENARIOS if s["id"] in wanted]
-    return asyncio.run(run_all(scenarios, server_url, face))
+    scenarios = [s for s in SCENARIOS if s["id"] in wanted and is_for(s, store.kind)]
+    return asyncio.run(run_all(scenarios, store, face))
 
 
-async def run_all(scenarios: list[dict[str, Any]], url: str, face: str) -> Outcomes:
+async def run_all(scenarios: list[dict[str, Any]], store: Store, face: str) -> Outcomes:
     """Runs those that may run together together, and then the others."""
     made = SyncFace() if face == "Client" else AsyncFace()
     outcomes: Outcomes = {}
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def run(scenario: dict[str, Any]) -> None:
+    async def play(scenario: dict[str, Any]) -> None:
         async with room:
             try:
-                await asyncio.wait_for(Run(url, made).scenario(scenario), MOST_SECONDS)
+                await asyncio.wait_for(
+                    Run(store.url, made, has_server=store.kind == "redis").scenario(scenario), MOST_SECONDS
+                )
             except Exception as error:
                 outcomes[scenario["id"]] = error
             else:
                 outcomes[scenario["id"]] = None
 
-    await asyncio.gather(*(run(s) for s in scenarios if not s.get("exclusive")))
+    await asyncio.gather(*(play(s) for s in scenarios if not s.get("exclusive")))
     for scenario in scenarios:
         if scenario.get("exclusive"):
-            await run(scenario)
+            await play(scenario)
     made.shut()
     return outcomes
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s["id"])
-def test_scenario(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
+def judge(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
     error = outcomes[scenario["id"]]
     if error is not None:
         raise error
+
+
+def scenarios_for(*kinds: str) -> Any:
+    """Each test once for every scenario that is for one of these kinds of stores."""
+    scenarios = [s for s in SCENARIOS if any(is_for(s, kind) for kind in kinds)]
+    return pytest.mark.parametrize("scenario", scenarios, ids=lambda s: s["id"])
+
+
+@scenarios_for("redis")
+@pytest.mark.parametrize("store", PARAMS, ids=lambda s: s["name"] if s else "none", indirect=True, scope="module")
+def test_scenario(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
+    judge(outcomes, scenario)
+
+
+@scenarios_for("file", "memory")
+@pytest.mark.parametrize("store", ["file", "memory"], indirect=True, scope="module")
+def test_scenario_without_a_server(outcomes: Outcomes, store: Store, scenario: dict[str, Any]) -> None:
+    if not is_for(scenario, store.kind):
+        pytest.skip(f"not for {store.kind}:")
+    judge(outcomes, scenario)
 
 
 def test_there_are_enough() -> None:

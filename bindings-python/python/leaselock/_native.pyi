@@ -19,12 +19,15 @@ __all__ = [
     "Bridge",
     "Client",
     "Lease",
+    "Line",
     "Lock",
     "LockIterator",
     "Operation",
     "Request",
     "__version__",
-    "after_fork",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
     "cli",
     "error_codes",
     "next_event",
@@ -228,7 +231,9 @@ class AsyncLeaseCore:
 class AsyncLocks:
     def next(self, bridge: Bridge) -> Awaitable[list[LockInfo]]: ...
 
-def after_fork() -> None: ...
+def before_fork() -> None: ...
+def after_fork_in_parent() -> None: ...
+def after_fork_in_child() -> None: ...
 def cli(argv: list[str]) -> int: ...
 def error_codes() -> dict[str, str]: ...
 def next_event() -> tuple[int, str] | tuple[Callable[[LeaseLostError], object], LeaseLostError] | None: ...
