@@ -206,10 +206,9 @@ async def test_what_is_under_way_when_the_line_breaks_goes_on_elsewhere(lined: L
     """FIELD-BUGS 20."""
     held = await take_all(lined.client, names(5))
     lined.server.pause()
-    ends = [
-        asyncio.gather(*(lease.release() for lease in held)),
-        asyncio.gather(*(lined.client.acquire(f"k{i}") for i in range(20))),
-    ]
+    releasing = asyncio.create_task(release_all(held))
+    taking = asyncio.create_task(take_all(lined.client, [f"k{i}" for i in range(20)]))
+    await asyncio.sleep(0)
     killers = [
         threading.Thread(target=lined.server.command, args=("CLIENT", "KILL", "ID", line)) for line in lined.lines
     ]
@@ -217,7 +216,7 @@ async def test_what_is_under_way_when_the_line_breaks_goes_on_elsewhere(lined: L
         killer.start()
     await asyncio.sleep(0.1)
     lined.server.resume()
-    released, leases = await asyncio.gather(*ends)
+    released, leases = await releasing, await taking
     for killer in killers:
         await asyncio.to_thread(killer.join)
     assert released == [True] * 5

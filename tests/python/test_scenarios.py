@@ -93,7 +93,7 @@ def judge(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
         raise error
 
 
-def scenarios_for(*kinds: str) -> Any:
+def scenarios_for(*kinds: str) -> pytest.MarkDecorator:
     """Each test once for every scenario that is for one of these kinds of stores."""
     scenarios = [s for s in SCENARIOS if any(is_for(s, kind) for kind in kinds)]
     return pytest.mark.parametrize("scenario", scenarios, ids=lambda s: s["id"])
