@@ -59,9 +59,7 @@ mod _native {
     #[pymodule_export]
     use crate::process::{after_fork_in_child, after_fork_in_parent, before_fork};
 
-    use super::{
-        Bound, PyAnyMethods, PyDict, PyDictMethods, PyModule, PyModuleMethods, PyResult,
-    };
+    use super::{Bound, PyAnyMethods, PyDict, PyDictMethods, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
