@@ -30,7 +30,7 @@ SECONDS = {"redis": 60, "valkey": 25, "file": 20}
 # claim window, which is shorter.
 LIMIT_SECONDS = 3 + 0.5 + 0.5
 # While nobody is killed or stopped, no grant may be lost, each of which would cost a claim window of 2 s.
-CALM_LIMIT_SECONDS = 1.8
+CALM_LIMIT_SECONDS = 1.0
 LEFT_SECONDS = 10
 
 

@@ -96,6 +96,27 @@ def test_a_killed_holder_is_followed_by_the_other(
     assert taken["token"] > held["token"]
 
 
+@each
+def test_a_killed_holder_that_had_waited_is_followed_when_its_lease_ends(
+    language: str, worker: StartWorker, store: Outside, name: str
+) -> None:
+    """Its lease is shorter than the claim window, which is what the next one had been told to watch."""
+    first, holder, waiter = worker("rust"), worker(language), worker("rust")
+    first.ask("acquire", name=name, ttl=10_000, **{"as": "l"})
+    held = holder.start("acquire", name=name, ttl=600, **{"as": "l"})
+    until_waiting(store, name, 1)
+    waiting = waiter.start("acquire", name=name, ttl=10_000, **{"as": "l"})
+    until_waiting(store, name, 2)
+    first.ask("release", lease="l")
+    held.result(5)
+
+    holder.kill()
+    start = time.monotonic()
+    waiting.result(10)
+
+    assert time.monotonic() - start < 1.1, "TTL + 500 ms"
+
+
 @pairs
 def test_a_killed_waiter_holds_nobody_up(
     first: str, second: str, worker: StartWorker, store: Outside, name: str
