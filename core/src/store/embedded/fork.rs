@@ -47,6 +47,12 @@ pub(super) fn enter() -> Inside {
     }
 }
 
+/// Whether a fork is under way. A caller with a lock that the forking thread may need (Python's, for one) must not wait for
+/// its end.
+pub(super) fn is_under_way() -> bool {
+    GATE.load(Ordering::Relaxed) & CLOSED != 0
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         GATE.fetch_sub(1, Ordering::Release);

@@ -85,7 +85,9 @@ impl EmbeddedStore {
             listener,
             state: Mutex::default(),
         };
-        if let Location::Memory(_) = &store.location {
+        if let Location::Memory(_) = &store.location
+            && !fork::is_under_way()
+        {
             // It is there as long as it has a client.
             store.attach(&mut store.lock(), &store.location);
         }
@@ -296,9 +298,18 @@ impl Store for EmbeddedStore {
         state.closed = true;
         let (database, inbox) = (state.database.take(), state.inbox.take());
         drop(state);
-        drop(inbox);
-        if let Some(attached) = database {
-            registry::detach(attached.database, &self.client_id);
+        let client_id = self.client_id.clone();
+        let end = move || {
+            drop(inbox);
+            if let Some(attached) = database {
+                registry::detach(attached.database, &client_id);
+            }
+        };
+        if fork::is_under_way() {
+            // Without a thread nothing is closed before the process ends.
+            let _ = std::thread::Builder::new().spawn(end);
+        } else {
+            end();
         }
     }
 }

@@ -56,7 +56,10 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    if !is_store(connection, location)? {
+    let looking = Transaction::begin(connection, Access::Read)?;
+    let is_new = !is_store(connection, location)?;
+    drop(looking);
+    if is_new {
         connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     }
     if let Location::File(_) = location {
@@ -176,7 +179,8 @@ fn busy() -> OpenError {
     OpenError::Sqlite(rusqlite::Error::SqliteFailure(code, None))
 }
 
-/// Whether it is a store already; `false`: an empty database, to be made one.
+/// Whether it is a store already; `false`: an empty database, to be made one. Within a transaction: somebody else may be
+/// making it one.
 fn is_store(connection: &Connection, location: &Location) -> Result<bool, OpenError> {
     let number =
         |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Result, params};
 
 use super::glob;
-use super::queue::Handed;
+use super::queue::{CLAIM_WINDOW, Handed};
 use super::work::{Holder, Work, millis};
 use crate::client::LockInfo;
 use crate::name::LockId;
@@ -32,7 +32,12 @@ pub(super) fn ask(
         && holder.owner == owner
     {
         // A claim, or the repeat of a take. Who holds a name does not wait for it.
-        return work.acquire(lock, owner, ttl);
+        let asked = work.acquire(lock, owner, ttl)?;
+        if ttl < CLAIM_WINDOW {
+            // The next watches the claim window, and would look too late.
+            work.tell_first(lock)?;
+        }
+        return Ok(asked);
     }
     let mut place = None;
     if let Ask::Queue { place: earlier } = ask {

@@ -10,7 +10,7 @@ use crate::name::LockId;
 use crate::store::Event;
 
 /// A grant is claimed within this, or the name goes on to the next.
-const CLAIM_WINDOW: Duration = Duration::from_secs(2);
+pub(super) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 
 /// One who waits.
 pub(super) struct Waiter {
@@ -111,6 +111,8 @@ impl Work<'_> {
             if let Some(by) = self.post.reach(&first.inbox) {
                 self.pop(lock, &first)?;
                 self.set(lock, &first.owner, CLAIM_WINDOW)?;
+                // The next one hears first: whoever is granted the name may claim it at once, and then tells it more.
+                self.tell_first(lock)?;
                 self.tell(
                     by,
                     Event::Granted {
@@ -118,7 +120,6 @@ impl Work<'_> {
                         owner: first.owner,
                     },
                 );
-                self.tell_first(lock)?;
                 return Ok(Handed::Granted);
             }
             self.bury(lock, &first.inbox)?;
