@@ -1,4 +1,4 @@
-"""Distributed locks held under a lease, with fencing tokens, on Redis or Valkey.
+"""Distributed locks held under a lease, with fencing tokens, on Redis, Valkey or a file.
 
     >>> from leaselock import Client
     >>> with Client("redis://localhost:6379") as client, client.lock("nightly-report", ttl=30, wait=10) as lease:

@@ -15,8 +15,9 @@ impl Config {
     pub(super) fn parse(url: &str) -> Result<Self> {
         let info = url.into_connection_info().map_err(|error| {
             let detail = error.to_string();
+            let detail = detail.trim_end_matches(" - InvalidClientConfig");
             // The parser's words never quote the URL, but a password is not left to that.
-            let detail = if detail.contains('@') { "" } else { &detail };
+            let detail = if detail.contains('@') { "" } else { detail };
             Error::invalid(format!(
                 "the URL does not read as redis://[user:password@]host[:port][/database] or unix:/path?db=0: {detail}"
             ))
