@@ -1,8 +1,8 @@
 //! The command `leaselock`, run by this process: the very same code as the program of that name.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
 use std::io;
+use std::os::fd::AsFd;
 
 use napi_derive::napi;
 use rustix::io::{FdFlags, fcntl_setfd};
