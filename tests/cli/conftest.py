@@ -50,7 +50,8 @@ class Program:
     def environment(self, **variables: str) -> dict[str, str]:
         """What a user's shell has: the store's URL, the program in PATH."""
         unwanted = ("LEASELOCK_", "NO_COLOR", "CLICOLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+        # CI is a word for colours, too.
+        environment = {k: v for k, v in os.environ.items() if k != "CI" and not k.startswith(unwanted)}
         path = f"{Path(self.path).parent}:{environment['PATH']}"
         environment |= {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PATH": path}
         return environment | ({"LEASELOCK_URL": self.url} if self.url else {}) | variables
