@@ -10,10 +10,11 @@ import sys
 
 import asynchronous
 import bare
+import bare_handover
 import blocking
 import files
 
-BLOCKING = {**blocking.CONTESTANTS, **files.BLOCKING}
+BLOCKING = {**blocking.CONTESTANTS, **files.BLOCKING, "bare-handover": bare_handover.BareHandOver}
 ASYNCHRONOUS = {**asynchronous.CONTESTANTS, **files.ASYNCHRONOUS}
 
 

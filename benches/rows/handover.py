@@ -23,6 +23,7 @@ CONTESTANTS = {
     "Python": ("python", "leaselock"),
     "asyncio": ("python", "leaselock-asyncio"),
     "Node": ("node", "leaselock"),
+    "bare": ("python", "bare-handover"),
     "python-redis-lock": ("python", "python-redis-lock"),
     "redis-py": ("python", "redis-py"),
     "redlock 5": ("node", "redlock 5"),
@@ -35,6 +36,9 @@ BARS = [
     ("Python", "python-redis-lock", 0.6, 0.45),
     ("asyncio", "python-redis-lock", 0.6, 0.45),
     ("Node", "python-redis-lock", 0.6, 0.45),
+    # The limit, for comparison: no bar.
+    ("bare", "python-redis-lock", None, None),
+    ("Python", "bare", None, None),
     ("Python", "redis-py", 1 / 50, None),
     ("Node", "redlock 5", 1 / 50, None),
 ]
