@@ -147,14 +147,8 @@ async fn what_is_given_up_at_any_poll_leaves_nothing_in_a_file() {
     let folder = Folder::new();
     give_up_everywhere(&folder.url()).await;
     assert_eq!(folder.content(), ["locks.db"]);
-    let left: i64 = folder
-        .plain()
-        .query_row(
-            "SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM waiters)",
-            [],
-            |row| row.get(0),
-        )
-        .expect("a count");
+    let left: i64 =
+        folder.value("SELECT (SELECT count(*) FROM locks) + (SELECT count(*) FROM waiters)");
     assert_eq!(left, 0);
 }
 

@@ -15,10 +15,7 @@ fn counter(folder: &Folder) -> PathBuf {
 }
 
 fn is_whole(folder: &Folder) {
-    let words: String = folder
-        .plain()
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .expect("it opens");
+    let words: String = folder.value("PRAGMA integrity_check");
     assert_eq!(words, "ok");
 }
 
@@ -172,13 +169,7 @@ fn what_killed_processes_left_is_swept_when_the_store_is_opened() {
 
     let client = folder.blocking();
     assert!(client.inspect("job").expect("a look").is_none());
-    let waiting: i64 = folder
-        .plain()
-        .query_row(
-            "SELECT (SELECT count(*) FROM waiters) + (SELECT count(*) FROM locks)",
-            [],
-            |row| row.get(0),
-        )
-        .expect("a count");
+    let waiting: i64 =
+        folder.value("SELECT (SELECT count(*) FROM waiters) + (SELECT count(*) FROM locks)");
     assert_eq!(waiting, 0);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use leaselock::LossReason;
 
 use crate::children::Other;
-use crate::places::{Folder, ms, queued, until};
+use crate::places::{Folder, hand_over, ms, queued, take_and_give_back, until};
 
 fn mode(folder: &Folder, name: &str) -> u32 {
     let found = std::fs::metadata(folder.path().join(name))
@@ -40,17 +40,7 @@ fn a_closed_store_is_one_file() {
     let folder = Folder::new();
     let (a, b) = (folder.blocking(), folder.blocking());
     let lease = a.acquire("job").call().expect("acquired");
-    std::thread::scope(|threads| {
-        let next = threads.spawn(|| b.acquire("job").call().map(|lease| lease.release()));
-        queued(&a, "job", 1);
-        assert!(lease.release().expect("released"));
-        assert!(
-            next.join()
-                .expect("no panic")
-                .expect("served")
-                .expect("released")
-        );
-    });
+    hand_over(&lease, &b);
     let mut other = Other::start(&folder.url());
     other.ask("acquire job 5000");
     other.ask("release");
@@ -77,10 +67,7 @@ fn a_client_that_is_dropped_closes_the_store() {
         drop(lease);
     }
     until("it is closed", || folder.content() == ["locks.db"]);
-    let left: i64 = folder
-        .plain()
-        .query_row("SELECT count(*) FROM locks", [], |row| row.get(0))
-        .expect("a count");
+    let left: i64 = folder.value("SELECT count(*) FROM locks");
     assert_eq!(left, 0);
 }
 
@@ -110,14 +97,7 @@ fn processes_agree_on_a_store_that_was_replaced_under_them() {
     let client = folder.blocking();
     let mut other = Other::start(&folder.url());
     other.ask("acquire warm 5000");
-    assert!(
-        client
-            .acquire("warm-too")
-            .call()
-            .expect("acquired")
-            .release()
-            .expect("released")
-    );
+    take_and_give_back(&client, "warm-too");
     // The file alone: what lies beside it, and belongs to the old one, must not be taken for the new one's.
     std::fs::rename(folder.file(), folder.path().join("old.db")).expect("moved");
     other.ask("acquire job 5000");
@@ -134,10 +114,7 @@ fn processes_agree_on_a_store_that_was_replaced_under_them() {
             .call()
             .is_ok_and(|lease| lease.release().is_ok())
     );
-    let words: String = folder
-        .plain()
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .expect("it opens");
+    let words: String = folder.value("PRAGMA integrity_check");
     assert_eq!(words, "ok");
 }
 
@@ -168,26 +145,12 @@ fn the_log_beside_the_file_does_not_grow_for_ever() {
     let folder = Folder::new();
     let client = folder.blocking();
     for _ in 0..6_000 {
-        assert!(
-            client
-                .acquire("job")
-                .call()
-                .expect("acquired")
-                .release()
-                .expect("released")
-        );
+        take_and_give_back(&client, "job");
     }
     let log = folder.path().join("locks.db-wal");
     until("it is short again", || {
         // The next writer begins it anew, once all of it was brought home.
-        assert!(
-            client
-                .acquire("job")
-                .call()
-                .expect("acquired")
-                .release()
-                .expect("released")
-        );
+        take_and_give_back(&client, "job");
         std::fs::metadata(&log).expect("a log").len() <= 2 << 20
     });
 }
@@ -205,14 +168,7 @@ fn leases_that_nobody_gave_back_do_not_pile_up() {
     }
     let plain = folder.plain();
     until("most are gone", || {
-        assert!(
-            client
-                .acquire("job")
-                .call()
-                .expect("acquired")
-                .release()
-                .expect("released")
-        );
+        take_and_give_back(&client, "job");
         let left: i64 = plain
             .query_row("SELECT count(*) FROM locks", [], |row| row.get(0))
             .expect("a count");

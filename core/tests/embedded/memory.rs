@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use leaselock::{Client, blocking};
 
-use crate::places::{fresh, ms, queued};
+use crate::places::{fresh, hand_over, ms};
 
 fn client(name: &str) -> blocking::Client {
     blocking::Client::new(&format!("memory:{name}")).expect("a client")
@@ -81,17 +81,7 @@ fn a_store_has_no_thread_of_its_own_unless_it_has_to_wait() {
     let before = threads_named("leaselock-store");
     let client = client(&fresh());
     let lease = client.acquire("job").call().expect("acquired");
-    std::thread::scope(|threads| {
-        let next = threads.spawn(|| client.acquire("job").call().map(|lease| lease.release()));
-        queued(&client, "job", 1);
-        assert!(lease.release().expect("released"));
-        assert!(
-            next.join()
-                .expect("no panic")
-                .expect("served")
-                .expect("released")
-        );
-    });
+    hand_over(&lease, &client);
     // Those of other tests come and go; this one has none.
     assert!(
         threads_named("leaselock-store") <= before.max(8),

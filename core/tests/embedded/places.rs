@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use leaselock::{Client, blocking};
 use rusqlite::Connection;
+use rusqlite::types::FromSql;
 
 /// A fresh directory, removed with everything in it.
 pub(crate) struct Folder(PathBuf);
@@ -43,6 +44,19 @@ impl Folder {
             .busy_timeout(Duration::from_secs(10))
             .expect("set");
         connection
+    }
+
+    /// Makes the store, and closes it.
+    pub(crate) fn make_store(&self) {
+        let client = self.blocking();
+        take_and_give_back(&client, "job");
+        client.close().expect("closed");
+    }
+
+    /// The one value that `query` finds, past leaselock.
+    pub(crate) fn value<T: FromSql>(&self, query: &str) -> T {
+        let found = self.plain().query_row(query, [], |row| row.get(0));
+        found.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// The names of all that is in it, sorted.
@@ -88,6 +102,23 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
         );
         std::thread::sleep(ms(2));
     }
+}
+
+/// Takes a free name and gives it back.
+pub(crate) fn take_and_give_back(client: &blocking::Client, name: &str) {
+    let lease = client.acquire(name).call().expect("acquired");
+    assert!(lease.release().expect("released"));
+}
+
+/// Gives the name back to the one waiter, `next`, which gives it back in turn.
+pub(crate) fn hand_over(lease: &blocking::Lease, next: &blocking::Client) {
+    std::thread::scope(|threads| {
+        let waiter = threads.spawn(|| next.acquire(lease.name()).call());
+        queued(next, lease.name(), 1);
+        assert!(lease.release().expect("released"));
+        let served = waiter.join().expect("no panic").expect("served");
+        assert!(served.release().expect("released"));
+    });
 }
 
 /// Waits until so many wait for `name`.

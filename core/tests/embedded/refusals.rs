@@ -8,7 +8,7 @@ use std::process::Command;
 use leaselock::{ErrorKind, blocking};
 
 use crate::children::Other;
-use crate::places::Folder;
+use crate::places::{Folder, take_and_give_back};
 
 /// The refusal of an acquire at `url`.
 fn refused(url: &str) -> String {
@@ -59,15 +59,9 @@ fn a_database_of_another_application() {
             "name another file",
         ],
     );
-    let mode: String = folder
-        .plain()
-        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-        .expect("a mode");
+    let mode: String = folder.value("PRAGMA journal_mode");
     assert_eq!(mode, "delete", "nothing was changed");
-    let tables: i64 = folder
-        .plain()
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .expect("a count");
+    let tables: i64 = folder.value("SELECT count(*) FROM sqlite_schema");
     assert_eq!(tables, 1);
 }
 
@@ -87,16 +81,7 @@ fn a_database_that_only_has_a_name_of_its_own() {
 #[test]
 fn a_store_of_a_newer_version() {
     let folder = Folder::new();
-    let client = folder.blocking();
-    assert!(
-        client
-            .acquire("job")
-            .call()
-            .expect("acquired")
-            .release()
-            .expect("released")
-    );
-    client.close().expect("closed");
+    folder.make_store();
     folder
         .plain()
         .execute_batch("PRAGMA user_version = 2")
@@ -112,14 +97,7 @@ fn an_empty_file_becomes_a_store() {
     let folder = Folder::new();
     std::fs::write(folder.file(), "").expect("written");
     let client = folder.blocking();
-    assert!(
-        client
-            .acquire("job")
-            .call()
-            .expect("acquired")
-            .release()
-            .expect("released")
-    );
+    take_and_give_back(&client, "job");
 }
 
 #[test]
@@ -210,16 +188,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn what_this_user_may_not_write() {
     let folder = Folder::new();
-    let client = folder.blocking();
-    assert!(
-        client
-            .acquire("job")
-            .call()
-            .expect("acquired")
-            .release()
-            .expect("released")
-    );
-    client.close().expect("closed");
+    folder.make_store();
     // The file may not be read, may only be read, may be written in a directory that may not.
     for (file, directory, words) in [
         (

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use leaselock::{Client, ErrorKind};
 
-use crate::places::{Folder, ms};
+use crate::places::{Folder, ms, take_and_give_back};
 
 /// Keeps the store locked until dropped.
 fn locked(folder: &Folder) -> rusqlite::Connection {
@@ -17,14 +17,7 @@ fn locked(folder: &Folder) -> rusqlite::Connection {
 fn a_store_that_is_locked_for_a_while_is_waited_for() {
     let folder = Folder::new();
     let client = folder.blocking();
-    assert!(
-        client
-            .acquire("warm")
-            .call()
-            .expect("acquired")
-            .release()
-            .expect("released")
-    );
+    take_and_give_back(&client, "warm");
     let plain = locked(&folder);
     std::thread::scope(|threads| {
         let acquire = threads.spawn(|| client.acquire("job").call());
