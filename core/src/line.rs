@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::shared::{Pending, Shared, State, Wanted, Watch, guard};
-use self::waiting::go_on;
+use self::waiting::{go_on, or_held};
 use crate::acquire::{Attempt, First};
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -287,7 +287,7 @@ impl Line {
             (Pending::Acquire { mut attempt, once }, LineDone::Asked(asked)) => {
                 match attempt.on_first(asked) {
                     Ok(First::Acquired(lease)) => Done::Acquired(Ok(Some(lease))),
-                    Ok(First::Held) => Done::Acquired(attempt.held(once)),
+                    Ok(First::Held) => Done::Acquired(or_held(Ok(None), once, &attempt.name())),
                     Ok(First::Undecided) => self.acquiring(id, attempt, once),
                     Err(error) => Done::Acquired(Err(error)),
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Attempt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::lease::Lease;
 use crate::name::LockId;
 use crate::store::{Ask, Asked, Failure};
@@ -75,15 +75,6 @@ impl Attempt {
     /// Whether it is to wait and others of this client do: then a take would be in vain, or unfair to them.
     pub(crate) fn is_behind_own_waiters(&self) -> bool {
         self.wait() != Some(Duration::ZERO) && self.client.room.has_line(&self.lock)
-    }
-
-    /// What to tell when someone else holds it: nothing, if it was to be tried `once`.
-    pub(crate) fn held(&self, once: bool) -> Result<Option<Lease>> {
-        if once {
-            Ok(None)
-        } else {
-            Err(Error::held(&self.lock.name))
-        }
     }
 
     /// The lock's name.

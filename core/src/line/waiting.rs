@@ -42,7 +42,11 @@ pub(super) async fn go_on(
 }
 
 /// Tried `once`, a lock that is held is no error.
-fn or_held(result: Result<Option<Lease>>, once: bool, name: &str) -> Result<Option<Lease>> {
+pub(super) fn or_held(
+    result: Result<Option<Lease>>,
+    once: bool,
+    name: &str,
+) -> Result<Option<Lease>> {
     match result {
         Ok(None) if !once => Err(Error::held(name)),
         result => result,
