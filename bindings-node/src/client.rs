@@ -90,12 +90,7 @@ impl NativeClient {
         };
         let (core, source) = (self.core.clone(), self.source.clone());
         Ok(self.mailbox().submit(env, async move {
-            let result = if once {
-                core.try_acquire_request(request).await
-            } else {
-                core.acquire_request(request).await.map(Some)
-            };
-            lease::outcome(result, source)
+            lease::outcome(core.take_request(request, once).await, source)
         }))
     }
 }

@@ -141,6 +141,19 @@ impl Client {
         self.run(request.without_wait()).await
     }
 
+    /// Either of the two: with `once` it is tried once, and a lock that is held is no error.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    #[doc(hidden)]
+    pub async fn take_request(&self, request: Request, once: bool) -> Result<Option<Lease>> {
+        if once {
+            self.try_acquire_request(request).await
+        } else {
+            self.acquire_request(request).await.map(Some)
+        }
+    }
+
     /// Whether this client would send the request: the rule for braces depends on the app id too. Sends nothing.
     ///
     /// # Errors

@@ -72,13 +72,7 @@ impl AsyncClientCore {
             };
         }
         let client = client.clone();
-        let work = async move {
-            if once {
-                client.try_acquire_request(request).await
-            } else {
-                client.acquire_request(request).await.map(Some)
-            }
-        };
+        let work = async move { client.take_request(request, once).await };
         let finish = AsyncLeaseCore::finish(self.number);
         submit(bridge, Abandoned::Drops, work, finish)
     }
