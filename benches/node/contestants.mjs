@@ -1,6 +1,7 @@
 // What is measured on Node: leaselock, its peers with their default retry delays, and the bare socket.
 import { createRequire } from "node:module";
 import net from "node:net";
+import { bareHandOver } from "./bare_handover.mjs";
 
 const TTL = 30_000;
 /** Peers give up after a few tries; here they wait for as long as it takes. */
@@ -118,4 +119,5 @@ export const contestants = {
   "redlock-universal": universal,
   "proper-lockfile": properLockfile,
   bare,
+  "bare-handover": (url) => bareHandOver(url, { ttl: TTL }),
 };

@@ -1,10 +1,11 @@
 """The limit of a hand-over in Python: plain sockets that send what leaselock sends, and nothing else is done with it.
 
-One socket for commands and one for the inbox, read in the waiter's own thread; no renewal, no time-out, no state.
+One socket for commands and one for the inbox; no renewal, no time-out, no state.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import uuid
@@ -32,35 +33,75 @@ def packed(*words: object) -> bytes:
 
 
 class BareHandOver:
+    """Blocking sockets, each read in the caller's own thread."""
+
     def __init__(self, url: str) -> None:
         self.id = uuid.uuid4().hex
         self.commands = connect(url)
         self.inbox = connect(url)
-        self.ask(self.inbox, "SUBSCRIBE", f"lock||inbox||{self.id}")
-        self.sha = {name: self.load(script(name)) for name in ("wait.lua", "release.lua")}
+        ask(self.inbox, "SUBSCRIBE", f"lock||inbox||{self.id}")
+        self.sha = {name: load(self.commands, script(name)) for name in ("wait.lua", "release.lua")}
 
-    def load(self, text: str) -> str:
-        return self.ask(self.commands, "SCRIPT", "LOAD", text).split(b"\r\n")[1].decode()
-
-    @staticmethod
-    def ask(connection: socket.socket, *words: object) -> bytes:
-        connection.sendall(packed(*words))
-        return connection.recv(4096)
-
-    def acquire(self, name: str) -> Any:
+    def wait(self, name: str) -> tuple[Any, bytes]:
         owner = uuid.uuid4().hex
         keys = (f"lock||{name}", f"{{lock||{name}}}||||queue", "lock||||fence")
         wait = packed("EVALSHA", self.sha["wait.lua"], 3, *keys, owner, TTL * 1000, self.id, "", 1)
+        return (keys, owner), wait
+
+    def give_back(self, held: Any) -> bytes:
+        keys, owner = held
+        return packed("EVALSHA", self.sha["release.lua"], 3, *keys, owner, self.id)
+
+    def acquire(self, name: str) -> Any:
+        held, wait = self.wait(name)
         self.commands.sendall(wait)
-        while not self.commands.recv(4096).startswith(b"*2\r\n:1"):
+        if not acquired(self.commands.recv(4096)):
             while b"grant" not in self.inbox.recv(4096):
                 pass
-            self.commands.sendall(wait)
-        return keys, owner
+        return held
 
     def release(self, held: Any) -> None:
-        keys, owner = held
-        self.ask(self.commands, "EVALSHA", self.sha["release.lua"], 2, *keys[:2], owner, self.id, "0")
+        self.commands.sendall(self.give_back(held))
+        self.commands.recv(4096)
+
+
+class AsyncBareHandOver(BareHandOver):
+    """The same sockets, watched by the event loop."""
+
+    async def acquire(self, name: str) -> Any:
+        held, wait = self.wait(name)
+        self.commands.sendall(wait)
+        if not acquired(await readable(self.commands)):
+            while b"grant" not in await readable(self.inbox):
+                pass
+        return held
+
+    async def release(self, held: Any) -> None:
+        self.commands.sendall(self.give_back(held))
+        await readable(self.commands)
+
+
+async def readable(connection: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    came = loop.create_future()
+    loop.add_reader(connection, lambda: came.set_result(connection.recv(4096)))
+    try:
+        return await came
+    finally:
+        loop.remove_reader(connection)
+
+
+def acquired(reply: bytes) -> bool:
+    return reply.startswith(b"*2\r\n:1")
+
+
+def ask(connection: socket.socket, *words: object) -> bytes:
+    connection.sendall(packed(*words))
+    return connection.recv(4096)
+
+
+def load(connection: socket.socket, text: str) -> str:
+    return ask(connection, "SCRIPT", "LOAD", text).split(b"\r\n")[1].decode()
 
 
 def connect(url: str) -> socket.socket:

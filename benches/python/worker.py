@@ -15,7 +15,11 @@ import blocking
 import files
 
 BLOCKING = {**blocking.CONTESTANTS, **files.BLOCKING, "bare-handover": bare_handover.BareHandOver}
-ASYNCHRONOUS = {**asynchronous.CONTESTANTS, **files.ASYNCHRONOUS}
+ASYNCHRONOUS = {
+    **asynchronous.CONTESTANTS,
+    **files.ASYNCHRONOUS,
+    "bare-handover-asyncio": bare_handover.AsyncBareHandOver,
+}
 
 
 def main() -> None:

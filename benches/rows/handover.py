@@ -23,7 +23,9 @@ CONTESTANTS = {
     "Python": ("python", "leaselock"),
     "asyncio": ("python", "leaselock-asyncio"),
     "Node": ("node", "leaselock"),
-    "bare": ("python", "bare-handover"),
+    "bare Python": ("python", "bare-handover"),
+    "bare asyncio": ("python", "bare-handover-asyncio"),
+    "bare Node": ("node", "bare-handover"),
     "python-redis-lock": ("python", "python-redis-lock"),
     "redis-py": ("python", "redis-py"),
     "redlock 5": ("node", "redlock 5"),
@@ -36,9 +38,9 @@ BARS = [
     ("Python", "python-redis-lock", 0.6, 0.45),
     ("asyncio", "python-redis-lock", 0.6, 0.45),
     ("Node", "python-redis-lock", 0.6, 0.45),
-    # The limit, for comparison: no bar.
-    ("bare", "python-redis-lock", None, None),
-    ("Python", "bare", None, None),
+    # The limits, for comparison: no bars.
+    *((f"bare {name}", "python-redis-lock", None, None) for name in ("Python", "asyncio", "Node")),
+    *((name, f"bare {name}", None, None) for name in ("Python", "asyncio", "Node")),
     ("Python", "redis-py", 1 / 50, None),
     ("Node", "redlock 5", 1 / 50, None),
 ]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use leaselock::line::{Done, Ended, Line};
+use leaselock::line::{Done, Line};
 use leaselock::{Client, Lease, Request};
 use napi::Env;
 use napi::bindgen_prelude::FunctionRef;
@@ -140,12 +140,11 @@ impl ClientLine {
         Ok(Ok(op))
     }
 
-    /// Stops an acquire on the line, also one that is there for its claim, of which the mailbox has been told: nothing more
-    /// is delivered for it, and what it may have taken is given back when its answer comes, which the receiver waits for.
-    /// `None`: it is not on the line.
+    /// Stops an acquire on the line: nothing more is delivered for it, and what it may have taken is given back when its
+    /// answer comes, which the receiver waits for. `None`: it is not on the line.
     pub(crate) fn cancel(&self, op: u32) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.borrow_mut();
-        if !state.live.remove(&op) && !state.open.as_ref()?.line.has(op.into()) {
+        if !state.live.remove(&op) {
             return None;
         }
         let (over, wait) = oneshot::channel();
@@ -179,10 +178,7 @@ impl ClientLine {
             };
             state.opening = None;
             match opened {
-                Ok(Some(mut line)) => {
-                    let mailbox = self.source.mailbox.clone();
-                    // Numbers come from operations, which have 32 bits.
-                    line.claim_here(move |op| u32::try_from(op).is_ok_and(|op| mailbox.awaits(op)));
+                Ok(Some(line)) => {
                     let watch = Watch::new(&self.platform.event_loop, line.fd(), self);
                     state.timer = None;
                     state.open = watch.ok().map(|watch| Open { watch, line });
@@ -239,12 +235,7 @@ impl ClientLine {
             Done::Acquired(result) => return Some(lease::outcome(result, source)),
             Done::Released(result) => return Some(result.into()),
             Done::Acquiring(later) => {
-                let later = async move {
-                    match later.await {
-                        Ended::Here(result) => lease::outcome(result, source),
-                        Ended::OnLine => Outcome::OnLine,
-                    }
-                };
+                let later = async move { lease::outcome(later.await, source) };
                 self.source.mailbox.submit_as(env, op, later);
             }
             Done::Releasing(later) => self.source.mailbox.submit_as(env, op, later),
@@ -261,7 +252,7 @@ impl ClientLine {
             // Numbers come from operations, which have 32 bits.
             #[allow(clippy::cast_possible_truncation)]
             let op = id as u32;
-            if state.live.remove(&op) || self.source.mailbox.take(env, op) {
+            if state.live.remove(&op) {
                 ended.push((op, done));
             } else {
                 unwanted.push((done, state.aborted.remove(&op)));
@@ -352,9 +343,7 @@ impl State {
     fn tidy(&mut self) -> Option<Open> {
         let open = self.open.as_mut()?;
         open.watch.keep_alive(!self.live.is_empty());
-        // A claim whose wait ran out is no longer there.
-        self.aborted.retain(|op, _| open.line.has((*op).into()));
-        if self.closed && open.line.end_if_idle() {
+        if self.closed && open.line.is_idle() {
             return self.open.take();
         }
         None

@@ -124,11 +124,6 @@ impl Mailbox {
         }
     }
 
-    /// Whether somebody waits for this operation; from any thread.
-    pub(crate) fn awaits(&self, op: u32) -> bool {
-        lock(&self.pending).contains_key(&op)
-    }
-
     /// Stops an operation; nothing more is delivered for it. When the future completes, giving back what it had taken has
     /// begun.
     pub(crate) fn cancel(
@@ -165,16 +160,6 @@ impl Mailbox {
             at.map(|at| ended.swap_remove(at))
         };
         drop(unwanted);
-    }
-
-    /// Whether somebody waits for this operation, whose outcome is then delivered otherwise.
-    pub(crate) fn take(&self, env: &Env, op: u32) -> bool {
-        let mut pending = lock(&self.pending);
-        let wanted = pending.remove(&op).is_some();
-        if wanted && pending.is_empty() {
-            self.keep_alive(env, false);
-        }
-        wanted
     }
 
     /// Queues an event; from any thread.
@@ -260,9 +245,6 @@ struct Ticket {
 impl Ticket {
     fn hand_in(mut self, outcome: Outcome) {
         self.used = true;
-        if let Outcome::OnLine = outcome {
-            return;
-        }
         let op = self.op;
         self.mailbox.put(|ready| ready.ended.push((op, outcome)));
     }

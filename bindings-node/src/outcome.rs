@@ -20,8 +20,6 @@ pub(crate) enum Outcome {
     Status(ReleaseStatus),
     Info(LockInfo),
     Page(Page),
-    /// Not yet: its claim is on the client's line, which delivers it.
-    OnLine,
 }
 
 impl<T: Into<Self>> From<leaselock::Result<T>> for Outcome {
@@ -106,7 +104,7 @@ impl Completions {
     pub(crate) fn add(&mut self, op: u32, outcome: Outcome) {
         self.ops.push(op);
         self.values.push(match outcome {
-            Outcome::Done | Outcome::OnLine => None,
+            Outcome::Done => None,
             Outcome::Lease(lease, source) => Some(Either6::A(NativeLease::new(lease, source))),
             Outcome::Flag(flag) => Some(Either6::B(flag)),
             Outcome::Status(status) => Some(Either6::C(status.as_str())),

@@ -21,7 +21,6 @@ use crate::undo::undo;
 use crate::waiting::Slot;
 
 pub(crate) use elsewhere::First;
-pub(crate) use waiting::Ran;
 
 /// A short wait still gives the server this long for its first answer: an acquire that finds the name free is not to
 /// fail for being slower than its wait.
@@ -135,7 +134,8 @@ impl Attempt {
         }
     }
 
-    fn finish(&mut self, token: u64, sent: Moment) -> Result<Lease> {
+    /// `window`: the store keeps the lease for so long as yet, and not for its TTL.
+    fn finish(&mut self, token: u64, sent: Moment, window: Option<Duration>) -> Result<Lease> {
         if self.client.is_closed() {
             return Err(Error::closed());
         }
@@ -144,7 +144,7 @@ impl Attempt {
             self.owner.clone(),
             &self.request,
             token,
-            sent,
+            (sent, window),
             self.stale,
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));

@@ -179,7 +179,7 @@ impl Client {
         };
         match done {
             Ok(Done::Acquired(result)) => result,
-            Ok(Done::Acquiring(later)) => later.await.here(),
+            Ok(Done::Acquiring(later)) => later.await,
             // The lane ended with the client.
             Ok(Done::Released(_) | Done::Releasing(_)) | Err(_) => Err(Error::closed()),
         }

@@ -20,13 +20,21 @@ use crate::store::Ownership;
 /// A lease is renewed when this part of its TTL has passed: two more attempts fit before it ends.
 const RENEW_AFTER: u32 = 3;
 
+/// A lease that began with a grant is held for the claim window only: it is renewed this soon. Shorter critical sections
+/// are over by then, and cost no renewal.
+const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(50);
+
 pub(crate) type LossHook = Box<dyn FnOnce(LossReason) + Send>;
 
 /// What is asked of the keeper next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Renew it now, for this long.
-    Renew(Duration),
+    Renew {
+        ttl: Duration,
+        /// What it was set to last.
+        term: Duration,
+    },
     /// Look again then.
     At(Moment),
     /// Nothing more to do.
@@ -61,6 +69,8 @@ pub(crate) struct Holding {
 #[allow(clippy::struct_excessive_bools)]
 struct Inner {
     ttl: Duration,
+    /// The store keeps it for this long as yet, since no renewal has set the TTL.
+    window: Option<Duration>,
     deadline: Moment,
     /// The deadline is that of `max_hold`: there is no renewing past it.
     last: bool,
@@ -88,13 +98,14 @@ enum Phase {
 }
 
 impl Holding {
-    /// The lease of `request`, acquired by a command that was sent at `sent`.
+    /// The lease of `request`, acquired by a command that was sent at `sent`; with a window, it lasts that long until it is
+    /// renewed.
     pub(crate) fn new(
         lock: LockId,
         owner: Arc<str>,
         request: &Request,
         token: u64,
-        sent: Moment,
+        (sent, window): (Moment, Option<Duration>),
         stale: bool,
     ) -> Self {
         let options = request.options();
@@ -110,7 +121,8 @@ impl Holding {
             changed: Notify::new(),
             inner: Mutex::new(Inner {
                 ttl,
-                deadline: deadline(sent, ttl),
+                window,
+                deadline: deadline(sent, window.unwrap_or(ttl)),
                 last: max_hold.is_some_and(|max_hold| max_hold <= ttl),
                 phase: Phase::Live,
                 unsure: false,
@@ -266,6 +278,7 @@ impl Inner {
     /// The store set the TTL by a command sent at `sent`.
     fn extended(&mut self, sent: Moment, ttl: Duration, hold_until: Option<Moment>) {
         self.unsure = false;
+        self.window = None;
         // It holds for every renewal that was sent while it stood.
         if self.cap.is_some_and(|(_, until)| until < sent) {
             self.cap = None;
@@ -282,7 +295,9 @@ impl Inner {
 
     /// When to renew, or else when it ends.
     fn due(&self, renew: bool, now: Moment) -> Moment {
-        if renew && !self.last {
+        if renew && self.window.is_some() {
+            now + WINDOW_RENEW_AFTER
+        } else if renew && !self.last {
             // Counted from now rather than from sending: a slow reply must not make renewals back to back.
             (now + self.capped(self.ttl) / RENEW_AFTER).min(self.deadline)
         } else {

@@ -151,18 +151,36 @@ impl Keeper {
     }
 }
 
+/// Leases that are renewed together.
+struct Batch {
+    /// With the TTL that each is to have.
+    leases: Vec<(u64, Arc<Holding>, Duration)>,
+    /// The least time that any of them was set to last.
+    shortest: Duration,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            leases: Vec::new(),
+            shortest: Duration::MAX,
+        }
+    }
+}
+
 async fn run(keeper: Arc<Keeper>, client: Weak<Inner>) {
     while !keeper.stopped.load(Ordering::Acquire) {
         let now = Moment::now();
-        let mut batches: BTreeMap<u32, Vec<(u64, Arc<Holding>, Duration)>> = BTreeMap::new();
+        let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
         for (id, holding) in keeper.take_due(now + BATCH) {
             match holding.on_due(now) {
-                Next::Renew(ttl) => {
+                Next::Renew { ttl, term } => {
                     // The deadline is watched while the renewal is under way.
                     keeper.reschedule(id, now + holding.expires_in());
                     // Alike TTLs together: a short one's time-out must not fail a long one.
-                    let class = wide(ttl).ilog2();
-                    batches.entry(class).or_default().push((id, holding, ttl));
+                    let batch = batches.entry(wide(term).ilog2()).or_default();
+                    batch.shortest = batch.shortest.min(term);
+                    batch.leases.push((id, holding, ttl));
                 }
                 Next::At(due) => keeper.reschedule(id, due.max(now + Duration::from_millis(1))),
                 Next::Nothing => {
@@ -197,8 +215,9 @@ fn wide(ttl: Duration) -> u64 {
 }
 
 /// Renews one batch, and tells each lease what came of it.
-async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holding>, Duration)>) {
-    let renewals: Vec<Renewal> = batch
+async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Batch) {
+    let leases = batch.leases;
+    let renewals: Vec<Renewal> = leases
         .iter()
         .map(|(_, holding, ttl)| Renewal {
             lock: holding.lock.clone(),
@@ -206,8 +225,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holdin
             ttl: *ttl,
         })
         .collect();
-    let shortest = renewals.iter().map(|renewal| renewal.ttl).min();
-    let timeout = renew_timeout(client.command_timeout, shortest.unwrap_or_default());
+    let timeout = renew_timeout(client.command_timeout, batch.shortest);
     let sent = Moment::now();
     let results = client.store.renew(&renewals, timeout).await;
     let outcome = |at: usize| -> Result<Ownership, Failure> {
@@ -216,7 +234,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holdin
             Err(failure) => Err(failure.clone()),
         }
     };
-    for (at, (id, holding, ttl)) in batch.into_iter().enumerate() {
+    for (at, (id, holding, ttl)) in leases.into_iter().enumerate() {
         let outcome = outcome(at);
         match &outcome {
             Ok(Ownership::Mine) => client.counters.renewals.add(),
@@ -229,7 +247,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Vec<(u64, Arc<Holdin
         let renewed = matches!(outcome, Ok(Ownership::Mine));
         match holding.on_renewed(sent, ttl, outcome.ok()) {
             Next::At(due) => keeper.reschedule(id, due),
-            Next::Nothing | Next::Renew(_) => {
+            Next::Nothing | Next::Renew { .. } => {
                 if keeper.remove(id) {
                     client.on_ended(&holding);
                 } else if renewed && holding.state() == LeaseState::Lost {

@@ -168,7 +168,7 @@ impl Inner {
         }
         // A grant for a waiter that has gone: hand it on now rather than when its claim window ends. An acquire that
         // has just turned into a lease needs no grant any more, and keeps the name.
-        if let Event::Granted { lock, owner } = event
+        if let Event::Granted { lock, owner, .. } = event
             && !self.keeper.holds(&owner)
         {
             let client = self.clone();

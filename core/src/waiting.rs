@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::backoff::jitter;
 use crate::name::LockId;
-use crate::store::{Event, Queued};
+use crate::store::{Event, Grant, Queued};
 
 /// The next in line looks this long after the holder's time is up: a server expires a key within its millisecond.
 const HEAD_DELAY: Duration = Duration::from_millis(2);
@@ -27,7 +27,7 @@ const CHECKS_PER_SECOND: u64 = 20;
 
 /// News for a waiter, as bits.
 pub(crate) mod news {
-    /// The name was handed to it: claim it.
+    /// The name was handed to it: claim it, or begin the lease.
     pub(crate) const GRANTED: u8 = 1;
     /// News may have been lost: ask again.
     pub(crate) const RECHECK: u8 = 2;
@@ -42,6 +42,8 @@ pub(crate) struct Slot {
     lock: LockId,
     owner: Arc<str>,
     news: AtomicU8,
+    /// What came with the last grant.
+    grant: Mutex<Option<Grant>>,
     notify: Notify,
 }
 
@@ -49,6 +51,11 @@ impl Slot {
     /// The news since the last call.
     pub(crate) fn take_news(&self) -> u8 {
         self.news.swap(0, Ordering::AcqRel)
+    }
+
+    /// What came with the grant that it was told of last.
+    pub(crate) fn grant(&self) -> Option<Grant> {
+        *self.grant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes when there is news, or the time to look has changed.
@@ -136,6 +143,7 @@ impl WaitingRoom {
             lock: lock.clone(),
             owner: owner.clone(),
             news: AtomicU8::new(0),
+            grant: Mutex::default(),
             notify: Notify::new(),
         });
         book.slots.insert(owner.clone(), slot.clone());
@@ -211,10 +219,11 @@ impl WaitingRoom {
         let mut book = self.lock();
         let book = &mut *book;
         match event {
-            Event::Granted { owner, .. } => {
+            Event::Granted { owner, grant, .. } => {
                 let Some(slot) = book.slots.get(owner.as_str()) else {
                     return false;
                 };
+                *slot.grant.lock().unwrap_or_else(PoisonError::into_inner) = *grant;
                 slot.tell(news::GRANTED);
             }
             Event::Next { owner, expires_in } => {

@@ -4,12 +4,11 @@ mod common;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use common::proxy::Proxy;
 use common::{Server, fresh, ms, until};
-use leaselock::line::{Done, Ended, Line};
+use leaselock::line::{Done, Line};
 use leaselock::{AcquireOptions, Client, ErrorKind, Lease, Request, Unit};
 
 fn request(name: &str, wait: Option<Duration>) -> Request {
@@ -46,15 +45,8 @@ async fn drive(line: &mut Line, count: usize) -> HashMap<u64, Done> {
 async fn lease(done: Option<Done>) -> Lease {
     match done.expect("an end") {
         Done::Acquired(result) => result.unwrap().expect("acquired"),
-        Done::Acquiring(later) => here(later.await),
+        Done::Acquiring(later) => later.await.unwrap().expect("acquired"),
         Done::Released(_) | Done::Releasing(_) => panic!("not an acquire"),
-    }
-}
-
-fn here(ended: Ended) -> Lease {
-    match ended {
-        Ended::Here(result) => result.unwrap().expect("acquired"),
-        Ended::OnLine => panic!("it goes on on the line"),
     }
 }
 
@@ -100,11 +92,10 @@ async fn many_at_once_are_acquired_and_released_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_name_is_waited_for_elsewhere_and_claimed_on_the_line() {
+async fn a_held_name_is_waited_for_elsewhere() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here(|_| true);
         let holder = client.acquire("res").await.unwrap();
         line.acquire(1, request("res", None), true).unwrap();
         line.acquire(2, request("res", Some(ms(3_000))), false)
@@ -118,14 +109,12 @@ async fn a_held_name_is_waited_for_elsewhere_and_claimed_on_the_line() {
             panic!("its wait is zero");
         };
         assert_eq!(error.kind(), ErrorKind::LockTimeout);
+        assert!(line.is_idle());
         let mut last = holder;
         for id in [2, 3] {
             let waiter = waits(&client, done.remove(&id)).await;
             assert!(last.release().await.unwrap());
-            let mut done = drive(&mut line, 1).await;
-            let next = lease(done.remove(&id)).await;
-            assert!(matches!(waiter.await.unwrap(), Ended::OnLine));
-            assert!(line.is_idle());
+            let next = waiter.await.unwrap().unwrap().expect("acquired");
             assert!(next.token() > last.token());
             last = next;
         }
@@ -134,52 +123,11 @@ async fn a_held_name_is_waited_for_elsewhere_and_claimed_on_the_line() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_wants_or_finds_no_line_is_not_claimed_there() {
-    for server in Server::each(&[]) {
-        let client = client(&server.url());
-        let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here(|id| id != 1);
-        let holder = client.acquire("res").await.unwrap();
-        line.acquire(1, request("res", None), false).unwrap();
-        line.acquire(2, request("res", None), false).unwrap();
-        let mut done = drive(&mut line, 2).await;
-        let Some(Done::Acquiring(unwanted)) = done.remove(&1) else {
-            panic!("it goes on waiting");
-        };
-        let unwanted = tokio::spawn(unwanted);
-        let one = || async { client.inspect("res").await.unwrap().unwrap().waiters == 1 };
-        until("it is in the queue", ms(3_000), one).await;
-        let Some(Done::Acquiring(second)) = done.remove(&2) else {
-            panic!("it goes on waiting");
-        };
-        let second = tokio::spawn(second);
-        let two = || async { client.inspect("res").await.unwrap().unwrap().waiters == 2 };
-        until("both are", ms(3_000), two).await;
-        assert!(line.end_if_idle());
-        assert!(line.is_broken());
-        assert!(holder.release().await.unwrap());
-        // The first is undone where the line still is, and waits on where it is not; here it has ended.
-        let first = here(unwanted.await.unwrap());
-        assert!(first.release().await.unwrap());
-        let second = here(second.await.unwrap());
-        assert!(second.release().await.unwrap());
-
-        let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here(|_| false);
-        let holder = client.acquire("res").await.unwrap();
-        line.acquire(1, request("res", None), false).unwrap();
-        let waiter = waits(&client, drive(&mut line, 1).await.remove(&1)).await;
-        assert!(holder.release().await.unwrap());
-        assert!(matches!(waiter.await.unwrap(), Ended::OnLine));
-        client.settled().await;
-        assert!(client.inspect("res").await.unwrap().is_none());
-        assert!(line.end_if_idle());
-    }
-}
-
 /// Runs what goes on elsewhere until it is in the queue.
-async fn waits(client: &Client, done: Option<Done>) -> tokio::task::JoinHandle<Ended> {
+async fn waits(
+    client: &Client,
+    done: Option<Done>,
+) -> tokio::task::JoinHandle<leaselock::Result<Option<Lease>>> {
     let Some(Done::Acquiring(later)) = done else {
         panic!("it goes on waiting");
     };
@@ -187,43 +135,6 @@ async fn waits(client: &Client, done: Option<Done>) -> tokio::task::JoinHandle<E
     let queued = || async { client.inspect("res").await.unwrap().unwrap().waiters == 1 };
     until("it is in the queue", ms(3_000), queued).await;
     waiter
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_not_answered_ends_with_the_wait_and_is_undone() {
-    for server in Server::each(&[]) {
-        let proxy = Proxy::start(server.port).await;
-        let behind = client(&proxy.url());
-        let client = Client::builder()
-            .url(server.url())
-            .app_id(behind.app_id())
-            .build()
-            .unwrap();
-        let mut line = behind.line().await.unwrap().expect("a line");
-        line.claim_here(|_| true);
-        let holder = client.acquire("res").await.unwrap();
-        line.acquire(1, request("res", Some(ms(400))), false)
-            .unwrap();
-        let mut done = drive(&mut line, 1).await;
-        let waiter = waits(&client, done.remove(&1)).await;
-        // The grant comes through; the claim does not.
-        proxy.to_server().hold.store(true, SeqCst);
-        assert!(holder.release().await.unwrap());
-        let Ended::Here(Err(error)) = waiter.await.unwrap() else {
-            panic!("its wait is over");
-        };
-        assert!(
-            error.is_temporary() || error.kind() == ErrorKind::LockTimeout,
-            "{error}"
-        );
-        assert!(line.is_idle());
-        proxy.heal();
-        let free = || async { client.inspect("res").await.unwrap().is_none() };
-        until("it is free", ms(5_000), free).await;
-        tokio::time::sleep(ms(300)).await;
-        assert!(free().await);
-        assert_eq!(behind.stats().waiting, 0);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,7 +223,6 @@ async fn behind_own_waiters_an_acquire_goes_to_the_queue_at_once() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut line = client.line().await.unwrap().expect("a line");
-        line.claim_here(|_| true);
         let holder = client.acquire("res").await.unwrap();
         let waiting = client.clone();
         let first = tokio::spawn(async move { waiting.acquire("res").await });
@@ -327,9 +237,7 @@ async fn behind_own_waiters_an_acquire_goes_to_the_queue_at_once() {
         assert!(holder.release().await.unwrap());
         let first = first.await.unwrap().unwrap();
         assert!(first.release().await.unwrap());
-        let claimed = second.await.unwrap();
-        assert!(matches!(claimed, Ended::OnLine));
-        let second = lease(drive(&mut line, 1).await.remove(&1)).await;
+        let second = second.await.unwrap().unwrap().expect("acquired");
         assert!(second.token() > first.token());
     }
 }

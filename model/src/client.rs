@@ -56,6 +56,8 @@ pub(crate) struct Task {
     pub(crate) stale: bool,
     /// It was told its place in the queue.
     pub(crate) placed: bool,
+    /// Ticks since it sent the wait that was answered last, while that is recent enough for a grant to begin its lease.
+    pub(crate) answered: Option<u8>,
 }
 
 /// Where an acquire or its lease is.
@@ -72,7 +74,7 @@ pub(crate) enum Phase {
         age: u8,
         /// News came meanwhile: ask again after the answer.
         news: bool,
-        /// Seeded bug: the token that a grant brought.
+        /// Seeded bugs: the token that a grant brought meanwhile.
         granted: u8,
     },
     /// In the queue; it looks by itself after so many ticks, or not at all.
@@ -178,6 +180,7 @@ impl Client {
                 placed: self.tasks[task].placed,
             },
         };
+        self.tasks[task].answered = None;
         self.tasks[task].phase = Phase::Asking {
             ask,
             age: 0,
@@ -199,7 +202,7 @@ impl Client {
                     self.ask(task, Ask::Retake, config);
                 }
             }
-            Message::Held { owner, pttl, head } => self.on_held(owner, pttl, head, config),
+            Message::Held { owner, pttl, head } => self.on_held(owner, pttl, head, config, ghost),
             Message::Renewed(owner, mine) => self.on_renewed(owner, mine, config, ghost),
             Message::Released(owner) => self.on_released(owner, config),
             Message::Grant(owner, token) => self.on_grant(owner, token, config, ghost),
@@ -263,15 +266,29 @@ impl Client {
             cap: None,
             unsure: false,
         };
+        self.tasks[task].answered = None;
         ghost.hand_out(self.owner(task), token);
         self.leave_room(task, self.watches(task), config);
     }
 
-    fn on_held(&mut self, owner: Owner, pttl: Option<u8>, head: bool, config: &Config) {
+    fn on_held(
+        &mut self,
+        owner: Owner,
+        pttl: Option<u8>,
+        head: bool,
+        config: &Config,
+        ghost: &mut Ghost,
+    ) {
         let Some(task) = self.asking(owner) else {
             return;
         };
-        let Phase::Asking { ask, news, .. } = self.tasks[task].phase else {
+        let Phase::Asking {
+            ask,
+            age,
+            news,
+            granted,
+        } = self.tasks[task].phase
+        else {
             return;
         };
         self.seeded |= ask != Ask::Take;
@@ -289,9 +306,12 @@ impl Client {
         }
         self.tasks[task].placed = true;
         self.see(task, pttl, head, config);
-        if news {
+        if granted != 0 && config.has(Bug::GrantOvertaken) && config.is_recent(age) {
+            self.hold(task, granted, config.window - age, config, ghost);
+        } else if news {
             self.ask(task, Ask::Queue, config);
         } else {
+            self.tasks[task].answered = Some(age).filter(|age| config.is_recent(*age));
             self.sleep(task, config);
         }
     }

@@ -83,6 +83,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether a grant can still begin a lease that counts from a wait sent `age` ticks ago.
+    pub(crate) fn is_recent(&self, age: u8) -> bool {
+        2 * age <= self.window && self.window <= self.ttl
+    }
+
     /// Whether this bug is seeded.
     #[must_use]
     pub fn has(&self, bug: Bug) -> bool {
@@ -93,9 +98,11 @@ impl Config {
 /// A bug to seed. Each breaks one rule of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bug {
-    /// A grant is taken for a lease, without a claim.
+    /// A grant begins a lease however long ago its waiter asked, and that counts from when the grant is read.
     GrantIsLease,
-    /// The token is counted when the grant is made and comes with it, instead of with the claim's answer.
+    /// A grant that was read before the answer to a wait begins a lease that counts from that wait.
+    GrantOvertaken,
+    /// A claim uses the token that came with the grant, instead of the one that its answer brings.
     TokenFromGrant,
     /// `SET` and `INCR` are two commands, so that a forced release fits between them.
     CountApart,

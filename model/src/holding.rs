@@ -156,8 +156,13 @@ impl Client {
     }
 
     /// A tick passes. A lease's clock counts it also while the client is stopped.
-    pub(crate) fn tick(&mut self, clock_stands: bool, ttl: u8) {
+    pub(crate) fn tick(&mut self, clock_stands: bool, config: &Config) {
+        let ttl = config.ttl;
         for task in &mut self.tasks {
+            if !clock_stands {
+                let aged = task.answered.map(|age| age + 1);
+                task.answered = aged.filter(|age| config.is_recent(*age));
+            }
             match &mut task.phase {
                 Phase::Asking { age, .. } => *age = (*age + 1).min(ttl),
                 Phase::Sleeping(Some(look_in)) => *look_in = look_in.saturating_sub(1),

@@ -20,13 +20,15 @@ pub const TAKEN_SOON: &str = "a free lock is taken soon";
 
 /// Reachable: the name was handed to a waiter.
 pub const HANDED_OVER: &str = "a waiter is granted the name";
+/// Reachable: a lease begins with its grant.
+pub const BEGUN_BY_GRANT: &str = "a grant begins a lease";
 /// Reachable: every acquire came to its end, and nothing is left anywhere.
 pub const ALL_OVER: &str = "all is over";
 
 /// Whether this is one of those that are to be reached.
 #[must_use]
 pub fn is_example(property: &str) -> bool {
-    [HANDED_OVER, ALL_OVER].contains(&property)
+    [HANDED_OVER, BEGUN_BY_GRANT, ALL_OVER].contains(&property)
 }
 
 /// All of them.
@@ -40,6 +42,7 @@ pub(crate) fn all() -> Vec<Property<Config>> {
             world.ghost.free_ticks <= config.patience
         }),
         Property::sometimes(HANDED_OVER, |_, world| handed_over(world)),
+        Property::sometimes(BEGUN_BY_GRANT, |_, world| begun_by_grant(world)),
         Property::sometimes(ALL_OVER, all_over),
     ]
 }
@@ -98,6 +101,16 @@ fn handed_over(world: &World) -> bool {
     };
     world.server.lock.is_some_and(|lock| {
         lock.owner != Owner::FOREIGN && claiming(&world.clients[lock.owner.client()], lock.owner)
+    })
+}
+
+fn begun_by_grant(world: &World) -> bool {
+    world.clients.iter().any(|client| {
+        let Some(Message::Grant(owner, _)) = client.inbox.front() else {
+            return false;
+        };
+        let task = client.task_of(owner).map(|task| client.tasks[task]);
+        task.is_some_and(|task| task.answered.is_some() && !task.stale)
     })
 }
 

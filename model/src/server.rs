@@ -256,12 +256,7 @@ impl Server {
             if Some(waiter) == asking {
                 return HandOver::Asking;
             }
-            let counts = around.config.has(Bug::TokenFromGrant);
-            let token = if counts || around.config.has(Bug::GrantIsLease) {
-                self.next_token(around)
-            } else {
-                0
-            };
+            let token = self.next_token(around);
             if (around.publish)(waiter, Message::Grant(waiter, token)) {
                 self.set(waiter, Some(around.config.window));
                 self.tell_head(around);

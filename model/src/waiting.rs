@@ -103,7 +103,8 @@ impl Client {
         }
     }
 
-    /// The name was handed to `owner`, which claims it. A grant for a waiter that is gone is passed on.
+    /// The name was handed to `owner`: its lease begins, where a wait was answered recently, and counts from the sending of
+    /// that; otherwise it is claimed. A grant for a waiter that is gone is passed on.
     pub(crate) fn on_grant(&mut self, owner: Owner, token: u8, config: &Config, ghost: &mut Ghost) {
         let task = self.task_of(owner);
         let Some(task) = task.filter(|task| self.is_waiting(*task)) else {
@@ -116,13 +117,23 @@ impl Client {
             self.hold(task, token, config.window, config, ghost);
             return;
         }
+        let Task {
+            answered, stale, ..
+        } = self.tasks[task];
+        if let Some(age) = answered
+            && !stale
+            && !config.has(Bug::TokenFromGrant)
+        {
+            self.hold(task, token, config.window - age, config, ghost);
+            return;
+        }
         let sleeping = matches!(self.tasks[task].phase, Phase::Sleeping(_));
         if sleeping || config.has(Bug::TwoWaits) {
             self.ask(task, Ask::Queue, config);
         }
         if let Phase::Asking { news, granted, .. } = &mut self.tasks[task].phase {
             *news |= !sleeping && !config.has(Bug::TwoWaits);
-            if config.has(Bug::TokenFromGrant) {
+            if config.has(Bug::TokenFromGrant) || config.has(Bug::GrantOvertaken) {
                 *granted = token;
             }
         }

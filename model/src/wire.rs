@@ -120,7 +120,7 @@ pub(crate) enum Message {
     Renewed(Owner, bool),
     /// Answer to a release.
     Released(Owner),
-    /// Inbox: the name was handed to this owner. The token is there for a seeded bug only.
+    /// Inbox: the name was handed to this owner, for the claim window and with a token.
     Grant(Owner, u8),
     /// Inbox: this owner is the next, and the holder's time.
     Next(Owner, Option<u8>),

@@ -143,7 +143,7 @@ impl World {
         }
         for (client, link) in self.clients.iter_mut().zip(&self.links) {
             let stands = client.life == Life::Paused && config.has(Bug::ClockStops);
-            client.tick(stands, config.ttl);
+            client.tick(stands, config);
             client.out.age();
             client.inbox.age();
             if link.closing {

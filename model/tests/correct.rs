@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use leaselock_model::checker::exhaust;
-use leaselock_model::properties::{ALL_OVER, HANDED_OVER};
+use leaselock_model::properties::{ALL_OVER, BEGUN_BY_GRANT, HANDED_OVER};
 use leaselock_model::{Config, Faults};
 
 #[track_caller]
@@ -14,7 +14,7 @@ fn holds(name: &str, config: Config) {
     let started = Instant::now();
     let mut examples = Vec::new();
     if config.waits {
-        examples.push(HANDED_OVER);
+        examples.extend([HANDED_OVER, BEGUN_BY_GRANT]);
     }
     examples.push(ALL_OVER);
     let outcome = exhaust(config, 2);
@@ -330,6 +330,65 @@ fn a_replica_that_had_not_heard_the_last_writes() {
                 ..Faults::default()
             },
             ..Config::default()
+        },
+    );
+}
+
+/// A claim window of two ticks: a grant also begins a lease that counts from a tick ago, and the keeper has time to renew it.
+#[test]
+fn grants_that_begin_leases() {
+    let wide = Config {
+        ttl: 3,
+        window: 2,
+        patience: 3,
+        ..Config::default()
+    };
+    holds(
+        "wide claim windows",
+        Config {
+            renews: true,
+            faults: Faults {
+                pauses: 1,
+                ..Faults::default()
+            },
+            ..wide.clone()
+        },
+    );
+    holds(
+        "wide claim windows, drops and cancels",
+        Config {
+            slow: false,
+            renews: true,
+            faults: Faults {
+                cancels: 1,
+                drops: 1,
+                losses: 1,
+                ..Faults::default()
+            },
+            ..wide.clone()
+        },
+    );
+    holds(
+        "wide claim windows, three clients, one killed",
+        Config {
+            clients: vec![1, 1, 1],
+            slow: false,
+            faults: Faults {
+                kills: 1,
+                ..Faults::default()
+            },
+            ..wide.clone()
+        },
+    );
+    holds(
+        "wide claim windows, a failover",
+        Config {
+            slow: false,
+            faults: Faults {
+                failovers: 1,
+                ..Faults::default()
+            },
+            ..wide
         },
     );
 }

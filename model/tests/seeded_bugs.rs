@@ -51,6 +51,11 @@ fn a_grant_is_no_lease() {
 }
 
 #[test]
+fn a_grant_read_before_an_answer_begins_nothing() {
+    finds(Bug::GrantOvertaken, ONE_LEASE, Config::default());
+}
+
+#[test]
 fn the_token_is_the_claims() {
     finds(Bug::TokenFromGrant, NEWEST_TOKEN, Config::default());
 }

@@ -132,23 +132,6 @@ async def test_many_at_once_go_by_the_line(lined: Lined) -> None:
     assert lined.client.stats().held == 0
 
 
-async def test_a_grant_is_claimed_on_the_line(lined: Lined) -> None:
-    with Client(lined.server.url) as other:
-        held = [other.acquire(name) for name in names(20)]
-        taking = [asyncio.create_task(lined.client.acquire(name)) for name in names(20)]
-        await eventually("all wait", lambda: all(info.waiters == 1 for info in other.locks()))
-        with listening(lined) as count:
-            for lease in held:
-                assert await asyncio.to_thread(lease.release) is True
-            leases = await asyncio.gather(*taking)
-            by_line, _ = count()
-    assert by_line >= 20
-    assert [lease.name for lease in leases] == names(20)
-    assert all(lease.held for lease in leases)
-    assert await release_all(leases) == [True] * 20
-    assert left(lined.server) == []
-
-
 @pytest.mark.parametrize("end", ["cancelled", "closed", "line broken", "blocked"])
 async def test_an_end_about_the_time_of_a_grant(own_server: Server, end: str) -> None:
     """FIELD-BUGS 20: whatever happens then, nobody hangs and nothing is left."""

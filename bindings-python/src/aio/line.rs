@@ -1,23 +1,22 @@
 //! A client's line on one event loop: uncontended acquires and releases that the loop's own thread sends and receives.
 //!
 //! What is begun in one turn of the loop is written together, and what arrives together is completed together. Whatever
-//! is more than one answered command goes on on the runtime, for the same awaiting task; what was waited for there may
-//! come back, so that the answer to its claim reaches the loop directly.
+//! is more than one answered command goes on on the runtime, for the same awaiting task.
 
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex};
 
-use leaselock::line::{self as core, Done, Ended};
+use leaselock::line::{self as core, Done};
 use leaselock::{Client, Lease, Request};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
-use super::bridge::{Bridge, Item, Ready};
+use super::bridge::{Bridge, Item, Ready, complete};
 use super::lease::{AsyncLeaseCore, finish_release};
 use super::open::{Due, Open, State, Waiting};
-use super::operation::{Abandoned, Operation, Slot, end, go_on, outcome};
+use super::operation::{Abandoned, Operation, Outcome, Slot, go_on, outcome};
 use crate::errors;
 use crate::process::{self, Own, lock};
 
@@ -82,8 +81,8 @@ impl Line {
             return Ok(Err(what));
         }
         let future = bridge.get().future(py)?;
-        let mut due = Due::default();
-        let (id, slot, begun) = {
+        let operation;
+        let (begun, due) = {
             let mut state = lock(own);
             let State {
                 open: Some(open),
@@ -98,28 +97,38 @@ impl Line {
             let id = *last;
             let is_alone = open.is_alone();
             let begun = send(&mut open.line, id, what);
-            let slot = Slot::new(Some((slf.clone().unbind(), id)));
+            let slot = Slot::on_line(slf.clone().unbind(), id);
+            operation = (future.clone(), slot.clone());
+            let mut due = Due::default();
             if let Ok(None) = begun {
-                waiting.insert(id, Waiting::new(bridge, &future, &slot));
+                waiting.insert(
+                    id,
+                    Waiting {
+                        bridge: bridge.clone().unbind(),
+                        future: future.unbind(),
+                        slot,
+                    },
+                );
                 open.write(is_alone, &mut due);
                 open.set_timer(&mut due);
             }
-            (id, slot, begun)
+            (begun, due)
         };
         match begun.map_err(|error| errors::raise(py, &error))? {
             None => Self::arrange(slf, due)?,
             Some(done) => {
-                let waiting = Waiting::new(bridge, &future, &slot);
-                this.settle(py, id, waiting, done)?;
+                let (future, slot) = &operation;
+                this.settle(bridge, future, slot, done)?;
             }
         }
+        let (future, slot) = operation;
         Operation::new(bridge, &future, slot).map(Ok)
     }
 
     /// Nobody waits for this operation any more. What it gets is dropped when it is known, and with it undone.
     pub(super) fn forget(&self, id: u64) {
         if let Some(own) = self.state.get() {
-            let waiting = lock(own).forget(id);
+            let waiting = lock(own).waiting.remove(&id);
             drop(waiting);
         }
     }
@@ -235,36 +244,40 @@ impl Line {
         Ok(())
     }
 
-    /// Completes an operation that has ended, or has it go on on the runtime.
-    fn settle(&self, py: Python<'_>, id: u64, waiting: Waiting, done: Done) -> PyResult<()> {
-        let (bridge, future) = (
-            waiting.bridge.clone_ref(py).into_bound(py),
-            waiting.future.clone_ref(py).into_bound(py),
-        );
-        let slot = waiting.slot.clone();
-        let outcome = match done {
+    /// Completes what has ended, and has the rest go on on the runtime.
+    fn settle_all(&self, py: Python<'_>, ended: Vec<(Waiting, Done)>) -> PyResult<()> {
+        for (waiting, done) in ended {
+            let Waiting {
+                bridge,
+                future,
+                slot,
+            } = waiting;
+            self.settle(bridge.bind(py), future.bind(py), &slot, done)?;
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        future: &Bound<'_, PyAny>,
+        slot: &Arc<Slot>,
+        done: Done,
+    ) -> PyResult<()> {
+        let ended: Outcome = match done {
             Done::Acquired(result) => outcome(result, AsyncLeaseCore::finish(self.client)),
             Done::Released(result) => outcome(result, finish_release),
             Done::Acquiring(later) => {
-                // It may come back for its claim.
-                if let Some(own) = self.state.get() {
-                    lock(own).expect(id, waiting);
-                }
-                let work = async move {
-                    match later.await {
-                        Ended::Here(result) => Some(result),
-                        Ended::OnLine => None,
-                    }
-                };
                 let finish = AsyncLeaseCore::finish(self.client);
-                return go_on(&bridge, &future, &slot, Abandoned::Drops, work, finish);
+                return go_on(bridge, future, slot, Abandoned::Drops, later, finish);
             }
             Done::Releasing(later) => {
-                let (work, finish) = (async move { Some(later.await) }, finish_release);
-                return go_on(&bridge, &future, &slot, Abandoned::GoesOn, work, finish);
+                let finish = finish_release;
+                return go_on(bridge, future, slot, Abandoned::GoesOn, later, finish);
             }
         };
-        end(&bridge, &future, &slot, outcome)
+        slot.end(ended);
+        complete(future)
     }
 }
 
@@ -307,10 +320,7 @@ impl Line {
             ready.push(Item::Part(this.client));
         }
         Self::arrange(slf, due)?;
-        for (id, waiting, done) in ended {
-            this.settle(py, id, waiting, done)?;
-        }
-        Ok(())
+        this.settle_all(py, ended)
     }
 
     /// Writes what was begun in this turn of the loop, or could not be written before.
@@ -344,9 +354,6 @@ impl Line {
         };
         drop(unwanted);
         Self::arrange(slf, due)?;
-        for (id, waiting, done) in ended {
-            this.settle(slf.py(), id, waiting, done)?;
-        }
-        Ok(())
+        this.settle_all(slf.py(), ended)
     }
 }

@@ -1,6 +1,6 @@
 //! A line that is open or to be opened, and what is under way on it. Nothing of Python is called here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
@@ -24,10 +24,8 @@ const TIMER_SLACK: Duration = Duration::from_millis(1);
 pub(super) struct State {
     pub(super) open: Option<Open>,
     pub(super) last: u64,
-    /// The operations that somebody waits for, on the line or to come back to it.
+    /// The operations on the line that somebody waits for.
     pub(super) waiting: HashMap<u64, Waiting>,
-    /// Those of them that are on the runtime. What is not here any more is not to come back.
-    elsewhere: Arc<Mutex<HashSet<u64>>>,
     pub(super) opening: Option<Arc<Opening>>,
     /// Acquires that would have used it.
     missed: u32,
@@ -64,31 +62,13 @@ pub(super) struct Due {
 #[derive(Default)]
 pub(super) struct Opening(Mutex<Option<leaselock::Result<Option<core::Line>>>>);
 
-impl Waiting {
-    pub(super) fn new(
-        bridge: &Bound<'_, Bridge>,
-        future: &Bound<'_, PyAny>,
-        slot: &Arc<Slot>,
-    ) -> Self {
-        Self {
-            bridge: bridge.clone().unbind(),
-            future: future.clone().unbind(),
-            slot: slot.clone(),
-        }
-    }
-}
-
 impl State {
     /// What was opened meanwhile, if there can be a line and it is not in use yet.
     pub(super) fn opened(&mut self) -> Option<core::Line> {
         let opened = self.opening.as_ref()?.take()?;
         self.opening = None;
         match opened {
-            Ok(Some(mut line)) => {
-                let elsewhere = self.elsewhere.clone();
-                line.claim_here(move |id| lock(&elsewhere).contains(&id));
-                return Some(line);
-            }
+            Ok(Some(line)) => return Some(line),
             // There can be none.
             Ok(None) => self.closed = true,
             Err(_) => self.not_before = Instant::now().checked_add(REOPEN_AFTER),
@@ -109,29 +89,13 @@ impl State {
         self.opening.insert(Arc::default()).clone()
     }
 
-    /// Somebody waits for an operation that goes on on the runtime.
-    pub(super) fn expect(&mut self, id: u64, waiting: Waiting) {
-        lock(&self.elsewhere).insert(id);
-        self.waiting.insert(id, waiting);
-    }
-
-    /// Who waited for an operation; nobody does any more.
-    pub(super) fn forget(&mut self, id: u64) -> Option<Waiting> {
-        let waiting = self.waiting.remove(&id)?;
-        lock(&self.elsewhere).remove(&id);
-        Some(waiting)
-    }
-
     /// What has ended, with who waits for it; and what nobody waits for.
-    pub(super) fn sort(
-        &mut self,
-        done: Vec<(u64, Done)>,
-    ) -> (Vec<(u64, Waiting, Done)>, Vec<Done>) {
+    pub(super) fn sort(&mut self, done: Vec<(u64, Done)>) -> (Vec<(Waiting, Done)>, Vec<Done>) {
         let mut ended = Vec::with_capacity(done.len());
         let mut unwanted = Vec::new();
         for (id, done) in done {
-            match self.forget(id) {
-                Some(waiting) => ended.push((id, waiting, done)),
+            match self.waiting.remove(&id) {
+                Some(waiting) => ended.push((waiting, done)),
                 None => unwanted.push(done),
             }
         }
@@ -143,8 +107,7 @@ impl State {
 
     /// A line that is to be closed, when nothing is under way on it.
     pub(super) fn take_idle(&mut self) -> Option<Open> {
-        self.open
-            .take_if(|open| self.closed && open.line.end_if_idle())
+        self.open.take_if(|open| self.closed && open.line.is_idle())
     }
 }
 

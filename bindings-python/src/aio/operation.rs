@@ -4,14 +4,14 @@ use std::future::Future;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::future::{AbortHandle, Abortable};
 use leaselock::Result;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
 
-use super::bridge::{Bridge, Item, Ready, complete};
+use super::bridge::{Bridge, Item, Ready};
 use super::line::Line;
 use crate::errors;
 use crate::process::{self, Own, lock};
@@ -30,15 +30,12 @@ pub(super) enum Abandoned {
 }
 
 /// Where an operation is, for whoever awaits it and whoever carries it out.
-pub(super) struct Slot {
-    /// Where it was begun, and its number there: it may come back to be ended there.
-    line: Option<(Py<Line>, u64)>,
-    stage: Mutex<Stage>,
-}
+pub(super) struct Slot(Mutex<Stage>);
 
 enum Stage {
-    OnLine,
-    /// Under this number of the bridge.
+    /// Under way on the loop's own connection.
+    OnLine(Py<Line>, u64),
+    /// Under way on the runtime, as this number of the bridge.
     OnRuntime(u64, Option<AbortHandle>),
     Ended(Outcome),
     /// Its result was taken, or nobody wants it.
@@ -46,41 +43,25 @@ enum Stage {
 }
 
 impl Slot {
-    pub(super) fn new(line: Option<(Py<Line>, u64)>) -> Arc<Self> {
-        let stage = Mutex::new(Stage::OnLine);
-        Arc::new(Self { line, stage })
+    pub(super) fn on_line(line: Py<Line>, id: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Stage::OnLine(line, id))))
     }
 
     /// Leaves the result for whoever awaits it. What nobody wants is dropped: a lease is given back by that.
-    fn end(&self, outcome: Outcome) -> Stage {
-        let mut stage = lock(&self.stage);
-        match &*stage {
-            Stage::Over => {
-                drop(stage);
-                drop(outcome);
-                Stage::Over
+    pub(super) fn end(&self, outcome: Outcome) {
+        let before = {
+            let mut stage = lock(&self.0);
+            match &*stage {
+                Stage::Over => return,
+                _ => mem::replace(&mut *stage, Stage::Ended(outcome)),
             }
-            _ => mem::replace(&mut *stage, Stage::Ended(outcome)),
-        }
+        };
+        drop(before);
     }
 
     fn replace(&self, stage: Stage) -> Stage {
-        mem::replace(&mut *lock(&self.stage), stage)
+        mem::replace(&mut *lock(&self.0), stage)
     }
-}
-
-/// Completes an operation in its loop.
-pub(super) fn end(
-    bridge: &Bound<'_, Bridge>,
-    future: &Bound<'_, PyAny>,
-    slot: &Slot,
-    outcome: Outcome,
-) -> PyResult<()> {
-    if let Stage::OnRuntime(id, _) = slot.end(outcome) {
-        // It came back from there.
-        bridge.get().forget(id);
-    }
-    complete(future)
 }
 
 /// What the core answered, as a result for Python.
@@ -111,19 +92,18 @@ pub(super) fn submit<T: Send + 'static>(
     finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
 ) -> PyResult<Operation> {
     let future = bridge.get().future(bridge.py())?;
-    let slot = Slot::new(None);
-    let work = async move { Some(work.await) };
+    let slot = Arc::new(Slot(Mutex::new(Stage::OnRuntime(0, None))));
     go_on(bridge, &future, &slot, abandoned, work, finish)?;
     Operation::new(bridge, &future, slot)
 }
 
-/// Has the runtime carry on with an operation. Work that ends with nothing has come back to the line it was begun on.
+/// Has the runtime carry on with an operation.
 pub(super) fn go_on<T: Send + 'static>(
     bridge: &Bound<'_, Bridge>,
     future: &Bound<'_, PyAny>,
     slot: &Arc<Slot>,
     abandoned: Abandoned,
-    work: impl Future<Output = Option<Result<T>>> + Send + 'static,
+    work: impl Future<Output = Result<T>> + Send + 'static,
     finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
 ) -> PyResult<()> {
     let runtime = process::current().runtime(bridge.py())?;
@@ -131,38 +111,27 @@ pub(super) fn go_on<T: Send + 'static>(
     let id = bridge.get().expect(future)?;
     let (abort, registration) = AbortHandle::new_pair();
     let abort = (abandoned == Abandoned::Drops).then_some(abort);
-    if let Stage::OnRuntime(id, _) = slot.replace(Stage::OnRuntime(id, abort)) {
-        // It was there before.
-        bridge.get().forget(id);
-    }
+    let before = slot.replace(Stage::OnRuntime(id, abort));
+    drop(before);
     let slot = Arc::clone(slot);
     runtime.submit(async move {
-        let mut over = Over {
-            ready,
-            id,
-            is_elsewhere: false,
-        };
-        match Abortable::new(work, registration).await {
-            Ok(Some(result)) => drop(slot.end(outcome(result, finish))),
-            Ok(None) => over.is_elsewhere = true,
-            Err(Aborted) => {}
+        // Says that it is over however it ends; declared first, so the outcome is there by then.
+        let _over = Over { ready, id };
+        if let Ok(result) = Abortable::new(work, registration).await {
+            slot.end(outcome(result, finish));
         }
     });
     Ok(())
 }
 
-/// Says that it is over on the runtime, however it ends there.
 struct Over {
     ready: Arc<Ready>,
     id: u64,
-    is_elsewhere: bool,
 }
 
 impl Drop for Over {
     fn drop(&mut self) {
-        if !self.is_elsewhere {
-            self.ready.push(Item::Done(self.id));
-        }
+        self.ready.push(Item::Done(self.id));
     }
 }
 
@@ -197,10 +166,8 @@ impl Operation {
         let Some(slot) = self.slot.get() else {
             return;
         };
-        if let Some((line, id)) = &slot.line {
-            line.get().forget(*id);
-        }
         match slot.replace(Stage::Over) {
+            Stage::OnLine(line, id) => line.get().forget(id),
             Stage::OnRuntime(id, abort) => {
                 self.bridge.get().forget(id);
                 if let Some(abort) = abort {
@@ -209,7 +176,7 @@ impl Operation {
             }
             // A lease that has arrived already is given back by being dropped.
             Stage::Ended(outcome) => drop(outcome),
-            Stage::OnLine | Stage::Over => {}
+            Stage::Over => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The commands of an attempt that go by another connection than the shared one: the first, and the claim of a grant.
+//! An attempt's first command, where that goes by another connection than the shared one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use super::Attempt;
 use crate::error::{ErrorKind, Result};
 use crate::lease::Lease;
 use crate::name::LockId;
-use crate::store::{Ask, Asked, Failure};
+use crate::store::{Asked, Failure};
 
-/// What came of a command that was sent elsewhere than on the shared connection.
+/// What came of it.
 pub(crate) enum First {
     Acquired(Lease),
     /// Someone else holds it, and it was to be tried once.
@@ -37,7 +37,7 @@ impl Attempt {
     pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
         match asked {
             Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
-                Ok(First::Acquired(self.finish(token, sent)?))
+                Ok(First::Acquired(self.finish(token, sent, None)?))
             }
             Ok(Asked::Acquired { .. }) => {
                 self.sent_in = Some(self.client.store.epoch());
@@ -90,36 +90,5 @@ impl Attempt {
     /// Notes the runtime it goes on on.
     pub(crate) fn enter(&self) {
         self.client.enter();
-    }
-
-    /// The claim of a grant is going by a connection of its own: what to send there.
-    pub(crate) fn claim(&self) -> (&LockId, &Arc<str>, Duration, Ask) {
-        let ask = Ask::Queue { place: self.place };
-        (&self.lock, &self.owner, self.request.options().ttl, ask)
-    }
-
-    /// What came of a claim, sent on a connection other than the shared one.
-    pub(crate) fn on_claim(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
-        match asked {
-            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
-                return Ok(First::Acquired(self.finish(token, sent)?));
-            }
-            Ok(Asked::Acquired { .. }) => {}
-            Ok(Asked::Held(queued)) => self.on_queued(&queued),
-            Err(failure) => {
-                self.stale |= failure.is_unanswered();
-                if !failure.is_temporary() {
-                    self.refusal = Some(failure.error);
-                }
-            }
-        }
-        Ok(First::Undecided)
-    }
-
-    /// The wait ran out before the answer to a claim came.
-    pub(crate) async fn give_up_claim(mut self) -> Result<Option<Lease>> {
-        self.stale = true;
-        let error = self.timed_out();
-        Err(self.fail(error).await)
     }
 }

@@ -11,43 +11,39 @@ use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
-use crate::store::{Ask, Asked, Failure};
+use crate::store::{Ask, Asked, Failure, Grant};
 use crate::waiting::{Slot, news};
 
-/// How far an attempt that may claim elsewhere came on the runtime.
-pub(crate) enum Ran {
-    Over(Result<Option<Lease>>),
-    /// The name was handed to it: to be claimed now.
-    Granted(Box<Attempt>),
+/// Why a sleeper wakes.
+enum Woken {
+    /// The name was handed to it, with a lease if that can begin.
+    Granted(Option<Grant>),
+    ToLook,
 }
 
 /// How a wait for the name comes to its end.
 enum Driven {
     Acquired(u64, Moment),
+    /// The lease of a grant begins, counted from then.
+    Began(Grant, Moment),
     /// Someone else holds it, and it was to be tried once.
     Held,
-    Granted,
 }
 
 impl Attempt {
     /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
-        let driven = self.drive(false).await;
+        let driven = self.drive().await;
         self.end(driven).await
-    }
-
-    /// The same, but for a grant, which is not claimed here.
-    pub(crate) async fn run_to_grant(mut self: Box<Self>) -> Ran {
-        match self.drive(true).await {
-            Ok(Driven::Granted) => Ran::Granted(self),
-            driven => Ran::Over(self.end(driven).await),
-        }
     }
 
     async fn end(&mut self, driven: Result<Driven>) -> Result<Option<Lease>> {
         match driven {
-            Ok(Driven::Acquired(token, sent)) => Ok(Some(self.finish(token, sent)?)),
-            Ok(Driven::Held | Driven::Granted) => {
+            Ok(Driven::Acquired(token, sent)) => Ok(Some(self.finish(token, sent, None)?)),
+            Ok(Driven::Began(Grant { token, window }, sent)) => {
+                Ok(Some(self.finish(token, sent, Some(window))?))
+            }
+            Ok(Driven::Held) => {
                 self.done = true;
                 // An earlier command may still be on its way to the server, and find the name free.
                 self.undo_later();
@@ -57,8 +53,7 @@ impl Attempt {
         }
     }
 
-    /// `to_grant`: return when the name was handed to it, for a claim elsewhere.
-    async fn drive(&mut self, to_grant: bool) -> Result<Driven> {
+    async fn drive(&mut self) -> Result<Driven> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
@@ -92,14 +87,17 @@ impl Attempt {
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
+            let sent = Moment::now();
             match self.ask(Ask::Queue { place: self.place }, limit).await? {
                 Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
                 Asked::Held(queued) => self.on_queued(&queued),
             }
             limit = self.deadline();
-            let news = self.sleep(&slot).await?;
-            if to_grant && news & news::GRANTED != 0 {
-                return Ok(Driven::Granted);
+            match self.sleep(&slot).await? {
+                Woken::Granted(Some(grant)) if self.may_begin(&grant, sent) => {
+                    return Ok(Driven::Began(grant, sent));
+                }
+                Woken::Granted(_) | Woken::ToLook => {}
             }
         }
     }
@@ -116,10 +114,24 @@ impl Attempt {
         Ok(slot)
     }
 
-    /// Sleeps until there is a reason to ask again: the news, or none when it is time to look.
-    async fn sleep(&self, slot: &Arc<Slot>) -> Result<u8> {
-        // What came before the answer that it overtakes was read is a reason at once.
+    /// Whether the lease of a grant, which came after the answer to what was `sent` then, can begin without a claim. The
+    /// store set it after it had that answered, so its time is counted from then, as if that command had set it. What is
+    /// left must do until the keeper has set the full TTL.
+    fn may_begin(&self, grant: &Grant, sent: Moment) -> bool {
+        let options = self.request.options();
+        options.renew
+            && options.max_hold.is_none()
+            && options.ttl >= grant.window
+            && !self.stale
+            && Moment::now().since(sent) <= grant.window / 2
+    }
+
+    /// Sleeps until there is a reason to ask again.
+    async fn sleep(&self, slot: &Arc<Slot>) -> Result<Woken> {
+        // What came before the answer that it overtakes was read is a reason at once; and a grant among it may be older
+        // than that answer.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
+        let mut slept = false;
         loop {
             let look_at = self.client.room.look_at(slot);
             let deadline = self.deadline();
@@ -127,13 +139,17 @@ impl Attempt {
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
-            if news & reasons != 0 {
-                return Ok(news);
+            if news & news::RECHECK == 0 && news & news::GRANTED != 0 {
+                return Ok(Woken::Granted(slot.grant().filter(|_| slept)));
             }
-            reasons = news::GRANTED | news::RECHECK;
+            if news & reasons != 0 {
+                return Ok(Woken::ToLook);
+            }
+            reasons = news::RECHECK;
+            slept = true;
             tokio::select! {
                 () = slot.notified() => {}
-                () = until(look_at) => return Ok(0),
+                () = until(look_at) => return Ok(Woken::ToLook),
                 () = until(deadline) => return Err(self.timed_out()),
             }
         }

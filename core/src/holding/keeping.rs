@@ -31,7 +31,8 @@ impl Holding {
                 Next::At(inner.deadline)
             } else {
                 inner.busy = true;
-                Next::Renew(ttl)
+                let term = inner.window.unwrap_or(inner.ttl).min(ttl);
+                Next::Renew { ttl, term }
             }
         };
         drop(inner);
@@ -77,8 +78,8 @@ impl Holding {
             }
             None => {
                 inner.unsure = true;
-                let pause =
-                    (inner.ttl / 10).clamp(Duration::from_millis(50), Duration::from_secs(1));
+                let pause = (inner.window.unwrap_or(inner.ttl) / 10)
+                    .clamp(Duration::from_millis(50), Duration::from_secs(1));
                 Next::At((now + pause).min(inner.deadline))
             }
         };

@@ -85,8 +85,12 @@ pub(crate) struct Renewal {
 /// News for waiters.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The name was handed to this owner, which must claim it.
-    Granted { lock: LockId, owner: String },
+    /// The name was handed to this owner, which must claim it, or may begin the lease that comes with it.
+    Granted {
+        lock: LockId,
+        owner: String,
+        grant: Option<Grant>,
+    },
     /// This owner is the next; the holder's time ends then.
     Next {
         owner: String,
@@ -94,6 +98,14 @@ pub(crate) enum Event {
     },
     /// News may have been lost: every waiter must ask again.
     Reset,
+}
+
+/// A lease that a hand-over set in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) token: u64,
+    /// Its time, from the hand-over on.
+    pub(crate) window: Duration,
 }
 
 /// Receives [`Event`]s; called from the store's own task, and must not block.
@@ -255,8 +267,8 @@ pub(crate) enum LineDone {
 /// A connection that never blocks: whoever owns it says when it can be read and written. Everything goes in the order in
 /// which it was begun.
 pub(crate) trait LineStore: Send {
-    /// Begins to ask for a name, for the operation `id`.
-    fn ask(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration, ask: Ask);
+    /// Begins to ask for a name with [`Ask::Take`], for the operation `id`.
+    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration);
 
     /// Begins to release an own owner, for the operation `id`.
     fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);

@@ -18,7 +18,9 @@ const VERSION: &str = "1";
 /// The line of an event.
 pub(super) fn written(event: &Event) -> Vec<u8> {
     let fields = match event {
-        Event::Granted { lock, owner } => format!("grant\t{}\t{}\t{owner}", lock.app_id, lock.name),
+        Event::Granted { lock, owner, .. } => {
+            format!("grant\t{}\t{}\t{owner}", lock.app_id, lock.name)
+        }
         Event::Next { owner, expires_in } => {
             let left =
                 expires_in.map_or_else(|| "-".to_owned(), |left| left.as_millis().to_string());
@@ -43,6 +45,7 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
                 name: name.into(),
             },
             owner: owner.to_owned(),
+            grant: None,
         }),
         ("next", Some(owner), Some(left), None) => Some(Event::Next {
             owner: owner.to_owned(),

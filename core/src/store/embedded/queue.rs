@@ -118,6 +118,7 @@ impl Work<'_> {
                     Event::Granted {
                         lock: lock.clone(),
                         owner: first.owner,
+                        grant: None,
                     },
                 );
                 return Ok(Handed::Granted);

@@ -107,11 +107,11 @@ impl Line {
 }
 
 impl LineStore for Line {
-    fn ask(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration, ask: Ask) {
+    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration) {
         let seeded = self
             .seeded
             .is_some_and(|at| Moment::now().since(at) < SEED_LASTS);
-        let asking = Asking::new(lock, owner, ttl, &self.client_id, ask, seeded);
+        let asking = Asking::new(lock, owner, ttl, &self.client_id, Ask::Take, seeded);
         self.begin(id, Either::Asking(asking));
     }
 

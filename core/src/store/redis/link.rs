@@ -256,11 +256,12 @@ impl Link {
                     return;
                 };
                 match wire::message(payload) {
-                    Some(wire::Message::Granted { lock, owner }) => {
+                    Some(wire::Message::Granted { lock, owner, grant }) => {
                         if let Some(lock) = keys::parse(lock) {
                             (self.listener)(Event::Granted {
                                 lock,
                                 owner: owner.to_owned(),
+                                grant,
                             });
                         }
                     }

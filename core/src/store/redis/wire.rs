@@ -8,7 +8,7 @@ use redis::{Cmd, Pipeline, ServerError, Value};
 use super::failure;
 use super::keys::Keys;
 use crate::error::Error;
-use crate::store::{Ownership, Queued, Releaser};
+use crate::store::{Grant, Ownership, Queued, Releaser};
 
 /// A counter below this was not seeded from a clock (10^15 µs after the epoch is in 2001), so its count is no token.
 const MIN_TOKEN: u64 = 1_000_000_000_000_000;
@@ -21,10 +21,12 @@ struct Script {
 
 impl Script {
     fn new(text: &str) -> Self {
-        let text = text.replace(
-            "--@include hand_over.lua",
-            include_str!("scripts/hand_over.lua"),
-        );
+        let text = text
+            .replace(
+                "--@include hand_over.lua",
+                include_str!("scripts/hand_over.lua"),
+            )
+            .replace("--@include token.lua", include_str!("scripts/token.lua"));
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
@@ -301,15 +303,15 @@ pub(super) fn release(
     releaser: &Releaser,
     client_id: &str,
 ) {
-    RELEASE.call(out, by, &[keys.lock(), &keys.queue], 3);
-    let (owner, client_id, force) = match releaser {
-        Releaser::Own(owner) => (&**owner, client_id, "0"),
-        Releaser::ByHand(owner) => (&**owner, "", "0"),
-        Releaser::Forced => ("", "", "1"),
+    let (owner, client_id): (&str, &str) = match releaser {
+        Releaser::Own(owner) => (owner, client_id),
+        Releaser::ByHand(owner) => (owner, ""),
+        Releaser::Forced => ("", ""),
     };
+    let keys = [keys.lock(), &keys.queue, &keys.fence];
+    RELEASE.call(out, by, &keys, 2);
     out.arg(owner);
     out.arg(client_id);
-    out.arg(force);
 }
 
 /// Reads the reply to a [`release`]: whose it was, and whether to ask again.
@@ -410,6 +412,7 @@ pub(super) enum Message<'a> {
     Granted {
         lock: &'a str,
         owner: &'a str,
+        grant: Option<Grant>,
     },
     Next {
         owner: &'a str,
@@ -427,13 +430,24 @@ pub(super) fn message(payload: &str) -> Option<Message<'_>> {
     let lock = lines.next()?;
     let owner = lines.next()?;
     match kind {
-        "grant" => Some(Message::Granted { lock, owner }),
+        "grant" => Some(Message::Granted {
+            lock,
+            owner,
+            grant: grant(lines),
+        }),
         "next" => Some(Message::Next {
             owner,
             expires_in: expiry(lines.next()?.parse().ok()?),
         }),
         _ => None,
     }
+}
+
+/// Token and window; a message without them is only to be claimed.
+fn grant<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Grant> {
+    let token = lines.next()?.parse().ok()?;
+    let window = expiry(lines.next()?.parse().ok()?)?;
+    (token >= MIN_TOKEN).then_some(Grant { token, window })
 }
 
 // ---- shared

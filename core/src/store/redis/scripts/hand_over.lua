@@ -1,7 +1,7 @@
 -- Hand-over: gives a free name to its first live waiter. Included by wait.lua and release.lua.
 --
 -- A queue member is '1|<client id>|<owner>' (1 is the wire version); a client listens on 'lock||inbox||<client id>'.
--- Inbox messages are lines: '1', then 'grant', K, owner, or 'next', K, owner, PTTL of K in ms.
+-- Inbox messages are lines: '1', then 'grant', K, owner, token, claim window in ms, or 'next', K, owner, PTTL of K in ms.
 
 local CLAIM_WINDOW_MS = '2000' -- a grant is claimed within this, or the name goes on to the next
 local QUEUE_GRACE_MS = 90000 -- a queue outlives its lock by no more than this
@@ -17,17 +17,19 @@ local function publish(member, kind, rest)
   return heard, owner
 end
 
--- Tells the head of the queue that it is next, with the time it has to watch.
+-- Keeps the queue for as long as it may be needed; returns the PTTL of K.
+local function keep_queue()
+  local pttl = redis.call('PTTL', KEYS[1])
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(pttl, 0) + QUEUE_GRACE_MS))
+  return pttl
+end
+
+-- Tells the head of the queue, if there is one, that it is next, with the time it has to watch; and keeps the queue.
 local function tell_head()
   local head = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
   if head then
-    publish(head, 'next', '\n' .. string.format('%.0f', redis.call('PTTL', KEYS[1])))
+    publish(head, 'next', '\n' .. string.format('%.0f', keep_queue()))
   end
-end
-
-local function keep_queue()
-  local pttl = math.max(redis.call('PTTL', KEYS[1]), 0)
-  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', pttl + QUEUE_GRACE_MS))
 end
 
 -- Pops waiters until one is found alive. `asking` is the caller's member: alive, since it asks.
@@ -41,7 +43,9 @@ local function hand_over(asking)
     if member == asking then
       return 'asking'
     end
-    local heard, owner = publish(member, 'grant', '')
+    -- Whoever asked lately may begin the lease at once, so the token is counted here and now.
+    local token = string.format('%.0f', next_token())
+    local heard, owner = publish(member, 'grant', '\n' .. token .. '\n' .. CLAIM_WINDOW_MS)
     if heard ~= 0 then
       redis.call('SET', KEYS[1], owner, 'PX', CLAIM_WINDOW_MS)
       tell_head()

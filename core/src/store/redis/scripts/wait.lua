@@ -9,19 +9,8 @@
 local K, Q, F = KEYS[1], KEYS[2], KEYS[3]
 local owner, ttl, place, queue = ARGV[1], ARGV[2], ARGV[4], ARGV[5] == '1'
 local member = '1|' .. ARGV[3] .. '|' .. owner
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
 
--- The counter is never behind the server's clock, so that it grows across a loss of data.
-local function count()
-  return math.max(tonumber(redis.call('GET', F) or 0) or 0, now)
-end
-
-local function next_token()
-  local token = count() + 1
-  redis.call('SET', F, string.format('%.0f', token))
-  return token
-end
+--@include token.lua
 
 local holder = redis.call('GET', K)
 
@@ -57,7 +46,7 @@ if queue and not redis.call('ZSCORE', Q, member) then
   local score = tonumber(place)
   if not score then
     local last = redis.call('ZREVRANGE', Q, 0, 0, 'WITHSCORES')[2]
-    score = last and math.max(now, last + 1) or now
+    score = last and math.max(now(), last + 1) or now()
   end
   redis.call('ZADD', Q, string.format('%.0f', score), member)
 end
@@ -68,7 +57,6 @@ if not holder then
     local token = next_token()
     redis.call('SET', K, owner, 'PX', ttl)
     tell_head()
-    keep_queue()
     return {1, token}
   end
   if outcome == 'more' then
@@ -77,7 +65,7 @@ if not holder then
   end
 end
 
-keep_queue()
+local pttl = keep_queue()
 local score = redis.call('ZSCORE', Q, member)
 local head = redis.call('ZRANGE', Q, 0, 0)[1] == member
-return {0, redis.call('PTTL', K), score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q)}
+return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q)}
