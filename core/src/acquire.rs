@@ -1,4 +1,4 @@
-//! Acquiring a lock: take it, or queue for it and claim it; and undo whatever was begun when that comes to nothing.
+//! Acquiring a lock: take it, or queue for it until it is handed over; and undo whatever was begun when that comes to nothing.
 
 mod elsewhere;
 mod waiting;

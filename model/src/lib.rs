@@ -7,7 +7,7 @@
 //! # What is modelled
 //!
 //! One lock, its queue and its token counter on one server; two or three clients, each a process with one connection and
-//! one or two tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1, the fallback interval 2 or,
+//! one or two tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback interval 2 or,
 //! to see that it is not needed, 8. Everything else happens between ticks, in any order. Two rules keep time honest: a client that runs does
 //! at once what is due, and a message stays in the network for one tick at most. What takes longer is a fault: a client is stopped (its
 //! clock goes on, its messages wait), or a connection breaks. Each fault may happen as often as the configuration says.
@@ -24,8 +24,9 @@
 //! | a shorter *extend* that may still be carried out caps later deadlines | `Extend`, `Drop`; `Phase::Holding::cap` |
 //! | past its deadline a lease is lost, and a late renewal does not revive it | `NoticeLoss`, `Deliver`; `Client::lose` |
 //! | *release* hands over, or deletes; giving up and undoing are the same script | `Release`, `Cancel`, `Execute`; `Server::release` |
-//! | hand-over: pop, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
+//! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
 //! | nobody heard the grant: the next one's turn | `publish` in `network.rs`; `Kill`, `NoticeGone` |
+//! | a grant begins a lease that counts from a recent wait, answered before; otherwise it is claimed | `Deliver`; `Client::on_grant`, `Task::answered` |
 //! | a grant for a waiter that is gone is passed on | `Deliver`; `Client::on_grant` |
 //! | the first waiter of a client looks at the PTTL, or at the fallback interval | `Look`; `Seen::look_in` |
 //! | after a lost connection: subscribe again, and every waiter asks again | `Drop`, `Close`, `Deliver`; `Client::on_broken` |

@@ -1,5 +1,5 @@
-//! A runtime that whoever waits for it drives: a caller who blocks reads its own news and sends its own claim, with no
-//! thread to wake in between. While nobody waits, a thread of its own drives it.
+//! A runtime that whoever waits for it drives: a caller who blocks reads its own news, with no thread to wake in between.
+//! While nobody waits, a thread of its own drives it.
 
 use std::future::Future;
 use std::io;
