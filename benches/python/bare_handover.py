@@ -32,8 +32,8 @@ def packed(*words: object) -> bytes:
     return b"".join([b"*%d\r\n" % len(parts), *(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)])
 
 
-class BareHandOver:
-    """Blocking sockets, each read in the caller's own thread."""
+class Sockets:
+    """Both sockets, and what is sent on them."""
 
     def __init__(self, url: str) -> None:
         self.id = uuid.uuid4().hex
@@ -52,6 +52,10 @@ class BareHandOver:
         keys, owner = held
         return packed("EVALSHA", self.sha["release.lua"], 3, *keys, owner, self.id)
 
+
+class BareHandOver(Sockets):
+    """Blocking, in the caller's own thread."""
+
     def acquire(self, name: str) -> Any:
         held, wait = self.wait(name)
         self.commands.sendall(wait)
@@ -65,8 +69,8 @@ class BareHandOver:
         self.commands.recv(4096)
 
 
-class AsyncBareHandOver(BareHandOver):
-    """The same sockets, watched by the event loop."""
+class AsyncBareHandOver(Sockets):
+    """Watched by the event loop."""
 
     async def acquire(self, name: str) -> Any:
         held, wait = self.wait(name)
@@ -83,7 +87,7 @@ class AsyncBareHandOver(BareHandOver):
 
 async def readable(connection: socket.socket) -> bytes:
     loop = asyncio.get_running_loop()
-    came = loop.create_future()
+    came: asyncio.Future[bytes] = loop.create_future()
     loop.add_reader(connection, lambda: came.set_result(connection.recv(4096)))
     try:
         return await came

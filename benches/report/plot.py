@@ -82,7 +82,7 @@ def _panel(figures: list[dict[str, Any]], panel: tuple[str, str, str, bool], x: 
     parts = [f'<text class="head" x="{x}" y="{y + 12}">{escape(heading)}{more}</text>']
     line = y + 22
     for measure, regimes in found.items():
-        kind = "bare" if measure == "bare" else "ours" if _ours(measure) else "peer"
+        kind = "bare" if measure.startswith("bare") else "ours" if _ours(measure) else "peer"
         label = NAMES.get(measure, measure)
         parts.append(f'<g class="{kind}">')
         parts.append(f'<text class="name" x="{x + LABEL - 8}" y="{line + 16}" text-anchor="end">{escape(label)}</text>')

@@ -13,6 +13,7 @@ TITLES = {
     "node": "Node: 64 in flight on distinct names",
     "server_cpu": "The server's CPU for one uncontended pair, pipelined",
     "handover": "Hand-over with one waiter, in two processes: from the call of release to the waiter's return",
+    "handover_late": "The same after a wait of 1.2 s",
     "handovers_rust": "Rust: 50 waiters in two processes, 4 turns each on one name",
     "handovers_python": "Python: 50 waiters in two processes, 4 turns each on one name",
     "handovers_node": "Node: 50 waiters in two processes, 4 turns each on one name",

@@ -15,13 +15,14 @@ end
 --@include token.lua
 --@include hand_over.lua
 
+local mine = holder and (holder == ARGV[1] or ARGV[1] == '')
+local free = mine or not holder
+local head = not free and redis.call('ZRANGE', Q, 0, 0)[1]
 local member = '1|' .. ARGV[2] .. '|' .. ARGV[1]
-local head = redis.call('ZRANGE', Q, 0, 0)[1]
 local left = ARGV[2] ~= '' and redis.call('ZREM', Q, member) == 1
 
-local mine = holder and (holder == ARGV[1] or ARGV[1] == '')
 local more = 0
-if mine or not holder then
+if free then
   local outcome = hand_over(nil)
   if outcome ~= 'granted' and mine then
     redis.call('DEL', K)
