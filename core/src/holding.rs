@@ -22,7 +22,7 @@ const RENEW_AFTER: u32 = 3;
 
 /// A lease that began with a grant is held for the claim window only: it is renewed this soon. Shorter critical sections
 /// are over by then, and cost no renewal.
-const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(50);
+const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(25);
 
 pub(crate) type LossHook = Box<dyn FnOnce(LossReason) + Send>;
 

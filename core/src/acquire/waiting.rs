@@ -14,35 +14,37 @@ use crate::lease::Lease;
 use crate::store::{Ask, Asked, Failure, Grant};
 use crate::waiting::{Slot, news};
 
-/// Why a sleeper wakes.
-enum Woken {
-    /// The name was handed to it, with a lease if that can begin.
-    Granted(Option<Grant>),
-    ToLook,
-}
-
 /// How a wait for the name comes to its end.
 enum Driven {
-    Acquired(u64, Moment),
-    /// The lease of a grant begins, counted from then.
-    Began(Grant, Moment),
+    /// By what was sent then, for the TTL, or for the window of a grant.
+    Acquired {
+        token: u64,
+        sent: Moment,
+        window: Option<Duration>,
+    },
     /// Someone else holds it, and it was to be tried once.
     Held,
+}
+
+impl Driven {
+    fn for_ttl(token: u64, sent: Moment) -> Self {
+        Self::Acquired {
+            token,
+            sent,
+            window: None,
+        }
+    }
 }
 
 impl Attempt {
     /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
-        let driven = self.drive().await;
-        self.end(driven).await
-    }
-
-    async fn end(&mut self, driven: Result<Driven>) -> Result<Option<Lease>> {
-        match driven {
-            Ok(Driven::Acquired(token, sent)) => Ok(Some(self.finish(token, sent, None)?)),
-            Ok(Driven::Began(Grant { token, window }, sent)) => {
-                Ok(Some(self.finish(token, sent, Some(window))?))
-            }
+        match self.drive().await {
+            Ok(Driven::Acquired {
+                token,
+                sent,
+                window,
+            }) => Ok(Some(self.finish(token, sent, window)?)),
             Ok(Driven::Held) => {
                 self.done = true;
                 // An earlier command may still be on its way to the server, and find the name free.
@@ -67,7 +69,7 @@ impl Attempt {
                 Ask::Take
             };
             match self.ask(ask, Some(self.first_deadline())).await? {
-                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
+                Asked::Acquired { token, sent } => return Ok(Driven::for_ttl(token, sent)),
                 Asked::Held(_) => self.on_held(),
             }
         }
@@ -89,15 +91,17 @@ impl Attempt {
             }
             let sent = Moment::now();
             match self.ask(Ask::Queue { place: self.place }, limit).await? {
-                Asked::Acquired { token, sent } => return Ok(Driven::Acquired(token, sent)),
+                Asked::Acquired { token, sent } => return Ok(Driven::for_ttl(token, sent)),
                 Asked::Held(queued) => self.on_queued(&queued),
             }
             limit = self.deadline();
-            match self.sleep(&slot).await? {
-                Woken::Granted(Some(grant)) if self.may_begin(&grant, sent) => {
-                    return Ok(Driven::Began(grant, sent));
-                }
-                Woken::Granted(_) | Woken::ToLook => {}
+            let grant = self.sleep(&slot).await?;
+            if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, sent)) {
+                return Ok(Driven::Acquired {
+                    token,
+                    sent,
+                    window: Some(window),
+                });
             }
         }
     }
@@ -126,10 +130,9 @@ impl Attempt {
             && Moment::now().since(sent) <= grant.window / 2
     }
 
-    /// Sleeps until there is a reason to ask again.
-    async fn sleep(&self, slot: &Arc<Slot>) -> Result<Woken> {
-        // What came before the answer that it overtakes was read is a reason at once; and a grant among it may be older
-        // than that answer.
+    /// Sleeps until there is a grant, or a reason to ask again.
+    async fn sleep(&self, slot: &Arc<Slot>) -> Result<Option<Grant>> {
+        // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
         loop {
@@ -140,16 +143,16 @@ impl Attempt {
                 return Err(Error::closed());
             }
             if news & news::RECHECK == 0 && news & news::GRANTED != 0 {
-                return Ok(Woken::Granted(slot.grant().filter(|_| slept)));
+                return Ok(slot.grant().filter(|_| slept));
             }
             if news & reasons != 0 {
-                return Ok(Woken::ToLook);
+                return Ok(None);
             }
             reasons = news::RECHECK;
             slept = true;
             tokio::select! {
                 () = slot.notified() => {}
-                () = until(look_at) => return Ok(Woken::ToLook),
+                () = until(look_at) => return Ok(None),
                 () = until(deadline) => return Err(self.timed_out()),
             }
         }
