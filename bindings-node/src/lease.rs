@@ -99,9 +99,14 @@ impl NativeLease {
         )
     }
 
+    /// The process stays alive until the store has the TTL of a lease that has just been handed over.
     #[napi]
-    pub fn detach(&self) {
-        self.core.detach();
+    pub fn detach(&self, env: Env) {
+        let core = self.core.clone();
+        core.detach();
+        self.source
+            .mailbox
+            .submit(&env, async move { core.detached().await });
     }
 }
 

@@ -102,9 +102,9 @@ impl<L: CoreLease> Held<L> {
         }
     }
 
-    pub(crate) fn detach(&self) {
-        if let Some(lease) = self.core() {
-            lease.detach();
+    pub(crate) fn detach(&self, py: Python<'_>) {
+        if let Some(watched) = self.watched() {
+            py.detach(|| watched.lease.detach());
         }
     }
 

@@ -135,8 +135,8 @@ impl Lease {
     }
 
     /// Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else.
-    fn detach(&self) {
-        self.held.detach();
+    fn detach(&self, py: Python<'_>) {
+        self.held.detach(py);
     }
 
     /// Waits until the lease is lost, or released.

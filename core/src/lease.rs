@@ -277,6 +277,24 @@ impl Lease {
     pub fn detach(&self) {
         if self.holding.detach() {
             self.leave_keeper();
+            if self.holding.is_brief() {
+                self.client.set_ttl(&self.holding);
+            }
+        }
+    }
+
+    /// Completes when the store has the TTL of a detached lease, which for one that has just been handed over is a moment
+    /// after [`detach`](Self::detach).
+    #[doc(hidden)]
+    pub async fn detached(&self) {
+        loop {
+            let changed = self.holding.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.holding.is_brief() {
+                return;
+            }
+            let _ = tokio::time::timeout(self.expires_in(), changed).await;
         }
     }
 

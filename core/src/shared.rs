@@ -15,15 +15,16 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::acquire::LEAVE_TIMEOUT;
 use crate::backoff::Backoff;
 use crate::builder::Settings;
+use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Holding;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, renew_timeout};
 use crate::lane::Lane;
 use crate::name::fresh_client_id;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
-use crate::store::{self, Event, Failure, Releaser, Store};
+use crate::store::{self, Event, Failure, Releaser, Renewal, Store};
 use crate::waiting::WaitingRoom;
 
 /// What every handle of one client shares.
@@ -185,6 +186,32 @@ impl Inner {
         self.background(async move {
             let releaser = Releaser::Own(holding.owner.clone());
             client.store.release(&holding.lock, releaser).await.is_ok()
+        });
+    }
+
+    /// Sets the TTL of a detached lease that is held for a window as yet.
+    pub(crate) fn set_ttl(self: &Arc<Self>, holding: &Arc<Holding>) {
+        let (client, holding) = (self.clone(), holding.clone());
+        self.background(async move {
+            let ttl = holding.ttl();
+            let renewal = [Renewal {
+                lock: holding.lock.clone(),
+                owner: holding.owner.clone(),
+                ttl,
+            }];
+            let mut backoff = Backoff::new();
+            while holding.is_brief() {
+                let sent = Moment::now();
+                let timeout = renew_timeout(client.command_timeout, holding.expires_in());
+                if let Ok(results) = client.store.renew(&renewal, timeout).await
+                    && let [Ok(ownership)] = results.as_slice()
+                {
+                    holding.end_extend(sent, ttl, Some(*ownership));
+                    return true;
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
+            false
         });
     }
 

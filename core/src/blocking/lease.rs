@@ -147,9 +147,15 @@ impl Lease {
         result
     }
 
-    /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach).
+    /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach). Of a lease that has just
+    /// been handed over it waits until the store has that TTL, 2 s at most.
     pub fn detach(&self) {
         self.lease.detach();
+        if self.lease.holding.is_brief() {
+            let lease = self.lease.clone();
+            let detached = async move { lease.detached().await };
+            self.inner.runtime.wait_through(detached);
+        }
     }
 }
 

@@ -114,6 +114,18 @@ impl Runtime {
         }
     }
 
+    /// Waits for `work`, which is over soon, whatever the interrupt hook says.
+    pub(super) fn wait_through(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (sender, receiver) = sync_channel(1);
+        if let Ok(handle) = self.handle() {
+            handle.spawn(async move {
+                work.await;
+                let _ = sender.send(());
+            });
+            let _ = receiver.recv();
+        }
+    }
+
     /// What `wait` comes to, asked again after each limit it is given unless the caller is to stop.
     fn until_interrupted<T>(
         &self,

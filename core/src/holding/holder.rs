@@ -85,6 +85,12 @@ impl Holding {
         live
     }
 
+    /// Whether it is held for a window as yet, and not for its TTL.
+    pub(crate) fn is_brief(&self) -> bool {
+        let brief = self.lock().window.is_some();
+        brief && self.not_held().is_none()
+    }
+
     /// Begins giving it back: from now on it is not held.
     pub(crate) fn begin_release(&self) -> GiveBack {
         let mut inner = self.lock();
