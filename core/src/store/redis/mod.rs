@@ -54,6 +54,7 @@ impl RedisStore {
         listener: Listener,
     ) -> CoreResult<Self> {
         let config = Config::parse(url)?;
+        wire::prepare();
         Ok(Self {
             link: Link::new(config.clone(), client_id.clone(), timeout, listener),
             pool: Pool::new(config.clone(), timeout),

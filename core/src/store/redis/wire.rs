@@ -56,6 +56,14 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scri
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
 
+/// Makes the scripts ready. Left to the first use, a fork meanwhile would have its child wait for a thread that it does not
+/// have.
+pub(super) fn prepare() {
+    for script in [&WAIT, &RENEW, &RELEASE] {
+        LazyLock::force(script);
+    }
+}
+
 /// Takes the commands of a request.
 pub(super) trait Requests {
     /// Begins a command of this many words.
