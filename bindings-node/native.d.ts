@@ -38,6 +38,7 @@ export declare class NativeLease {
   /** Null unless it was lost. */
   loss(): Failure | null
   extend(ttl?: number | undefined | null): number | Failure
+  /** The process stays alive until the store has the TTL of a lease that has just been handed over. */
   detach(): void
 }
 

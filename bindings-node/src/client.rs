@@ -141,7 +141,6 @@ impl NativeClient {
     /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
     #[napi]
     pub fn cancel(&self, env: Env, op: u32) {
-        // In this order: a claim that comes to the line later finds that nobody wants it.
         let stopped = self.mailbox().cancel(&env, op);
         let on_line = self.line.cancel(op);
         let core = self.core.clone();

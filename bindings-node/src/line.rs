@@ -341,7 +341,7 @@ impl State {
     /// After operations have ended: keeps the process alive only for those that somebody waits for. A line that is to
     /// be closed and has nothing left to do is returned.
     fn tidy(&mut self) -> Option<Open> {
-        let open = self.open.as_mut()?;
+        let open = self.open.as_ref()?;
         open.watch.keep_alive(!self.live.is_empty());
         if self.closed && open.line.is_idle() {
             return self.open.take();

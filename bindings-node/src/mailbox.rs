@@ -35,6 +35,7 @@ pub(crate) struct Mailbox {
     waking: AtomicBool,
     /// Touched by the JavaScript thread alone, but for the wake itself.
     wake: Mutex<Option<Wake>>,
+    /// What somebody waits for. Touched by the JavaScript thread alone.
     pending: Mutex<HashMap<u32, Option<JoinHandle<()>>>>,
     next: AtomicU32,
 }
@@ -102,25 +103,21 @@ impl Mailbox {
             used: false,
         };
         let mut work = Box::pin(async move { ticket.hand_in(work.await.into()) });
-        // Before the first step, which other threads answer: the outcome must find it here.
-        let is_first = {
-            let mut pending = lock(&self.pending);
-            pending.insert(op, None);
-            pending.len() == 1
-        };
-        if is_first {
-            self.keep_alive(env, true);
-        }
         // The first step is taken here, so that what the call changes at once has changed when it returns. A panic
         // drops the work, and with it the ticket, which tells.
         let step = catch_unwind(AssertUnwindSafe(|| {
             let _guard = self.runtime.enter();
             work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         }));
-        if let Ok(Poll::Pending) = step {
-            let task = self.runtime.spawn(work);
-            // Only this thread removes entries: it is still there.
-            lock(&self.pending).insert(op, Some(task));
+        let task = match step {
+            Ok(Poll::Pending) => Some(self.runtime.spawn(work)),
+            Ok(Poll::Ready(())) | Err(_) => None,
+        };
+        // What has ended meanwhile is collected by this thread, later.
+        let mut pending = lock(&self.pending);
+        pending.insert(op, task);
+        if pending.len() == 1 {
+            self.keep_alive(env, true);
         }
     }
 

@@ -1,4 +1,4 @@
-// Clients whose line is open, so that the event loop itself claims what they are granted.
+// Clients whose line is open, behind a relay.
 
 import type { Client } from "leaselock";
 import type { Bench } from "./bench.mjs";
@@ -10,6 +10,8 @@ export interface Lined {
   relay: Relay;
   client: Client;
   line: Relayed;
+  /** Its other connection, by which grants come and claims go. */
+  shared: Relayed;
 }
 
 /** Connects a client through a relay of its own, and uses it until it has a line. */
@@ -17,7 +19,12 @@ export async function lined(bench: Bench, commandTimeout = 5_000): Promise<Lined
   const relay = await Relay.start(bench.server.url);
   bench.test.after(() => relay.stop());
   const client = bench.client({ commandTimeout }, relay.url);
-  return { relay, client, line: await openLine(client, relay) };
+  const line = await openLine(client, relay);
+  const shared = relay.connections.find((connection) => connection !== line);
+  if (!shared) {
+    throw new Error("the client has no connection beside its line");
+  }
+  return { relay, client, line, shared };
 }
 
 /** Uses a client until one more connection is there, and in use. */

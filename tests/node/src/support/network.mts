@@ -50,7 +50,7 @@ export class Relayed {
   /** How many bytes the client has sent. */
   sent = 0;
   /** Whose chunks are held back until `letGo`. */
-  holding: "client" | "server" | undefined;
+  holding: "client" | "server" | "both" | undefined;
   #held: (() => void)[] = [];
 
   constructor(
@@ -65,7 +65,7 @@ export class Relayed {
 
   pass(from: "client" | "server", chunk: Buffer): void {
     const pass = () => (from === "client" ? this.server : this.client).write(chunk);
-    if (this.holding === from) {
+    if (this.holding === from || this.holding === "both") {
       this.#held.push(pass);
     } else {
       pass();

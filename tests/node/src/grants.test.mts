@@ -1,0 +1,476 @@
+// The instant of a grant. It begins a lease, or is claimed where it cannot; whatever happens meanwhile, nobody loses a turn
+// and nothing is left.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { type AcquireOptions, type Client, type Lease, ReleaseStatus } from "leaselock";
+import { type Bench, test } from "./support/bench.mjs";
+import { type Lined, lined } from "./support/lined.mjs";
+import { block } from "./support/moments.mjs";
+import { Relay, type Relayed } from "./support/network.mjs";
+import { eventually, plainRedis } from "./support/servers.mjs";
+import { PRELUDE, Script } from "./support/subprocess.mjs";
+
+const entry = createRequire(import.meta.url).resolve("leaselock");
+
+/** A name is granted for so long. */
+const WINDOW = 2_000;
+/** Far above what a turn takes; far below the TTL of 30 s, which a turn that was lost would cost. */
+const TURN = 10_000;
+
+/** What is held back on the shared connection: the grant, which would begin a lease; a claim; or the answer to a claim. */
+const HELD = ["the grant", "the claim", "the claim's answer"] as const;
+type Held = (typeof HELD)[number];
+
+/** A lease that is not renewed cannot begin with its grant: that is claimed. */
+const renewed = (what: Held) => what === "the grant";
+
+/** A name is held by one and wanted by two more. */
+interface Contended {
+  holder: Lease;
+  waiting: Promise<Lease>;
+  next: Promise<Lease>;
+}
+
+async function contended(bench: Bench, client: Client, options: AcquireOptions = {}): Promise<Contended> {
+  const other = bench.client();
+  const holder = await other.acquire(bench.name);
+  const waiting = client.acquire(bench.name, options);
+  // Whoever looks at it first looks at it later.
+  waiting.catch(() => {});
+  await waitersAre(other, bench, 1);
+  const next = other.acquire(bench.name, { wait: 2 * TURN });
+  next.catch(() => {});
+  await waitersAre(other, bench, 2);
+  return { holder, waiting, next };
+}
+
+async function waitersAre(client: Client, bench: Bench, count: number): Promise<void> {
+  await eventually(`${count} waiters`, async () => (await client.inspect(bench.name))?.waiters === count);
+}
+
+/** Hands the name over to the one that waits behind `shared`, and holds that back. */
+async function handOver(holder: Lease, shared: Relayed, what: Held): Promise<void> {
+  shared.holding = what === "the grant" ? "server" : "client";
+  await holder.release();
+  await eventually("it is held back", () => shared.held > 0);
+  if (what === "the claim's answer") {
+    shared.letGo();
+    shared.holding = "server";
+    await eventually("it is held back", () => shared.held > 0);
+  }
+}
+
+interface HeldBack extends Lined, Contended {}
+
+/** `waiting` was granted the name, and that is held back; `next` waits behind it elsewhere. */
+async function heldBack(
+  bench: Bench,
+  what: Held,
+  options: AcquireOptions & { commandTimeout?: number } = {},
+): Promise<HeldBack> {
+  const { commandTimeout, ...acquireOptions } = options;
+  const at = await lined(bench, commandTimeout);
+  const three = await contended(bench, at.client, { renew: renewed(what), ...acquireOptions });
+  await handOver(three.holder, at.shared, what);
+  return { ...at, ...three };
+}
+
+/** The next one has its turn; then nothing is left of anybody. */
+async function nextHasIt(bench: Bench, next: Promise<Lease>): Promise<void> {
+  await using lease = await next;
+  assert.equal(await bench.redis.get(bench.key), lease.owner);
+  await lease.release();
+  await nothingIsLeft(bench);
+}
+
+async function nothingIsLeft(bench: Bench): Promise<void> {
+  await eventually(
+    "nothing is left",
+    async () => (await bench.redis.keys(`*${bench.app}||${bench.name}*`)).length === 0,
+    TURN,
+  );
+}
+
+interface Grant {
+  owner: string;
+  token: number;
+}
+
+/** The grants of the name that are told from now on. */
+async function grantsOf(bench: Bench): Promise<Grant[]> {
+  const grants: Grant[] = [];
+  const redis = plainRedis(bench.server.url);
+  bench.test.after(() => redis.disconnect());
+  redis.on("pmessage", (_pattern, _channel, message: string) => {
+    const [, kind, key, owner, token, window] = message.split("\n");
+    if (kind === "grant" && key === bench.key) {
+      assert.equal(Number(window), WINDOW);
+      grants.push({ owner: String(owner), token: Number(token) });
+    }
+  });
+  await redis.psubscribe("lock||inbox||*");
+  return grants;
+}
+
+interface Begun extends HeldBack {
+  lease: Lease;
+  grant: Grant | undefined;
+}
+
+/** A lease has begun with its grant, and nothing that its client has sent since then comes through. */
+async function begun(bench: Bench): Promise<Begun> {
+  const at = await lined(bench);
+  const grants = await grantsOf(bench);
+  for (let tries = 0; tries < 20; tries += 1) {
+    const three = await contended(bench, at.client);
+    at.shared.holding = "client";
+    await three.holder.release();
+    await eventually("its renewal or a claim is held back", () => at.shared.held > 0);
+    if (at.client.stats().held === 1) {
+      return { ...at, ...three, lease: await three.waiting, grant: grants.at(-1) };
+    }
+    // It had asked more than a second ago: once more.
+    at.shared.letGo();
+    await (await three.waiting).release();
+    await (await three.next).release();
+  }
+  assert.fail("no lease began with its grant");
+}
+
+test("a grant begins a lease at once, and a renewal sets its full ttl", async (bench) => {
+  const { client, shared, holder, lease, grant, next } = await begun(bench);
+  assert.equal(await bench.redis.get(bench.key), lease.owner);
+  assert.ok((await bench.redis.pttl(bench.key)) <= WINDOW, "the hand-over alone has set it");
+  assert.deepEqual({ owner: lease.owner, token: lease.token }, grant);
+  assert.ok(lease.token > holder.token);
+  assert.deepEqual([lease.held, lease.ttl, client.stats().renewals], [true, 30_000, 0]);
+  assert.ok(lease.expiresIn <= WINDOW, `${lease.expiresIn} ms are left`);
+  shared.letGo();
+  await eventually("it is renewed", () => client.stats().renewals > 0);
+  assert.equal(lease.state, "held");
+  assert.ok(lease.expiresIn > 20_000, `${lease.expiresIn} ms are left`);
+  assert.ok((await bench.redis.pttl(bench.key)) > 20_000);
+  assert.equal(await lease.release(), true);
+  assert.ok((await next).token > lease.token);
+  await nextHasIt(bench, next);
+  assert.deepEqual([client.stats().held, client.stats().waiting], [0, 0]);
+});
+
+test("a lease that began with its grant and cannot be renewed is lost before the next one has the name", async (bench) => {
+  const { client, shared, lease, next } = await begun(bench);
+  const { token } = await next;
+  assert.equal(lease.state, "lost");
+  assert.ok(token > lease.token);
+  await eventually("it is told", () => lease.signal.aborted);
+  assert.equal(lease.signal.reason.code, "LEASE_LOST");
+  assert.equal(client.stats().lost, 1);
+  // Renewals that come this late are nobody's.
+  shared.letGo();
+  assert.equal(await lease.release(), false);
+  await nextHasIt(bench, next);
+});
+
+test("closing the client gives back a lease that began with its grant", async (bench) => {
+  const { client, shared, lease, next } = await begun(bench);
+  const closing = client.close();
+  await eventually("it is not held", () => !lease.held);
+  shared.letGo();
+  await closing;
+  await nextHasIt(bench, next);
+});
+
+for (const [why, options, after] of [
+  ["its ttl is shorter than the time it is granted for", { ttl: 1_500 }, 0],
+  ["it is not to be renewed", { renew: false }, 0],
+  ["it has a maxHold", { maxHold: 60_000 }, 0],
+  ["it asked a while ago", {}, 1_200],
+] as const) {
+  test(`a lease is claimed where ${why}`, async (bench) => {
+    const { client, shared } = await lined(bench);
+    const grants = await grantsOf(bench);
+    const { holder, waiting, next } = await contended(bench, client, options);
+    await sleep(after);
+    await handOver(holder, shared, "the claim");
+    assert.equal(client.stats().held, 0, "it is no lease before its claim is answered");
+    shared.letGo();
+    const lease = await waiting;
+    assert.equal(client.stats().renewals, 0);
+    const ttl = "ttl" in options ? options.ttl : 30_000;
+    assert.ok(lease.expiresIn > ttl / 2 && lease.expiresIn <= ttl, `${lease.expiresIn} ms are left`);
+    const pttl = await bench.redis.pttl(bench.key);
+    assert.ok(pttl > ttl / 2 && pttl <= ttl, "the claim set the full ttl");
+    assert.equal(await bench.redis.get(bench.key), lease.owner);
+    const [grant] = grants;
+    assert.equal(grant?.owner, lease.owner);
+    assert.ok(lease.token > grant.token, "its token is the claim's");
+    assert.equal(await lease.release(), true);
+    await nextHasIt(bench, next);
+  });
+}
+
+for (const what of HELD) {
+  test(`${what} is held back, and comes through: it is a lease`, async (bench) => {
+    const { client, shared, waiting, next } = await heldBack(bench, what);
+    assert.equal(client.stats().held, 0);
+    shared.letGo();
+    const lease = await waiting;
+    assert.equal(await bench.redis.get(bench.key), lease.owner);
+    await eventually("it has its full ttl", () => lease.expiresIn > 20_000);
+    assert.equal(await lease.release(), true);
+    assert.ok((await next).token > lease.token);
+    await nextHasIt(bench, next);
+    assert.deepEqual([client.stats().held, client.stats().waiting], [0, 0]);
+  });
+
+  test(`an abort while ${what} is held back: the next one has it`, async (bench) => {
+    const controller = new AbortController();
+    const { client, shared, waiting, next } = await heldBack(bench, what, { signal: controller.signal });
+    const start = performance.now();
+    controller.abort();
+    await assert.rejects(waiting, (error) => error === controller.signal.reason);
+    assert.ok(performance.now() - start < 500, "it does not wait for the answer");
+    shared.letGo();
+    await nextHasIt(bench, next);
+    assert.deepEqual([client.stats().held, client.stats().waiting], [0, 0]);
+    await (await client.acquire(bench.name)).release();
+  });
+
+  test(`an abort while ${what} is held back, and the connection stays silent: the next one has it`, async (bench) => {
+    const controller = new AbortController();
+    const options = { signal: controller.signal, commandTimeout: 1_500 };
+    const { shared, waiting, next } = await heldBack(bench, what, options);
+    shared.holding = "both";
+    controller.abort();
+    await assert.rejects(waiting, (error) => error === controller.signal.reason);
+    const start = performance.now();
+    await nextHasIt(bench, next);
+    assert.ok(performance.now() - start < TURN);
+  });
+
+  test(`a wait that runs out while ${what} is held back: the next one has it`, async (bench) => {
+    const start = performance.now();
+    const { client, shared, waiting, next } = await heldBack(bench, what, { wait: 2_500 });
+    const { sent } = shared;
+    await eventually("it gives up its turn", () => shared.sent > sent);
+    shared.letGo();
+    await assert.rejects(waiting, { code: "LOCK_TIMEOUT" });
+    assert.ok(performance.now() - start >= 2_500);
+    // What comes this late must not stay in the queue either.
+    await nextHasIt(bench, next);
+    assert.deepEqual([client.stats().held, client.stats().waiting, client.stats().timedOut], [0, 0, 1]);
+    await (await client.acquire(bench.name, { wait: 5_000 })).release();
+  });
+
+  test(`a wait that runs out while ${what} stays held back is told, and the next one has it`, async (bench) => {
+    const start = performance.now();
+    const { shared, waiting, next } = await heldBack(bench, what, { wait: 2_500, commandTimeout: 20_000 });
+    await assert.rejects(waiting, { code: "STORE_UNAVAILABLE" });
+    const took = performance.now() - start;
+    assert.ok(took >= 2_500 && took < TURN, `it took ${took} ms`);
+    shared.cut();
+    await nextHasIt(bench, next);
+  });
+
+  test(`field bug 20: a connection that breaks while ${what} is held back costs nobody a turn`, async (bench) => {
+    const { client, shared, waiting, next } = await heldBack(bench, what);
+    shared.cut();
+    const lease = await waiting;
+    assert.equal(await bench.redis.get(bench.key), lease.owner);
+    assert.equal(lease.held, true);
+    await lease.release();
+    await nextHasIt(bench, next);
+    assert.equal(client.stats().held, 0);
+  });
+
+  test(`closing the client while ${what} is held back ends its acquire and leaves nothing`, async (bench) => {
+    const { client, shared, waiting, next } = await heldBack(bench, what);
+    const closing = client.close();
+    await sleep(100);
+    shared.letGo();
+    await assert.rejects(waiting, { code: "CLIENT_CLOSED" });
+    await closing;
+    await nextHasIt(bench, next);
+  });
+}
+
+for (const [how, options] of [
+  ["begins with its grant", {}],
+  ["is claimed", { ttl: 500 }],
+] as const) {
+  test(`a lease that ${how} while the event loop is blocked is renewed meanwhile`, async (bench) => {
+    const { holder, waiting, next } = await contended(bench, bench.client(), options);
+    // Sent before the loop blocks; answered by the server while it does.
+    const released = holder.release();
+    await new Promise(setImmediate);
+    block(WINDOW + 500);
+    const lease = await waiting;
+    assert.equal(await released, true);
+    assert.ok(lease.expiresIn > lease.ttl / 2, `${lease.expiresIn} ms are left`);
+    assert.equal(await bench.redis.get(bench.key), lease.owner);
+    await sleep(600);
+    assert.equal(lease.held, true, "it goes on being renewed");
+    assert.equal(await lease.release(), true);
+    await nextHasIt(bench, next);
+  });
+}
+
+test("an abort before the event loop has seen the lease that a grant began: the next one has it", async (bench) => {
+  const controller = new AbortController();
+  const client = bench.client();
+  const { holder, waiting, next } = await contended(bench, client, { signal: controller.signal });
+  const released = holder.release();
+  await new Promise(setImmediate);
+  block(500);
+  controller.abort();
+  await assert.rejects(waiting, (error) => error === controller.signal.reason);
+  assert.equal(await released, true);
+  const start = performance.now();
+  await nextHasIt(bench, next);
+  assert.ok(performance.now() - start < TURN);
+  assert.deepEqual([client.stats().held, client.stats().waiting], [0, 0]);
+});
+
+/** A worker thread whose client has its line, by a relay in this thread; it acquires when it is told to. */
+async function waitingWorker(bench: Bench, relay: Relay, what: Held) {
+  const source = `
+    const { parentPort, workerData } = require("node:worker_threads");
+    const { Client } = require(workerData.entry);
+    (async () => {
+      const client = new Client(workerData.url, { appId: workerData.appId });
+      for (let i = 0; i < 20; i++) { await (await client.acquire("warm")).release(); }
+      client.acquire(workerData.name, { renew: workerData.renew });
+      parentPort.once("message", () => {
+        parentPort.postMessage("blocks");
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      });
+    })();
+  `;
+  const before = relay.connections;
+  const workerData = { entry, url: relay.url, appId: bench.app, name: bench.name, renew: renewed(what) };
+  const other = bench.client();
+  const holder = await other.acquire(bench.name);
+  const worker = new Worker(source, { eval: true, workerData });
+  await waitersAre(other, bench, 1);
+  const next = other.acquire(bench.name, { wait: 2 * TURN });
+  next.catch(() => {});
+  await waitersAre(other, bench, 2);
+  const [shared] = relay.connections.filter((connection) => !before.includes(connection));
+  assert.ok(shared);
+  return { worker, shared, holder, next };
+}
+
+test("a worker that is terminated while its grant or claim is held back: the next one has it", async (bench) => {
+  const { relay } = await lined(bench);
+  for (const what of HELD) {
+    const { worker, shared, holder, next } = await waitingWorker(bench, relay, what);
+    await handOver(holder, shared, what);
+    await worker.terminate();
+    shared.letGo();
+    await nextHasIt(bench, next);
+  }
+});
+
+test("a worker that is terminated before it has seen the lease that a grant began: the next one has it", async (bench) => {
+  const { relay } = await lined(bench);
+  const { worker, holder, next } = await waitingWorker(bench, relay, "the grant");
+  worker.postMessage("block");
+  await once(worker, "message");
+  await holder.release();
+  await eventually("its lease is renewed", async () => (await bench.redis.pttl(bench.key)) > 20_000);
+  const start = performance.now();
+  await worker.terminate();
+  await nextHasIt(bench, next);
+  assert.ok(performance.now() - start < TURN);
+});
+
+/** Where a process waits for the name through a relay; it is handed over, and that is held back. */
+async function heldBackScript(bench: Bench, what: Held, atSignal: string, renew = renewed(what)) {
+  const relay = await Relay.start(bench.server.url);
+  bench.test.after(() => relay.stop());
+  const other = bench.client();
+  const holder = await other.acquire(bench.name);
+  const source = `${PRELUDE}
+    for (let i = 0; i < 20; i++) await (await client.acquire("warm")).release();
+    const controller = new AbortController();
+    const acquiring = client.acquire(name, { renew: ${renew}, signal: controller.signal });
+    const alive = setInterval(() => {}, 60_000);
+    process.once("SIGUSR2", () => { clearInterval(alive); ${atSignal} });
+    console.log("waits");
+    await acquiring.catch((error) => console.log(error.name));
+  `;
+  const running = new Script(source, [relay.url, bench.app, bench.name]);
+  await running.printed("waits");
+  await waitersAre(other, bench, 1);
+  const next = other.acquire(bench.name, { wait: 4 * TURN });
+  next.catch(() => {});
+  await waitersAre(other, bench, 2);
+  const [shared] = relay.connections;
+  assert.ok(shared);
+  await handOver(holder, shared, what);
+  return { running, shared, next };
+}
+
+for (const what of HELD) {
+  test(`a process that aborts while ${what} is held back ends when that is undone`, async (bench) => {
+    const { running, shared, next } = await heldBackScript(bench, what, "controller.abort()");
+    running.kill("SIGUSR2");
+    await running.printed("AbortError");
+    shared.letGo();
+    const ended = await running.ended();
+    assert.deepEqual([ended.code, ended.stderr], [0, ""]);
+    assert.equal((await bench.client().inspect(bench.name))?.waiters, 0, "the next one has it already");
+    await nextHasIt(bench, next);
+  });
+
+  test(`a process that aborts while ${what} stays held back ends all the same`, async (bench) => {
+    const { running } = await heldBackScript(bench, what, "controller.abort()");
+    const start = performance.now();
+    running.kill("SIGUSR2");
+    const ended = await running.ended();
+    assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, "waits\nAbortError\n", ""]);
+    assert.ok(performance.now() - start < 4_000, "it waits a second for the undoing, not for ever");
+  });
+}
+
+for (const [when, what, renew] of [
+  ["before it reads its grant", "the grant", true],
+  ["before its claim is sent", "the claim", false],
+  ["before the lease that a grant began is renewed", "the claim", true],
+] as const) {
+  test(`a process that exits ${when} costs the next one the claim window, not the ttl`, async (bench) => {
+    const { running, next } = await heldBackScript(bench, what, "process.exit(3)", renew);
+    running.kill("SIGUSR2");
+    assert.equal((await running.ended()).code, 3);
+    const start = performance.now();
+    await nextHasIt(bench, next);
+    assert.ok(performance.now() - start < TURN);
+  });
+}
+
+test("a lease that is detached as soon as its grant began it gets its full ttl", async (bench) => {
+  const client = bench.client();
+  const { holder, waiting, next } = await contended(bench, client);
+  await holder.release();
+  const lease = await waiting;
+  lease.detach();
+  await eventually("it has its full ttl", async () => (await bench.redis.pttl(bench.key)) > 20_000);
+  await eventually("it knows", () => lease.expiresIn > 20_000);
+  assert.equal(await client.release(bench.name, lease.owner), ReleaseStatus.RELEASED);
+  await nextHasIt(bench, next);
+});
+
+test("a process that detaches a lease that a grant began ends when that has its full ttl", async (bench) => {
+  const detach = 'acquiring.then((lease) => { lease.detach(); console.log("detached"); })';
+  const { running, shared } = await heldBackScript(bench, "the claim", detach, true);
+  running.kill("SIGUSR2");
+  await running.printed("detached");
+  await sleep(200);
+  shared.letGo();
+  const ended = await running.ended();
+  assert.deepEqual([ended.code, ended.stderr], [0, ""]);
+  assert.ok((await bench.redis.pttl(bench.key)) > 20_000);
+});
