@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,25 +16,17 @@ import pexpect
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from resp import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from programs import SECONDS, rust_programs, wait_until
 from servers import HINTS, Server, find_redis
 
 SERVERS: list[dict[str, Any]] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
-SECONDS = 20  # for what should happen at once, on a machine that may be busy
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
-    """Waits until it holds; fails with `what` if that takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -153,15 +144,7 @@ def end_of_terminal(terminal: pexpect.spawn[str]) -> tuple[int | None, int | Non
 @pytest.fixture(scope="session")
 def path() -> str:
     """The program, built."""
-    built = subprocess.run(
-        ["cargo", "build", "--package", "leaselock-cli", "--bin", "leaselock", "--message-format", "json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
-    return str(next(m["executable"] for m in messages if m.get("executable")))
+    return rust_programs()["leaselock"]
 
 
 @pytest.fixture(params=[*(server["name"] for server in SERVERS), "file"])

@@ -8,8 +8,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Program, wait_until
+from conftest import Program
 from doctor_report import BINARIES, Report, login, run_on
+from programs import wait_until
 from servers import Server, free_port
 
 if TYPE_CHECKING:

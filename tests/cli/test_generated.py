@@ -8,7 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SECONDS, Program
+from conftest import Program
+from programs import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pexpect
 import pytest
-from conftest import SECONDS, Program, wait_until
+from programs import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conftest import Program
     from resp import Connection
 
 

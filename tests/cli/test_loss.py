@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Program, end_of, end_of_terminal, wait_until
+from conftest import Program, end_of, end_of_terminal
+from programs import wait_until
 from test_terminal import alive, state
 
 if TYPE_CHECKING:

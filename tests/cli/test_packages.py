@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOT, SECONDS, Program
+from conftest import ROOT, Program
+from programs import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import SECONDS, Program, end_of, wait_until
+from conftest import Program, end_of
+from programs import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from conftest import Program, end_of, end_of_terminal, pid_of, wait_until
+from conftest import Program, end_of, end_of_terminal, pid_of
+from programs import wait_until
 
 # Counts a signal, tells when it is ready, and ends with status 3 a while after the first.
 COUNTING = """

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pexpect
 import pyte
 import pytest
-from conftest import SECONDS, Program, end_of, pid_of, wait_until
+from conftest import Program, end_of, pid_of
+from programs import SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

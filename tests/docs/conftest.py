@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 sys.path.insert(0, str(ROOT / "tests"))
 
+from programs import rust_programs
+
 SERVERS: list[dict[str, str] | None] = json.loads(os.environ.get("LEASELOCK_TEST_SERVERS", "[]"))
 NO_SERVER = "no server: run the tests by `make test` or `python3 tests/servers.py -- pytest tests/docs`"
 
@@ -86,17 +88,8 @@ class Program:
         return output
 
 
-@pytest.fixture(scope="session")
-def rust_binaries() -> dict[str, str]:
-    """Where each Rust example is, by its name; `make setup` has built them, with the same command."""
-    command = ["cargo", "build", "--quiet", "--locked", "--workspace", "--all-targets", "--message-format=json"]
-    built = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
-    messages = [json.loads(line) for line in built.splitlines()]
-    return {m["target"]["name"]: m["executable"] for m in messages if m.get("executable") and not m["profile"]["test"]}
-
-
 @pytest.fixture
-def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
+def program() -> Callable[[str], Program]:
     """Finds the program of a file in examples/, built where that is needed."""
 
     def find(name: str) -> Program:
@@ -110,7 +103,7 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], Program]:
             case ".mts":
                 return Program(["node", str(compiled(path))])
             case ".rs":
-                return Program([request.getfixturevalue("rust_binaries")[path.stem]])
+                return Program([rust_programs()[path.stem]])
         raise AssertionError(f"how is {name} run?")
 
     return find

@@ -8,13 +8,13 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from conftest import EXAMPLES, Program
+from programs import SECONDS, rust_programs, wait_until
 
 import leaselock
 
@@ -22,17 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SECONDS = 30  # for what should happen at once, on a machine that may be busy
 LOST, WAIT_RAN_OUT = 79, 75
 HASTE = {"DEPLOY_WAIT": "200ms"}
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits until it holds."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"after {SECONDS} s still not: {what}"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -82,10 +73,10 @@ class Host:
 
 
 @pytest.fixture
-def host(url: str, tmp_path: Path, rust_binaries: dict[str, str]) -> Iterator[Host]:
+def host(url: str, tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path / "home", url)
     made.bin.mkdir(parents=True)
-    (made.bin / "leaselock").symlink_to(rust_binaries["leaselock"])
+    (made.bin / "leaselock").symlink_to(rust_programs()["leaselock"])
     yield made
     for process in made.started:
         made.ends(process)
@@ -118,7 +109,7 @@ def test_cron_leaves_out_a_run_while_one_is_still_at_it(host: Host) -> None:
     job, log = cron_lines()[1]["sync"], host.home / "sync.log"
     host.has(host.bin / "sync-orders", "echo begins; while [ ! -e stop ]; do sleep 0.05; done; echo ends")
     first = host.starts(job)
-    until(lambda: log.exists() and "begins" in log.read_text(), "the first run works")
+    wait_until(lambda: log.exists() and "begins" in log.read_text(), "the first run works")
     assert host.runs(job) == (WAIT_RAN_OUT, "")
     (host.home / "stop").touch()
     assert first.wait(SECONDS) == 0
@@ -131,7 +122,7 @@ def test_cron_runs_the_nightly_job_on_one_host_alone(host: Host) -> None:
     job, log = cron_lines()[1]["report"], host.home / "report.log"
     host.has(host.bin / "make-report", "echo made >>made")
     first = host.starts(job)
-    until((host.home / "made").exists, "the report is made")
+    wait_until((host.home / "made").exists, "the report is made")
     assert host.runs(job) == (WAIT_RAN_OUT, "")
     assert (host.home / "made").read_text() == "made\n"
     assert "leaselock: " in log.read_text()
@@ -181,7 +172,7 @@ def test_a_deployment_that_waited_in_vain_says_for_whom(host: Host) -> None:
 def test_a_deployment_that_loses_the_lock_is_stopped(host: Host) -> None:
     host.has(host.home / "deploy.sh", "trap 'echo told to end; exit 1' TERM; touch begun; while :; do sleep 0.05; done")
     deployment = host.starts(DEPLOY)
-    until((host.home / "begun").exists, "it works")
+    wait_until((host.home / "begun").exists, "it works")
     with leaselock.Client(host.url) as client:
         client.force_release("deploy:prod")
         # Its next renewal finds out, at a third of the TTL of 60 s.

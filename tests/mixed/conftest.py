@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKERS = Path(__file__).resolve().parent / "workers"
 sys.path.insert(0, str(ROOT / "tests"))
 
+from programs import rust_programs
 from resp import Connection
 from stores import FileStore, Outside, ServerStore
 
@@ -115,38 +116,24 @@ class Worker:
 
 
 @pytest.fixture(scope="session")
-def rust_programs() -> dict[str, str]:
-    """The paths of the Rust examples by name. They are built as `make` builds them, so there they are built already."""
-    built = subprocess.run(
-        ["cargo", "build", "--quiet", "--locked", "--workspace", "--all-targets", "--message-format", "json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
-    return {m["target"]["name"]: m["executable"] for m in messages if m.get("target", {}).get("kind") == ["example"]}
-
-
-@pytest.fixture(scope="session")
-def commands(rust_programs: dict[str, str]) -> dict[str, list[str]]:
+def commands() -> dict[str, list[str]]:
     """How each language's worker is started."""
     return {
         "python": [sys.executable, str(WORKERS / "blocking.py")],
         "asyncio": [sys.executable, str(WORKERS / "asynchronous.py")],
         "node": ["node", str(WORKERS / "node.cjs")],
-        "rust": [rust_programs["mixed_worker"]],
+        "rust": [rust_programs()["mixed_worker"]],
     }
 
 
 @pytest.fixture(scope="session")
-def churn_commands(rust_programs: dict[str, str]) -> dict[str, list[str]]:
+def churn_commands() -> dict[str, list[str]]:
     """How each language's program of the churn is started."""
     return {
         "python": [sys.executable, str(WORKERS / "churn_threads.py")],
         "asyncio": [sys.executable, str(WORKERS / "churn_asyncio.py")],
         "node": ["node", str(WORKERS / "churn.mjs")],
-        "rust": [rust_programs["churn_worker"]],
+        "rust": [rust_programs()["churn_worker"]],
     }
 
 
