@@ -307,6 +307,37 @@ async def test_cancelling_before_the_answer_comes(lined: Lined) -> None:
     assert lined.lines <= connections(lined.server)
 
 
+async def test_what_is_abandoned_while_answers_are_told_does_not_wait(
+    lined: Lined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection of garbage may do that in the middle of anything."""
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+
+    def hear(_: object) -> None:
+        heard.set()
+
+    def call_soon(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> asyncio.Handle:
+        if callback is hear:
+            abandoned.close()
+        return type(loop).call_soon(loop, callback, *args, **kwargs)
+
+    with Client(lined.server.url) as other, other.lock("held"):
+        told, abandoned = lined.client.acquire("free"), lined.client.acquire("held")
+        # Both answers come together.
+        lined.server.pause()
+        told.send(None).add_done_callback(hear)
+        abandoned.send(None)
+        monkeypatch.setattr(loop, "call_soon", call_soon)
+        await asyncio.sleep(0.05)
+        lined.server.resume()
+        await heard.wait()
+        await asyncio.sleep(0.1)
+        assert [info.waiters for info in other.locks("held")] == [0]
+        told.close()
+    await eventually("nothing is left", lambda: left(lined.server) == [])
+
+
 async def test_closing_a_client_while_its_line_is_busy(lined: Lined) -> None:
     held = await lined.client.acquire("held")
     taking = [asyncio.create_task(lined.client.acquire(name)) for name in names(20)]

@@ -16,7 +16,7 @@ use pyo3::types::PyWeakrefReference;
 use super::bridge::{Bridge, Item, Ready, complete};
 use super::lease::{AsyncLeaseCore, finish_release};
 use super::open::{Due, Open, State, Waiting};
-use super::operation::{Abandoned, Operation, Outcome, Slot, go_on, outcome};
+use super::operation::{Abandoned, Operation, Slot, go_on, outcome};
 use crate::errors;
 use crate::process::{self, Own, lock};
 
@@ -81,8 +81,7 @@ impl Line {
             return Ok(Err(what));
         }
         let future = bridge.get().future(py)?;
-        let operation;
-        let (begun, due) = {
+        let (begun, slot, due) = {
             let mut state = lock(own);
             let State {
                 open: Some(open),
@@ -98,30 +97,23 @@ impl Line {
             let is_alone = open.is_alone();
             let begun = send(&mut open.line, id, what);
             let slot = Slot::on_line(slf.clone().unbind(), id);
-            operation = (future.clone(), slot.clone());
             let mut due = Due::default();
             if let Ok(None) = begun {
-                waiting.insert(
-                    id,
-                    Waiting {
-                        bridge: bridge.clone().unbind(),
-                        future: future.unbind(),
-                        slot,
-                    },
-                );
+                let waits = Waiting {
+                    bridge: bridge.clone().unbind(),
+                    future: future.clone().unbind(),
+                    slot: slot.clone(),
+                };
+                waiting.insert(id, waits);
                 open.write(is_alone, &mut due);
                 open.set_timer(&mut due);
             }
-            (begun, due)
+            (begun, slot, due)
         };
         match begun.map_err(|error| errors::raise(py, &error))? {
             None => Self::arrange(slf, due)?,
-            Some(done) => {
-                let (future, slot) = &operation;
-                this.settle(bridge, future, slot, done)?;
-            }
+            Some(done) => this.settle(bridge, &future, &slot, done)?,
         }
-        let (future, slot) = operation;
         Operation::new(bridge, &future, slot).map(Ok)
     }
 
@@ -264,7 +256,7 @@ impl Line {
         slot: &Arc<Slot>,
         done: Done,
     ) -> PyResult<()> {
-        let ended: Outcome = match done {
+        let ended = match done {
             Done::Acquired(result) => outcome(result, AsyncLeaseCore::finish(self.client)),
             Done::Released(result) => outcome(result, finish_release),
             Done::Acquiring(later) => {

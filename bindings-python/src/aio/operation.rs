@@ -49,14 +49,21 @@ impl Slot {
 
     /// Leaves the result for whoever awaits it. What nobody wants is dropped: a lease is given back by that.
     pub(super) fn end(&self, outcome: Outcome) {
-        let before = {
-            let mut stage = lock(&self.0);
-            match &*stage {
-                Stage::Over => return,
-                _ => mem::replace(&mut *stage, Stage::Ended(outcome)),
-            }
+        self.advance(Stage::Ended(outcome));
+    }
+
+    /// Comes to the next stage, unless nobody wants the result any more; whether somebody does.
+    fn advance(&self, next: Stage) -> bool {
+        let mut stage = lock(&self.0);
+        let is_wanted = !matches!(*stage, Stage::Over);
+        let unused = if is_wanted {
+            mem::replace(&mut *stage, next)
+        } else {
+            next
         };
-        drop(before);
+        drop(stage);
+        drop(unused);
+        is_wanted
     }
 
     fn replace(&self, stage: Stage) -> Stage {
@@ -111,8 +118,11 @@ pub(super) fn go_on<T: Send + 'static>(
     let id = bridge.get().expect(future)?;
     let (abort, registration) = AbortHandle::new_pair();
     let abort = (abandoned == Abandoned::Drops).then_some(abort);
-    let before = slot.replace(Stage::OnRuntime(id, abort));
-    drop(before);
+    if !slot.advance(Stage::OnRuntime(id, abort)) {
+        // It was abandoned in this very turn of the loop, and so is `work`.
+        bridge.get().forget(id);
+        return Ok(());
+    }
     let slot = Arc::clone(slot);
     runtime.submit(async move {
         // Says that it is over however it ends; declared first, so the outcome is there by then.
