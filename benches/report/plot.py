@@ -98,4 +98,11 @@ def _panel(figures: list[dict[str, Any]], panel: tuple[str, str, str, bool], x: 
 
 
 def _ours(measure: str) -> bool:
-    return measure.startswith("leaselock") or measure in {"Rust", "Rust blocking", "Python", "asyncio", "Node"}
+    return measure.startswith("leaselock") or measure in {
+        "Rust",
+        "Rust, one thread",
+        "Rust blocking",
+        "Python",
+        "asyncio",
+        "Node",
+    }

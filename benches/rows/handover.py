@@ -27,7 +27,8 @@ class Row:
 
 
 CONTESTANTS = {
-    "Rust": ("rust", "leaselock"),
+    "Rust": ("rust", "leaselock-multi"),
+    "Rust, one thread": ("rust", "leaselock"),
     "Rust blocking": ("rust", "leaselock-blocking"),
     "Python": ("python", "leaselock"),
     "asyncio": ("python", "leaselock-asyncio"),
@@ -57,7 +58,8 @@ NAMES = list(ROWS)
 # Whom each of ours is held against: at most so much of the other's p50.
 BARS = [
     *((ours, "python-redis-lock", 0.6, 0.45) for ours in ("Rust", "Rust blocking", "Python", "asyncio", "Node")),
-    # The limits, for comparison: no bars.
+    # For comparison, no bars: a runtime whose only thread its user may block, and the limits.
+    ("Rust, one thread", "python-redis-lock", None, None),
     *((f"bare {name}", "python-redis-lock", None, None) for name in ("Python", "asyncio", "Node")),
     *((name, f"bare {name}", None, None) for name in ("Python", "asyncio", "Node")),
     ("Python", "redis-py", 1 / 50, None),

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) app_id: String,
     pub(crate) command_timeout: Duration,
     pub(crate) runtime: Option<Handle>,
+    /// Nothing that holds a lease runs on the client's runtime.
+    pub(crate) apart: bool,
 }
 
 impl ClientBuilder {
@@ -82,7 +84,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The runtime for the client's background work, in place of the one of its first use.
+    /// The runtime for the client's background work, in place of the one of its first use. It has to run on while whoever
+    /// holds a lease is at work.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
@@ -121,7 +124,10 @@ impl ClientBuilder {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build_blocking(self) -> Result<blocking::Client> {
-        let settings = self.settings()?;
+        let settings = Settings {
+            apart: true,
+            ..self.settings()?
+        };
         let place = match (self.background, self.runtime) {
             (Some(background), _) => Some(blocking::Place::Shared(background)),
             (None, Some(handle)) => Some(blocking::Place::Foreign(handle)),
@@ -156,6 +162,7 @@ impl ClientBuilder {
             app_id,
             command_timeout: timeout,
             runtime: self.runtime.clone(),
+            apart: self.runtime.is_some(),
         })
     }
 }

@@ -273,7 +273,8 @@ impl Lease {
     }
 
     /// Stops renewing and leaves the name to its TTL, for a release with [`owner`](Self::owner) elsewhere. Dropping the
-    /// lease no longer gives it back.
+    /// lease no longer gives it back. One that has just been handed over gets its TTL in the background, for which the
+    /// runtime has to run on for a moment.
     pub fn detach(&self) {
         if self.holding.detach() {
             self.leave_keeper();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) lane: Arc<Lane>,
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
+    apart: bool,
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
@@ -73,6 +74,7 @@ impl Inner {
             lane: Arc::default(),
             counters: Counters::default(),
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
+            apart: settings.apart,
             closed: CancellationToken::new(),
             jobs: TaskTracker::new(),
             attempts: TaskTracker::new(),
@@ -94,6 +96,12 @@ impl Inner {
     /// Remembers the runtime this is called on, if none was given: background work goes there.
     pub(crate) fn enter(&self) {
         self.runtime.get_or_init(Handle::current);
+    }
+
+    /// Whether leases are renewed even while their holder keeps a thread busy.
+    pub(crate) fn renews_apart(&self) -> bool {
+        let runtime = self.runtime.get().map(Handle::runtime_flavor);
+        self.apart || runtime == Some(RuntimeFlavor::MultiThread)
     }
 
     /// Runs a task of the client itself, which ends when the client does.
@@ -193,20 +201,32 @@ impl Inner {
     pub(crate) fn set_ttl(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, holding) = (self.clone(), holding.clone());
         self.background(async move {
-            let ttl = holding.ttl();
-            let renewal = [Renewal {
-                lock: holding.lock.clone(),
-                owner: holding.owner.clone(),
-                ttl,
-            }];
+            let timeout = renew_timeout(client.command_timeout, holding.expires_in());
             let mut backoff = Backoff::new();
             while holding.is_brief() {
+                let changed = holding.changed();
+                let ttl = match holding.begin_extend(None) {
+                    Ok(Some(ttl)) => ttl,
+                    // Somebody else sets it.
+                    Ok(None) => {
+                        let _ = tokio::time::timeout(holding.expires_in(), changed).await;
+                        continue;
+                    }
+                    Err(_) => return true,
+                };
+                let renewal = [Renewal {
+                    lock: holding.lock.clone(),
+                    owner: holding.owner.clone(),
+                    ttl,
+                }];
                 let sent = Moment::now();
-                let timeout = renew_timeout(client.command_timeout, holding.expires_in());
-                if let Ok(results) = client.store.renew(&renewal, timeout).await
-                    && let [Ok(ownership)] = results.as_slice()
-                {
-                    holding.end_extend(sent, ttl, Some(*ownership));
+                let answer = client.store.renew(&renewal, timeout).await;
+                let ownership = match answer.as_deref() {
+                    Ok([Ok(ownership)]) => Some(*ownership),
+                    _ => None,
+                };
+                holding.end_detach(sent, ttl, ownership);
+                if ownership.is_some() {
                     return true;
                 }
                 tokio::time::sleep(backoff.next()).await;

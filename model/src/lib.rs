@@ -26,7 +26,7 @@
 //! | *release* hands over, or deletes; giving up and undoing are the same script | `Release`, `Cancel`, `Execute`; `Server::release` |
 //! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
 //! | nobody heard the grant: the next one's turn | `publish` in `network.rs`; `Kill`, `NoticeGone` |
-//! | a grant begins a lease that counts from a recent wait, answered before; otherwise it is claimed | `Deliver`; `Client::on_grant`, `Task::answered` |
+//! | a grant begins a lease that counts from a recent wait, answered before; otherwise, or all the same, it is claimed | `Deliver`, `Claim`; `Client::on_grant`, `Task::answered` |
 //! | a grant for a waiter that is gone is passed on | `Deliver`; `Client::on_grant` |
 //! | the first waiter of a client looks at the PTTL, or at the fallback interval | `Look`; `Seen::look_in` |
 //! | after a lost connection: subscribe again, and every waiter asks again | `Drop`, `Close`, `Deliver`; `Client::on_broken` |

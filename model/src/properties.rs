@@ -105,13 +105,7 @@ fn handed_over(world: &World) -> bool {
 }
 
 fn begun_by_grant(world: &World) -> bool {
-    world.clients.iter().any(|client| {
-        let Some(Message::Grant(owner, _)) = client.inbox.front() else {
-            return false;
-        };
-        let task = client.task_of(owner).map(|task| client.tasks[task]);
-        task.is_some_and(|task| task.answered.is_some() && !task.stale)
-    })
+    world.clients.iter().any(Client::may_begin_by_grant)
 }
 
 fn all_over(config: &Config, world: &World) -> bool {

@@ -3,7 +3,7 @@
 use crate::client::{Ask, Client, Life, Phase, Task};
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
-use crate::wire::{Kind, Owner};
+use crate::wire::{Kind, Message, Owner};
 
 /// Others than the next in line look this much after the holder's time is up.
 const JITTER: u8 = 1;
@@ -136,6 +136,22 @@ impl Client {
             if config.has(Bug::TokenFromGrant) || config.has(Bug::GrantOvertaken) {
                 *granted = token;
             }
+        }
+    }
+
+    /// Whether what it reads next is a grant that can begin a lease.
+    pub(crate) fn may_begin_by_grant(&self) -> bool {
+        let Some(Message::Grant(owner, _)) = self.inbox.front() else {
+            return false;
+        };
+        let task = self.task_of(owner).map(|task| self.tasks[task]);
+        task.is_some_and(|task| task.answered.is_some() && !task.stale)
+    }
+
+    /// Its waiters asked too long ago for a grant to begin a lease.
+    pub(crate) fn forget_answered(&mut self) {
+        for task in &mut self.tasks {
+            task.answered = None;
         }
     }
 

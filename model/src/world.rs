@@ -46,6 +46,8 @@ pub enum Action {
     Execute(usize),
     /// The client reads what came first.
     Deliver(usize),
+    /// It reads a grant that could begin a lease, and claims all the same.
+    Claim(usize),
     /// A waiter looks, since its time has come.
     Look(usize, usize),
     /// An acquire is cancelled, or its wait runs out.
@@ -169,6 +171,9 @@ impl World {
         }
         if !client.inbox.is_empty() {
             actions.push(Action::Deliver(at));
+            if client.may_begin_by_grant() {
+                actions.push(Action::Claim(at));
+            }
         }
         if let Some(task) = client.due() {
             actions.push(Action::Look(at, task));
@@ -232,6 +237,10 @@ impl World {
             }
             Action::Execute(at) => self.execute(at, config),
             Action::Deliver(at) => self.deliver(at, config),
+            Action::Claim(at) => {
+                self.clients[at].forget_answered();
+                self.deliver(at, config);
+            }
             Action::Look(at, task) => self.clients[at].look(task, config),
             Action::Cancel(at, task) => {
                 self.faults.cancels -= 1;

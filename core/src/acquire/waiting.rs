@@ -26,6 +26,14 @@ enum Driven {
     Held,
 }
 
+/// The last wait that was answered.
+struct Answered {
+    sent: Moment,
+    took: Duration,
+    /// The token counter by then.
+    counted: u64,
+}
+
 impl Driven {
     fn for_ttl(token: u64, sent: Moment) -> Self {
         Self::Acquired {
@@ -90,13 +98,19 @@ impl Attempt {
                 return Err(Error::closed());
             }
             let sent = Moment::now();
-            match self.ask(Ask::Queue { place: self.place }, limit).await? {
+            let queued = match self.ask(Ask::Queue { place: self.place }, limit).await? {
                 Asked::Acquired { token, sent } => return Ok(Driven::for_ttl(token, sent)),
-                Asked::Held(queued) => self.on_queued(&queued),
-            }
+                Asked::Held(queued) => queued,
+            };
+            let last = Answered {
+                sent,
+                took: Moment::now().since(sent),
+                counted: queued.counted,
+            };
+            self.on_queued(&queued);
             limit = self.deadline();
             let grant = self.sleep(&slot).await?;
-            if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, sent)) {
+            if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, &last)) {
                 return Ok(Driven::Acquired {
                     token,
                     sent,
@@ -118,16 +132,19 @@ impl Attempt {
         Ok(slot)
     }
 
-    /// Whether the lease of a grant, which came after the answer to what was `sent` then, can begin without a claim. The
-    /// store set it after it had that answered, so its time is counted from then, as if that command had set it. What is
-    /// left must do until the keeper has set the full TTL.
-    fn may_begin(&self, grant: &Grant, sent: Moment) -> bool {
+    /// Whether the lease of a grant can begin without a claim. The store set it after it had answered the last wait, so its
+    /// time counts from the sending of that. What is left of the window must do until the keeper has set the full TTL:
+    /// on a connection that is fast, and whatever the holder's thread does.
+    fn may_begin(&self, grant: &Grant, last: &Answered) -> bool {
         let options = self.request.options();
         options.renew
             && options.max_hold.is_none()
             && options.ttl >= grant.window
             && !self.stale
-            && Moment::now().since(sent) <= grant.window / 2
+            && grant.token > last.counted
+            && last.took <= grant.window / 10
+            && Moment::now().since(last.sent) <= grant.window / 2
+            && self.client.renews_apart()
     }
 
     /// Sleeps until there is a grant, or a reason to ask again.

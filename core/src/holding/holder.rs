@@ -85,6 +85,24 @@ impl Holding {
         live
     }
 
+    /// The TTL of a detached lease was set by a command sent at `sent`, or was not, since the lease had been given back
+    /// elsewhere, which is no loss; `None`: unknown.
+    pub(crate) fn end_detach(&self, sent: Moment, ttl: Duration, outcome: Option<Ownership>) {
+        let mut inner = self.lock();
+        inner.busy = false;
+        let (_, told) = inner.observe();
+        if inner.phase == Phase::Live {
+            match outcome {
+                Some(Ownership::Mine) => inner.extended(sent, ttl, self.hold_until),
+                Some(_) => inner.window = None,
+                None => {}
+            }
+        }
+        drop(inner);
+        self.tell(told);
+        self.changed.notify_waiters();
+    }
+
     /// Whether it is held for a window as yet, and not for its TTL.
     pub(crate) fn is_brief(&self) -> bool {
         let brief = self.lock().window.is_some();

@@ -50,6 +50,8 @@ pub(crate) struct Queued {
     pub(crate) head: bool,
     /// How many wait, this one included.
     pub(crate) waiters: u64,
+    /// The token counter by then: a grant made later has a larger token.
+    pub(crate) counted: u64,
 }
 
 /// What came of a renewal or a release.

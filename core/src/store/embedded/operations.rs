@@ -68,6 +68,7 @@ pub(super) fn ask(
         place: place.map_or(0, i64::unsigned_abs),
         head,
         waiters,
+        ..Queued::default()
     }))
 }
 

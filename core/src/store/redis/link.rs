@@ -247,8 +247,13 @@ impl Link {
     fn on_push(&self, epoch: u64, push: &PushInfo) {
         match push.kind {
             PushKind::Disconnection => self.lose(epoch),
-            // What comes late from a connection that was given up is no news.
-            PushKind::Message if self.live().is_some_and(|live| live.epoch == epoch) => {
+            PushKind::Message => {
+                // What comes late from a connection that was given up is no news. It stays the live one until the news
+                // is told: a grant of an earlier one must not follow its reset.
+                let live = lock(&self.current);
+                if live.as_ref().is_none_or(|live| live.epoch != epoch) {
+                    return;
+                }
                 let Some(Value::BulkString(payload)) = push.data.get(1) else {
                     return;
                 };

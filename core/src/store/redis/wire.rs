@@ -266,11 +266,13 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
             Value::Int(place),
             Value::Int(head),
             Value::Int(waiters),
+            Value::Int(counted),
         ] => Waited::Held(Queued {
             expires_in: expiry(*pttl),
             place: u64::try_from(*place).unwrap_or(0),
             head: *head == 1,
             waiters: u64::try_from(*waiters).unwrap_or(0),
+            counted: u64::try_from(*counted).unwrap_or(u64::MAX),
         }),
         [Value::Int(2)] => Waited::More,
         _ => return Answer::Err(failure::unexpected("wait", replies)),
@@ -436,7 +438,8 @@ pub(super) fn message(payload: &str) -> Option<Message<'_>> {
     }
     let kind = lines.next()?;
     let lock = lines.next()?;
-    let owner = lines.next()?;
+    // An empty owner would be anybody's.
+    let owner = lines.next().filter(|owner| !owner.is_empty())?;
     match kind {
         "grant" => Some(Message::Granted {
             lock,

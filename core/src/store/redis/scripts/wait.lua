@@ -3,7 +3,8 @@
 -- KEYS  1 K the lock (string: owner)   2 Q its queue (sorted set)   3 F the token counter (string)
 -- ARGV  1 owner   2 ttl in ms   3 client id   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
 -- Reply {1, token}                                 acquired, for the full ttl
---       {0, pttl, place, head (0 or 1), waiters}   held by another (pttl -1: no expiry; place 0: not queued)
+--       {0, pttl, place, head (0 or 1), waiters, count}
+--                                                  held by another (pttl -1: no expiry; place 0: not queued)
 --       {2}                                        many dead waiters were passed over: ask again
 
 local K, Q, F = KEYS[1], KEYS[2], KEYS[3]
@@ -40,7 +41,8 @@ if claimed then
   return claimed
 end
 
-redis.call('SET', F, string.format('%.0f', count()))
+local counted = count()
+redis.call('SET', F, string.format('%.0f', counted))
 
 if queue and not redis.call('ZSCORE', Q, member) then
   local score = tonumber(place)
@@ -68,4 +70,4 @@ end
 local pttl = keep_queue()
 local score = redis.call('ZSCORE', Q, member)
 local head = redis.call('ZRANGE', Q, 0, 0)[1] == member
-return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q)}
+return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q), counted}
