@@ -100,8 +100,11 @@ impl Inner {
 
     /// Whether leases are renewed even while their holder keeps a thread busy.
     pub(crate) fn renews_apart(&self) -> bool {
-        let runtime = self.runtime.get().map(Handle::runtime_flavor);
-        self.apart || runtime == Some(RuntimeFlavor::MultiThread)
+        let several = |runtime: &Handle| {
+            runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+                && runtime.metrics().num_workers() > 1
+        };
+        self.apart || self.runtime.get().is_some_and(several)
     }
 
     /// Runs a task of the client itself, which ends when the client does.
