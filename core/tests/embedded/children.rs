@@ -102,6 +102,20 @@ impl Other {
             .args([&format!("-{signal}"), &self.id().to_string()])
             .status();
         assert!(status.expect("kill runs").success());
+        // Some of its threads may run on for a moment.
+        while signal == "STOP" && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        threads.map_while(Result::ok).all(|thread| {
+            let state = std::fs::read_to_string(thread.path().join("stat")).expect("its state");
+            state
+                .rsplit_once(") ")
+                .is_some_and(|(_, state)| state.starts_with('T'))
+        })
     }
 
     /// Lets it end by itself, and waits for that.
