@@ -10,6 +10,7 @@ use leaselock::{Client, ErrorKind, Lease};
 
 use crate::common::proxy::Proxy;
 use crate::common::{Server, ms};
+use crate::grants::Inbox;
 use crate::{client_at, gone_within, keys, queued, sleep, wait_for};
 
 /// Polls a future so many times and then gives it up: at once, or only when it could go on.
@@ -159,6 +160,65 @@ async fn a_grant_that_crosses_a_cancellation_is_passed_on() {
             gone_within(&server, "res", ms(1_000)).await;
         }
     }
+}
+
+/// Given up before it queues, asleep, with the grant unread, in the middle of a claim: the next in the queue is served. The
+/// last that is not given up has a lease that began with its grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiter_dropped_at_any_poll_of_its_hand_over_passes_the_name_on() {
+    for server in Server::each(&[]) {
+        let (holder, client, next) = (
+            client_at(&server.url()),
+            client_at(&server.url()),
+            client_at(&server.url()),
+        );
+        let inbox = Inbox::of(&server, client.id());
+        for at_once in [true, false] {
+            for polls in 1..MANY {
+                let lease = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
+                let acquire = client.acquire("res").into_future();
+                let waiter = tokio::spawn(GiveUp::after(polls, at_once, acquire));
+                crate::until("it waits or was given up", ms(5_000), async || {
+                    waits(&server, &client) || waiter.is_finished()
+                })
+                .await;
+                let second = wait_for(&next, "res");
+                crate::until("the next waits", ms(5_000), async || waits(&server, &next)).await;
+                sleep(10).await;
+                assert!(lease.release().await.unwrap());
+
+                let mut begun = false;
+                if let Some(first) = waiter.await.unwrap() {
+                    let first = first.unwrap();
+                    begun = inbox.was_granted(first.token());
+                    assert!(first.release().await.unwrap());
+                }
+                let start = Instant::now();
+                let second = second.await.unwrap().expect("served");
+                let took = start.elapsed();
+                assert!(took < ms(1_500), "{polls} polls: {took:?}");
+                assert!(second.token() > lease.token());
+                assert!(second.release().await.unwrap());
+                gone_within(&server, "res", ms(1_000)).await;
+                if begun {
+                    break;
+                }
+                assert!(polls + 1 < MANY, "never begun");
+            }
+        }
+        crate::until("nothing is left", ms(2_000), async || {
+            let stats = client.stats();
+            (stats.held, stats.waiting) == (0, 0)
+        })
+        .await;
+    }
+}
+
+/// Whether a waiter of this client is queued.
+fn waits(server: &Server, client: &Client) -> bool {
+    let queue = server.run(&["ZRANGE", &keys("res").queue, "0", "-1"]);
+    let members: Vec<String> = redis::from_redis_value(queue).unwrap();
+    members.iter().any(|member| member.contains(client.id()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

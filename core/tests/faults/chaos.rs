@@ -50,6 +50,12 @@ impl Dice {
         self.below(limit)
     }
 
+    /// Of those past the claim window, some begin with their grant.
+    fn ttl(&mut self) -> Duration {
+        let least = if self.chance(50) { 600 } else { 2_000 };
+        ms(least + self.below(600))
+    }
+
     fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -132,7 +138,7 @@ async fn take_turns(
         let name = NAMES[usize::try_from(dice.below(2)).unwrap()];
         let acquire = client
             .acquire(name)
-            .ttl(ms(600 + dice.below(600)))
+            .ttl(dice.ttl())
             .wait(ms(dice.below(3_000)))
             .into_future();
         let acquired = if dice.chance(15) {
@@ -300,7 +306,7 @@ fn take_turns_blocking(
     let mut served = 0;
     while Instant::now() < end {
         let name = NAMES[usize::try_from(dice.below(2)).unwrap()];
-        let ttl = ms(600 + dice.below(600));
+        let ttl = dice.ttl();
         let acquired = if dice.chance(40) {
             client.try_acquire(name).ttl(ttl).call()
         } else {

@@ -1,0 +1,187 @@
+//! What a hand-over brings: a lease that begins with its grant, or a grant that is to be claimed.
+
+mod begun;
+mod claimed;
+mod late;
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use leaselock::{Client, Lease};
+
+use crate::common::proxy::Proxy;
+use crate::common::{Server, ms};
+use crate::{client_at, keys, queued, sleep, wait_for};
+
+/// For how long a hand-over sets the name. A lease begins only with half of it left.
+const WINDOW: Duration = ms(2_000);
+const HALF_WINDOW: Duration = ms(1_000);
+
+/// What is published to a client's inbox.
+pub(crate) struct Inbox(Receiver<String>);
+
+impl Inbox {
+    /// Listens beside the client.
+    pub(crate) fn of(server: &Server, client_id: &str) -> Self {
+        let (sender, messages) = channel();
+        let mut connection = server.connect();
+        let inbox = channel_of(client_id);
+        let listening = sender.clone();
+        std::thread::spawn(move || {
+            let mut heard = connection.as_pubsub();
+            heard.subscribe(inbox).expect("subscribed");
+            let _ = listening.send("listening".to_owned());
+            // It ends with the server.
+            while let Ok(message) = heard.get_message() {
+                let _ = sender.send(message.get_payload().expect("text"));
+            }
+        });
+        let first = messages.recv().expect("it listens");
+        assert_eq!(first, "listening");
+        Self(messages)
+    }
+
+    /// The token of the next grant.
+    fn granted(&self) -> u64 {
+        loop {
+            let message = self.0.recv_timeout(ms(5_000)).expect("a grant");
+            if let Some(token) = token(&message) {
+                return token;
+            }
+        }
+    }
+
+    /// Whether a grant brought this token.
+    pub(crate) fn was_granted(&self, wanted: u64) -> bool {
+        while let Ok(message) = self.0.recv_timeout(ms(500)) {
+            if token(&message) == Some(wanted) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The token of a message, if it is a grant.
+fn token(message: &str) -> Option<u64> {
+    match message.split('\n').collect::<Vec<_>>().as_slice() {
+        ["1", "grant", _, _, token, "2000"] => Some(token.parse().expect("a token")),
+        _ => None,
+    }
+}
+
+fn channel_of(client_id: &str) -> String {
+    format!("lock||inbox||{client_id}")
+}
+
+/// A name that one client holds and another one, behind a proxy, waits for.
+struct Scene {
+    server: Server,
+    proxy: Proxy,
+    holder: Client,
+    waiter: Client,
+    inbox: Inbox,
+}
+
+impl Scene {
+    async fn each() -> Vec<Self> {
+        let mut scenes = Vec::new();
+        for server in Server::each(&[]) {
+            let proxy = Proxy::start(server.port).await;
+            let waiter = client_at(&proxy.url());
+            scenes.push(Self {
+                holder: client_at(&server.url()),
+                inbox: Inbox::of(&server, waiter.id()),
+                waiter,
+                proxy,
+                server,
+            });
+        }
+        scenes
+    }
+
+    async fn held(&self) -> Lease {
+        let lease = self.holder.acquire("res").ttl(ms(60_000)).await;
+        lease.expect("it was free")
+    }
+
+    /// Waits until the waiter is queued and most probably asleep.
+    async fn asleep(&self) {
+        queued(&self.server, "res", 1).await;
+        sleep(20).await;
+    }
+
+    /// A lease that began with its grant. With `cut_off` nothing of its holder reaches the server from before the
+    /// hand-over on. A machine that was too slow for that, so that the grant is claimed, has another try.
+    async fn begun(&self, cut_off: bool) -> Lease {
+        for _ in 0..20 {
+            let held = self.held().await;
+            let mut waiter = wait_for(&self.waiter, "res");
+            self.asleep().await;
+            self.proxy.to_server().hold.store(cut_off, SeqCst);
+            assert!(held.release().await.unwrap());
+            let granted = self.inbox.granted();
+            let mut lease = tokio::time::timeout(HALF_WINDOW, &mut waiter).await;
+            if lease.is_err() {
+                self.proxy.heal();
+                lease = Ok(waiter.await);
+            }
+            let lease = lease.unwrap().unwrap().unwrap();
+            if lease.token() == granted {
+                assert!(lease.token() > held.token());
+                return lease;
+            }
+            drop(lease.release().await);
+        }
+        panic!("no lease begins with its grant");
+    }
+
+    fn ttl_in_store(&self) -> Duration {
+        let pttl = self.server.int(&["PTTL", &keys("res").lock]);
+        ms(u64::try_from(pttl).unwrap_or(0))
+    }
+
+    /// What it has here it has in the store.
+    fn check_deadline(&self, lease: &Lease) {
+        let here = lease.expires_in();
+        let there = self.ttl_in_store();
+        assert!(here <= there, "{here:?} here, {there:?} in the store");
+    }
+
+    /// How many scripts were called.
+    fn scripts(&self) -> u64 {
+        let stats = self.server.text(&["INFO", "commandstats"]).unwrap();
+        let calls = |command: &str| -> u64 {
+            let line = stats.lines().find_map(|line| line.strip_prefix(command));
+            line.and_then(|line| line.split(',').next())
+                .map_or(0, |calls| calls.parse().expect("a number"))
+        };
+        calls("cmdstat_evalsha:calls=") + calls("cmdstat_eval:calls=")
+    }
+
+    /// The only waiter's owner.
+    fn queued_owner(&self) -> String {
+        let queue = self.server.run(&["ZRANGE", &keys("res").queue, "0", "0"]);
+        let members: Vec<String> = redis::from_redis_value(queue).unwrap();
+        let owner = members.first().and_then(|member| member.split('|').nth(2));
+        owner.expect("it waits").to_owned()
+    }
+
+    fn publish(&self, words: &[&str]) {
+        let message = words.join("\n");
+        let heard = self
+            .server
+            .int(&["PUBLISH", &channel_of(self.waiter.id()), &message]);
+        assert_eq!(heard, 2, "the client and this test");
+    }
+}
+
+fn is_claimed(lease: &Lease, granted: u64) {
+    assert!(lease.token() > granted, "it began with its grant");
+    assert!(
+        lease.expires_in() > WINDOW,
+        "the full TTL: {:?}",
+        lease.expires_in()
+    );
+}

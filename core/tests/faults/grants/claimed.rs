@@ -1,0 +1,270 @@
+//! Grants that are claimed, because no lease may begin with them.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
+
+use leaselock::LossReason;
+
+use super::{HALF_WINDOW, Scene, WINDOW, is_claimed};
+use crate::common::{ms, until};
+use crate::{keys, lost_within, sleep, wait_for};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_read_late_is_claimed() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        scene.proxy.to_client().hold.store(true, SeqCst);
+        assert!(held.release().await.unwrap());
+        tokio::time::sleep(HALF_WINDOW + ms(50)).await;
+        assert!(!waiter.is_finished());
+        scene.proxy.heal();
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+        scene.check_deadline(&lease);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiter_that_asked_long_ago_claims() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        tokio::time::sleep(HALF_WINDOW).await;
+        assert!(held.release().await.unwrap());
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+        scene.check_deadline(&lease);
+    }
+}
+
+/// The server may be carrying out, or repeating, what it never answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiter_with_an_unanswered_command_behind_it_claims() {
+    for scene in Scene::each().await {
+        // Connected and listening, so that it is the reply to the wait that is lost.
+        assert!(scene.begun(false).await.release().await.unwrap());
+        let held = scene.held().await;
+        scene.proxy.to_client().lose_next();
+        let waiter = wait_for(&scene.waiter, "res");
+        until("it asked again", ms(5_000), async || {
+            scene.proxy.to_client().lost.load(SeqCst) == 1 && scene.proxy.accepted() > 1
+        })
+        .await;
+        scene.asleep().await;
+        sleep(200).await;
+        assert!(held.release().await.unwrap());
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+        assert!(lease.release().await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_what_a_renewal_cannot_give_claims_and_has_its_full_ttl_at_once() {
+    for scene in Scene::each().await {
+        let ask = || scene.waiter.acquire("res").wait(ms(20_000));
+        for (ttl, acquire) in [
+            (1_999, ask().ttl(ms(1_999))),
+            (20_000, ask().ttl(ms(20_000)).renew(false)),
+            (
+                20_000,
+                ask().ttl(ms(20_000)).renew(false).max_hold(ms(60_000)),
+            ),
+            (20_000, ask().ttl(ms(20_000)).max_hold(ms(60_000))),
+        ] {
+            let held = scene.held().await;
+            let waiter = tokio::spawn(acquire.into_future());
+            scene.asleep().await;
+            assert!(held.release().await.unwrap());
+
+            let lease = waiter.await.unwrap().unwrap();
+
+            assert!(lease.token() > scene.inbox.granted(), "it began");
+            let left = lease.expires_in();
+            assert!(left > ms(ttl) / 2 && left <= ms(ttl), "{ttl}: {left:?}");
+            scene.check_deadline(&lease);
+            assert_eq!(scene.waiter.stats().renewals, 0);
+            assert!(lease.release().await.unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn max_hold_counts_from_the_claim_of_a_grant() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let acquire = scene.waiter.acquire("res").ttl(ms(2_000));
+        let waiter = tokio::spawn(acquire.max_hold(ms(2_500)).into_future());
+        scene.asleep().await;
+        sleep(600).await;
+        let start = Instant::now();
+        assert!(held.release().await.unwrap());
+        let lease = waiter.await.unwrap().unwrap();
+        let begun = Instant::now();
+
+        assert_eq!(lost_within(&lease, ms(5_000)).await, LossReason::MaxHold);
+
+        assert!(start.elapsed() > ms(2_400), "{:?}", start.elapsed());
+        tokio::time::sleep_until((begun + ms(2_500)).into()).await;
+        assert!(scene.ttl_in_store().is_zero(), "cut in the store, too");
+    }
+}
+
+/// What a hand-over of an older client publishes; and what none does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
+    for scene in Scene::each().await {
+        let names = keys("res");
+        for words in [
+            "",
+            "TOKEN",
+            "TOKEN ",
+            "TOKEN x",
+            "TOKEN -1",
+            "TOKEN 0",
+            "TOKEN 1.5",
+            "TOKEN 1e3",
+            " 2000",
+            "x 2000",
+            "0 2000",
+            "17 2000",
+            "-5 2000",
+            "TOKEN.0 2000",
+            "99999999999999999999 2000",
+            "TOKEN 30001",
+            "TOKEN 99999999999999999999",
+        ] {
+            let held = scene.held().await;
+            let waiter = wait_for(&scene.waiter, "res");
+            scene.asleep().await;
+            let owner = scene.queued_owner();
+            // Far ahead of what the server counts.
+            let token = held.token() + (1 << 40);
+            scene.server.run(&["DEL", &names.queue]);
+            scene
+                .server
+                .run(&["SET", &names.lock, &owner, "PX", "2000"]);
+            let mut message = vec!["1", "grant", &names.lock, &owner];
+            let words = words.replace("TOKEN", &token.to_string());
+            if !words.is_empty() {
+                message.extend(words.split(' '));
+            }
+            scene.publish(&message);
+
+            let lease = waiter.await.unwrap().unwrap();
+
+            assert!(lease.token() > held.token(), "{words:?}");
+            assert!(lease.token() < token, "{words:?}: it began");
+            assert!(lease.expires_in() > WINDOW, "{words:?}");
+            assert_eq!(lease.owner(), owner);
+            assert!(lease.release().await.unwrap());
+        }
+    }
+}
+
+/// A message of the same version that says more than this client knows is understood.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_says_more_is_understood() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        let (names, owner) = (keys("res"), scene.queued_owner());
+        scene.server.run(&["DEL", &names.queue]);
+        scene
+            .server
+            .run(&["SET", &names.lock, &owner, "PX", "2000"]);
+        let token = (held.token() + 1).to_string();
+        scene.publish(&["1", "grant", &names.lock, &owner, &token, "2000", "more"]);
+        let lease = waiter.await.unwrap().unwrap();
+        assert_eq!(lease.owner(), owner);
+        lease.check().unwrap();
+        assert!(lease.release().await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_of_another_version_is_no_news() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        let (names, owner) = (keys("res"), scene.queued_owner());
+        let before = scene.scripts();
+        scene.publish(&["2", "grant", &names.lock, &owner, "9", "2000"]);
+        sleep(300).await;
+        assert!(!waiter.is_finished());
+        assert_eq!(scene.scripts(), before, "nobody asked");
+        assert!(held.release().await.unwrap());
+        assert!(waiter.await.unwrap().unwrap().held());
+    }
+}
+
+/// Makes the waiter ask again, with what it sends held back.
+async fn asks_again_in_vain(scene: &Scene) {
+    let (names, owner) = (keys("res"), scene.queued_owner());
+    scene.proxy.to_server().hold.store(true, SeqCst);
+    // Told that the holder's time is up in a moment, it looks then.
+    scene.publish(&["1", "next", &names.lock, &owner, "10"]);
+    sleep(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_comes_while_the_waiter_asks_is_claimed_by_that() {
+    for scene in Scene::each().await {
+        // The server knows the scripts from here on.
+        assert!(scene.begun(false).await.release().await.unwrap());
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        asks_again_in_vain(&scene).await;
+        let before = scene.scripts();
+        assert!(held.release().await.unwrap());
+        sleep(200).await;
+        assert!(!waiter.is_finished(), "it waits for its answer");
+        scene.proxy.heal();
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+        assert_eq!(scene.scripts() - before, 2, "the release and the claim");
+    }
+}
+
+/// The name was granted and taken away again before the answer: no lease begins with such a grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_older_than_the_last_answer_begins_nothing() {
+    for scene in Scene::each().await {
+        let names = keys("res");
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        let owner = scene.queued_owner();
+        asks_again_in_vain(&scene).await;
+        let before = scene.scripts();
+        let token = (held.token() + 1).to_string();
+        scene.publish(&["1", "grant", &names.lock, &owner, &token, "2000"]);
+        sleep(200).await;
+        scene.proxy.heal();
+
+        // The answer is that it waits; the grant makes it ask once more.
+        until("it asks once more", ms(2_000), async || {
+            scene.scripts() >= before + 2
+        })
+        .await;
+        sleep(200).await;
+        assert!(!waiter.is_finished(), "someone else holds it");
+        held.check().unwrap();
+        assert!(held.release().await.unwrap());
+        assert!(waiter.await.unwrap().unwrap().token() > held.token());
+    }
+}
