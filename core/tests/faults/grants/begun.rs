@@ -236,3 +236,18 @@ fn detach_by_a_caller_who_blocks_is_over_when_the_store_has_the_ttl() {
         assert!(server.exists(&keys("res").lock));
     }
 }
+
+/// As if it had been detached a moment earlier: what happens to a detached lease elsewhere is no loss of its holder's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_begun_lease_that_is_detached_and_given_back_elsewhere_is_not_lost() {
+    for scene in Scene::each().await {
+        let lease = scene.begun(true).await;
+        lease.detach();
+        let status = scene.holder.release("res", lease.owner()).await.unwrap();
+        assert_eq!(status.as_str(), "RELEASED");
+        scene.proxy.heal();
+        lease.detached().await;
+        assert!(lease.loss_reason().is_none(), "{:?}", lease.loss_reason());
+        assert!(!scene.server.exists(&keys("res").lock));
+    }
+}

@@ -268,3 +268,57 @@ async fn a_grant_older_than_the_last_answer_begins_nothing() {
         assert!(waiter.await.unwrap().unwrap().token() > held.token());
     }
 }
+
+/// The keeper's first renewal could come too late there.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_slow_connection_a_grant_is_claimed() {
+    for scene in Scene::each().await {
+        // Opened before, and subscribed: the delay is that of the wait alone.
+        scene.waiter.acquire("other").await.unwrap();
+        let held = scene.held().await;
+        scene.proxy.to_server().delay_ms.store(250, SeqCst);
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        scene.proxy.to_server().delay_ms.store(0, SeqCst);
+        sleep(300).await;
+        assert!(held.release().await.unwrap());
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+    }
+}
+
+/// Its holder may keep the only thread from renewing for as long as the TTL allows.
+#[tokio::test(flavor = "current_thread")]
+async fn on_a_runtime_of_one_thread_a_grant_is_claimed() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        assert!(held.release().await.unwrap());
+
+        let lease = waiter.await.unwrap().unwrap();
+
+        is_claimed(&lease, scene.inbox.granted());
+        std::thread::sleep(WINDOW + ms(200));
+        lease.check().unwrap();
+        scene.check_deadline(&lease);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_to_nobody_releases_nothing() {
+    for scene in Scene::each().await {
+        let held = scene.held().await;
+        let waiter = wait_for(&scene.waiter, "res");
+        scene.asleep().await;
+        let token = (held.token() + 1).to_string();
+        scene.publish(&["1", "grant", &keys("res").lock, "", &token, "2000"]);
+        sleep(200).await;
+        assert!(scene.server.exists(&keys("res").lock));
+        held.check().unwrap();
+        assert!(held.release().await.unwrap());
+        waiter.await.unwrap().unwrap();
+    }
+}
