@@ -11,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::holding::Holding;
+use crate::holding::{Holding, Start};
 use crate::lease::Lease;
 use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
@@ -134,8 +134,7 @@ impl Attempt {
         }
     }
 
-    /// `window`: the store keeps the lease for so long as yet, and not for its TTL.
-    fn finish(&mut self, token: u64, sent: Moment, window: Option<Duration>) -> Result<Lease> {
+    fn finish(&mut self, start: &Start) -> Result<Lease> {
         if self.client.is_closed() {
             return Err(Error::closed());
         }
@@ -143,8 +142,7 @@ impl Attempt {
             self.lock.clone(),
             self.owner.clone(),
             &self.request,
-            token,
-            (sent, window),
+            start,
             self.stale,
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));

@@ -97,17 +97,40 @@ enum Phase {
     Released,
 }
 
+/// How a lease begins.
+pub(crate) struct Start {
+    pub(crate) token: u64,
+    /// Its time counts from here.
+    pub(crate) sent: Moment,
+    /// The store keeps it for this long as yet, and not for its TTL.
+    pub(crate) window: Option<Duration>,
+}
+
+impl Start {
+    /// By a command that set the TTL and was sent at `sent`.
+    pub(crate) fn for_ttl(token: u64, sent: Moment) -> Self {
+        Self {
+            token,
+            sent,
+            window: None,
+        }
+    }
+}
+
 impl Holding {
-    /// The lease of `request`, acquired by a command that was sent at `sent`; with a window, it lasts that long until it is
-    /// renewed.
+    /// The lease of `request`.
     pub(crate) fn new(
         lock: LockId,
         owner: Arc<str>,
         request: &Request,
-        token: u64,
-        (sent, window): (Moment, Option<Duration>),
+        start: &Start,
         stale: bool,
     ) -> Self {
+        let &Start {
+            token,
+            sent,
+            window,
+        } = start;
         let options = request.options();
         let (ttl, max_hold) = (options.ttl, options.max_hold);
         Self {

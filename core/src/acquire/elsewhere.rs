@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Attempt;
 use crate::error::{ErrorKind, Result};
+use crate::holding::Start;
 use crate::lease::Lease;
 use crate::name::LockId;
 use crate::store::{Asked, Failure};
@@ -37,7 +38,7 @@ impl Attempt {
     pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
         match asked {
             Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
-                Ok(First::Acquired(self.finish(token, sent, None)?))
+                Ok(First::Acquired(self.finish(&Start::for_ttl(token, sent))?))
             }
             Ok(Asked::Acquired { .. }) => {
                 self.sent_in = Some(self.client.store.epoch());

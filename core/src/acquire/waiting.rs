@@ -10,21 +10,10 @@ use super::Attempt;
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::holding::Start;
 use crate::lease::Lease;
 use crate::store::{Ask, Asked, Failure, Grant};
 use crate::waiting::{Slot, news};
-
-/// How a wait for the name comes to its end.
-enum Driven {
-    /// By what was sent then, for the TTL, or for the window of a grant.
-    Acquired {
-        token: u64,
-        sent: Moment,
-        window: Option<Duration>,
-    },
-    /// Someone else holds it, and it was to be tried once.
-    Held,
-}
 
 /// The last wait that was answered.
 struct Answered {
@@ -34,26 +23,12 @@ struct Answered {
     counted: u64,
 }
 
-impl Driven {
-    fn for_ttl(token: u64, sent: Moment) -> Self {
-        Self::Acquired {
-            token,
-            sent,
-            window: None,
-        }
-    }
-}
-
 impl Attempt {
     /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
         match self.drive().await {
-            Ok(Driven::Acquired {
-                token,
-                sent,
-                window,
-            }) => Ok(Some(self.finish(token, sent, window)?)),
-            Ok(Driven::Held) => {
+            Ok(Some(start)) => Ok(Some(self.finish(&start)?)),
+            Ok(None) => {
                 self.done = true;
                 // An earlier command may still be on its way to the server, and find the name free.
                 self.undo_later();
@@ -63,7 +38,8 @@ impl Attempt {
         }
     }
 
-    async fn drive(&mut self) -> Result<Driven> {
+    /// How the lease begins; `None` when someone else holds it, and it was to be tried once.
+    async fn drive(&mut self) -> Result<Option<Start>> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
@@ -77,21 +53,19 @@ impl Attempt {
                 Ask::Take
             };
             match self.ask(ask, Some(self.first_deadline())).await? {
-                Asked::Acquired { token, sent } => return Ok(Driven::for_ttl(token, sent)),
+                Asked::Acquired { token, sent } => return Ok(Some(Start::for_ttl(token, sent))),
                 Asked::Held(_) => self.on_held(),
             }
         }
         if self.wait() == Some(Duration::ZERO) {
-            return Ok(Driven::Held);
+            return Ok(None);
         }
         let slot = self.enter_room()?;
-        let mut limit = match self.place {
-            Some(_) => self.deadline(),
-            None => Some(
-                self.first_deadline()
-                    .min(self.deadline().unwrap_or_else(|| self.first_deadline())),
-            ),
-        };
+        let first = self.first_deadline();
+        let mut limit = Some(
+            self.deadline()
+                .map_or(first, |deadline| deadline.min(first)),
+        );
         loop {
             let news = slot.take_news();
             if news & news::CLOSED != 0 {
@@ -99,7 +73,7 @@ impl Attempt {
             }
             let sent = Moment::now();
             let queued = match self.ask(Ask::Queue { place: self.place }, limit).await? {
-                Asked::Acquired { token, sent } => return Ok(Driven::for_ttl(token, sent)),
+                Asked::Acquired { token, sent } => return Ok(Some(Start::for_ttl(token, sent))),
                 Asked::Held(queued) => queued,
             };
             let last = Answered {
@@ -111,20 +85,17 @@ impl Attempt {
             limit = self.deadline();
             let grant = self.sleep(&slot).await?;
             if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, &last)) {
-                return Ok(Driven::Acquired {
+                return Ok(Some(Start {
                     token,
                     sent,
                     window: Some(window),
-                });
+                }));
             }
         }
     }
 
     /// Where it hears news, once it has to wait.
     fn enter_room(&mut self) -> Result<Arc<Slot>> {
-        if let Some(slot) = &self.slot {
-            return Ok(slot.clone());
-        }
         let slot = self.client.room.enter(&self.lock, &self.owner);
         let slot = slot.ok_or_else(Error::closed)?;
         self.slot = Some(slot.clone());
