@@ -179,8 +179,10 @@ impl Inner {
             return;
         }
         // A grant for a waiter that has gone: hand it on now rather than when its claim window ends. An acquire that
-        // has just turned into a lease needs no grant any more, and keeps the name.
+        // has just turned into a lease needs no grant any more, and keeps the name. Where news can be read long after the
+        // claim, nothing is handed on: there, whoever gave up has been undone already.
         if let Event::Granted { lock, owner, .. } = event
+            && self.store.may_be_late()
             && !self.keeper.holds(&owner)
         {
             let client = self.clone();

@@ -207,6 +207,11 @@ pub(crate) trait Store: Send + Sync {
     /// Makes sure that events arrive from now on; before a waiter queues, and after a [`Event::Reset`].
     fn listen(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
+    /// Whether a command can still be carried out after others of its owner, so that someone who has left is granted a name.
+    fn may_be_late(&self) -> bool {
+        true
+    }
+
     /// The number of the connection that commands go by, or of the first one before it is made. Commands sent under
     /// different numbers may overtake each other.
     fn epoch(&self) -> u64;

@@ -249,6 +249,10 @@ impl Store for EmbeddedStore {
         })
     }
 
+    fn may_be_late(&self) -> bool {
+        false
+    }
+
     fn epoch(&self) -> u64 {
         let state = self.lock();
         state
