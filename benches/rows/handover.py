@@ -27,8 +27,7 @@ class Row:
 
 
 CONTESTANTS = {
-    "Rust": ("rust", "leaselock-multi"),
-    "Rust, one thread": ("rust", "leaselock"),
+    "Rust": ("rust", "leaselock"),
     "Rust blocking": ("rust", "leaselock-blocking"),
     "Python": ("python", "leaselock"),
     "asyncio": ("python", "leaselock-asyncio"),
@@ -58,8 +57,7 @@ NAMES = list(ROWS)
 # Whom each of ours is held against: at most so much of the other's p50.
 BARS = [
     *((ours, "python-redis-lock", 0.6, 0.45) for ours in ("Rust", "Rust blocking", "Python", "asyncio", "Node")),
-    # For comparison, no bars: a runtime whose only thread its user may block, and the limits.
-    ("Rust, one thread", "python-redis-lock", None, None),
+    # The limits, for comparison: no bars.
     *((f"bare {name}", "python-redis-lock", None, None) for name in ("Python", "asyncio", "Node")),
     *((name, f"bare {name}", None, None) for name in ("Python", "asyncio", "Node")),
     ("Python", "redis-py", 1 / 50, None),

@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) app_id: String,
     pub(crate) command_timeout: Duration,
     pub(crate) runtime: Option<Handle>,
-    /// Nothing that holds a lease runs on the client's runtime.
+    /// Who holds a lease does not run on the client's runtime.
     pub(crate) apart: bool,
 }
 
@@ -84,8 +84,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The runtime for the client's background work, in place of the one of its first use. It has to run on while whoever
-    /// holds a lease is at work.
+    /// The runtime for the client's background work, in place of the one of its first use. It must not be one on
+    /// which leases are held: it has to run on whatever keeps their holders busy.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);

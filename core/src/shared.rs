@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,8 @@ pub(crate) struct Inner {
     pub(crate) lane: Arc<Lane>,
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
-    apart: bool,
+    /// Its runtime is not that of who holds a lease: leases are renewed whatever keeps their holder busy.
+    pub(crate) apart: bool,
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
@@ -96,15 +97,6 @@ impl Inner {
     /// Remembers the runtime this is called on, if none was given: background work goes there.
     pub(crate) fn enter(&self) {
         self.runtime.get_or_init(Handle::current);
-    }
-
-    /// Whether leases are renewed even while their holder keeps a thread busy.
-    pub(crate) fn renews_apart(&self) -> bool {
-        let several = |runtime: &Handle| {
-            runtime.runtime_flavor() == RuntimeFlavor::MultiThread
-                && runtime.metrics().num_workers() > 1
-        };
-        self.apart || self.runtime.get().is_some_and(several)
     }
 
     /// Runs a task of the client itself, which ends when the client does.

@@ -115,7 +115,7 @@ impl Attempt {
             && grant.token > last.counted
             && last.took <= grant.window / 10
             && Moment::now().since(last.sent) <= grant.window / 2
-            && self.client.renews_apart()
+            && self.client.apart
     }
 
     /// Sleeps until there is a grant, or a reason to ask again.
