@@ -100,7 +100,6 @@ def _panel(figures: list[dict[str, Any]], panel: tuple[str, str, str, bool], x: 
 def _ours(measure: str) -> bool:
     return measure.startswith("leaselock") or measure in {
         "Rust",
-        "Rust, one thread",
         "Rust blocking",
         "Python",
         "asyncio",
