@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -300,3 +303,38 @@ ENDINGS: dict[str, Any] = {
 @pytest.mark.parametrize("source", ENDINGS.values(), ids=ENDINGS.keys())
 def test_the_interpreter_ends_silently(local: Program, tmp_path: Path, url: str, source: str) -> None:
     replace(local, url=url.format(tmp_path)).run(source, timeout=20)
+
+
+def test_a_grant_that_is_heard_late_leaves_a_detached_lease_alone(local: Program) -> None:
+    """A process that was stopped may look and claim before it reads the news of its grant."""
+    waiter = local.start(
+        """
+        client = Client(URL, app_id=APP)
+        for line in sys.stdin:
+            lease = client.acquire(line.strip())
+            lease.detach()
+            time.sleep(0.05)
+            info = client.inspect(lease.name)
+            print(info is not None and info.owner == lease.owner, flush=True)
+        """
+    )
+    assert waiter.stdin is not None
+    assert waiter.stdout is not None
+    kept = []
+    with waiter, Client(local.url, app_id=local.app_id) as client:
+        try:
+            for turn in range(12):
+                holder = client.acquire(f"{local.name}-{turn}", ttl=0.3)
+                waiter.stdin.write(f"{holder.name}\n")
+                waiter.stdin.flush()
+                while (info := client.inspect(holder.name)) is None or info.waiters == 0:
+                    time.sleep(0.005)
+                os.kill(waiter.pid, signal.SIGSTOP)
+                assert holder.release() is True
+                # Until it would look by itself, and less than the claim window.
+                time.sleep(0.4)
+                os.kill(waiter.pid, signal.SIGCONT)
+                kept.append(waiter.stdout.readline().strip())
+        finally:
+            waiter.kill()
+    assert kept == ["True"] * 12

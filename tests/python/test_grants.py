@@ -73,6 +73,11 @@ class Contest:
         return self._queue.encode() in b"".join(self._sent.seen)
 
     @property
+    def commands(self) -> int:
+        """How many commands it has sent since it sleeps."""
+        return b"".join(self._sent.seen).count(b"EVALSHA")
+
+    @property
     def pttl(self) -> int:
         """How long the store keeps the lock, in ms."""
         pttl = self._redis.command("PTTL", self._key)
@@ -135,15 +140,14 @@ async def test_where_it_cannot_begin_it_is_claimed(contest: Contest, options: di
     assert await contest.face.call(lease.release) is True
 
 
-async def test_a_lease_that_is_given_back_at_once_is_not_renewed(contest: Contest) -> None:
-    for _ in range(TRIES):
+async def test_a_lease_that_is_given_back_at_once_costs_one_command(contest: Contest) -> None:
+    """No claim, and no renewal: on a busy machine not always, but some time."""
+    for _ in range(3 * TRIES):
         held, taking = await contest.wait()
         held.release()
         lease = await taking
-        was_claimed = contest.has_asked
-        await asyncio.sleep(0.002)
         assert await contest.face.call(lease.release) is True
-        if contest.client.stats().renewals == 0 and not was_claimed:
+        if contest.commands == 1:
             return
     pytest.fail("all were renewed or claimed")
 
@@ -189,7 +193,7 @@ def test_a_process_that_is_stopped_when_its_grant_comes_does_not_hold_the_lock(
     program: Program, client: Client, other: Client, name: str, source: str
 ) -> None:
     def until_waiting(count: int) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while (info := other.inspect(name)) is None or info.waiters < count:
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -199,7 +203,7 @@ def test_a_process_that_is_stopped_when_its_grant_comes_does_not_hold_the_lock(
         try:
             until_waiting(1)
             leases = []
-            second = threading.Thread(target=lambda: leases.append(client.acquire(name, wait=10)))
+            second = threading.Thread(target=lambda: leases.append(client.acquire(name, wait=30)))
             second.start()
             until_waiting(2)
             os.kill(process.pid, signal.SIGSTOP)
@@ -212,7 +216,7 @@ def test_a_process_that_is_stopped_when_its_grant_comes_does_not_hold_the_lock(
             lease.check()
             released = time.monotonic()
             assert lease.release() is True
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=30)
         finally:
             process.kill()
     assert errors == ""
