@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TASKS_EACH = 50
-# In milliseconds. Most TTLs run out while a program is stopped.
+# In milliseconds. A lease as long as the claim window may begin with its grant, where it is renewed; shorter ones are
+# claimed. All run out while a program is stopped.
 TTLS = (400, 1_000)
-STOPPED_SECONDS = 1.5
+CLAIM_WINDOW = 2_000
+STOPPED_SECONDS = 2.2
 # The part of a run in which programs are killed and stopped; and how long that is felt.
 DISTURBED = 0.6
 SETTLE_SECONDS = 3
@@ -34,7 +36,7 @@ END_SECONDS = 30
 
 def turn(dice: random.Random, names: list[str]) -> dict[str, Any]:
     """What one turn of a task is to do, in milliseconds: a third is cancelled, a third waits too short."""
-    ttl = dice.randint(*TTLS)
+    ttl = dice.randint(*TTLS) if dice.random() < 0.6 else CLAIM_WINDOW
     kind = dice.choice(["cancelled", "hasty", "patient"])
     long = dice.random() < 0.04
     return {
@@ -46,7 +48,8 @@ def turn(dice: random.Random, names: list[str]) -> dict[str, Any]:
         # A long one outlives its TTL, and is lost where it is not renewed.
         "pauses": [ttl // 4] * 6 if long else [dice.randint(0, 15) for _ in range(dice.randint(1, 4))],
         "extend": dice.randint(*TTLS) if dice.random() < 0.1 else None,
-        "leave": dice.random() < 0.02,
+        # Of one that has begun with its grant, the holder does not know when the store is told its TTL.
+        "leave": dice.random() < 0.03 and ttl < CLAIM_WINDOW,
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import churn_log
 import pytest
-from churn_crew import TTLS, Crew
+from churn_crew import CLAIM_WINDOW, Crew
 from conftest import outside
 
 import leaselock
@@ -27,8 +27,8 @@ NAMES = [f"name-{number}" for number in range(16)]
 SECONDS = {"redis": 60, "valkey": 25, "file": 20}
 # A free name that someone waits for is taken within the fallback interval of a waiter, where all that were next have
 # died, and half a second; as much again for a busy machine. What was granted to one who died is free again after the
-# claim window, which is shorter.
-LIMIT_SECONDS = 3 + 0.5 + 0.5
+# claim window, which is shorter. Of a lease that had just begun with its grant, the log says up to a second too little.
+LIMIT_SECONDS = 3 + 0.5 + 0.5 + 1
 # While nobody is killed or stopped, no grant may be lost, each of which would cost a claim window of 2 s.
 CALM_LIMIT_SECONDS = 1.0
 LEFT_SECONDS = 10
@@ -55,6 +55,8 @@ def test_churn(url: str, request: pytest.FixtureRequest, churn_commands: dict[st
     # What is judged has happened, and often.
     assert verdict.counts["acquired"] > 20 * seconds
     assert min(verdict.counts[kind] for kind in ("cancelled", "timeout", "lost", "extends", "left", "refused")) > 0
+    # In a file, what is granted is claimed.
+    assert verdict.counts["begun"] > seconds or url.startswith("file:")
     assert crew.killed
     assert crew.stopped
 
@@ -69,7 +71,7 @@ def nothing_is_held_or_waits(crew: Crew) -> None:
 
 def only_the_dead_are_left(store: Outside, crew: Crew) -> None:
     """Each lock ends by its TTL at the latest, and whoever is in a queue was killed there."""
-    deadline = time.monotonic() + TTLS[1] / 1000 + LEFT_SECONDS
+    deadline = time.monotonic() + CLAIM_WINDOW / 1000 + LEFT_SECONDS
     while held := store.held():
         assert time.monotonic() < deadline, held
         time.sleep(0.02)
@@ -89,7 +91,7 @@ def each_name_is_free(url: str, app_id: str) -> None:
 
 def summary(verdict: churn_log.Verdict, crew: Crew) -> str:
     counts = verdict.counts
-    kinds = ("acquired", "cancelled", "timeout", "lost", "left", "accepted", "refused")
+    kinds = ("acquired", "begun", "cancelled", "timeout", "lost", "left", "accepted", "refused")
     return ", ".join(
         [
             *(f"{counts[kind]} {kind}" for kind in kinds),

@@ -53,7 +53,7 @@ def test_nothing_is_wrong_with_a_good_log() -> None:
     assert verdict.counts["acquired"] == 5
     assert verdict.counts["refused"] == 3
     assert verdict.counts["accepted"] == 7
-    assert verdict.longest_wait == pytest.approx(0.079)
+    assert verdict.longest_wait == pytest.approx(0.077)
 
 
 def test_each_log_line_says_what_its_event_was(tmp_path: Path) -> None:
