@@ -10,7 +10,7 @@ use leaselock::{Client, ErrorKind, Lease};
 
 use crate::common::proxy::Proxy;
 use crate::common::{Server, ms};
-use crate::grants::Inbox;
+use crate::grants::{Inbox, client_apart, spawn_apart};
 use crate::{client_at, gone_within, keys, queued, sleep, wait_for};
 
 /// Polls a future so many times and then gives it up: at once, or only when it could go on.
@@ -169,7 +169,7 @@ async fn a_waiter_dropped_at_any_poll_of_its_hand_over_passes_the_name_on() {
     for server in Server::each(&[]) {
         let (holder, client, next) = (
             client_at(&server.url()),
-            client_at(&server.url()),
+            client_apart(&server.url()),
             client_at(&server.url()),
         );
         let inbox = Inbox::of(&server, client.id());
@@ -177,7 +177,7 @@ async fn a_waiter_dropped_at_any_poll_of_its_hand_over_passes_the_name_on() {
             for polls in 1..MANY {
                 let lease = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
                 let acquire = client.acquire("res").into_future();
-                let waiter = tokio::spawn(GiveUp::after(polls, at_once, acquire));
+                let waiter = spawn_apart(GiveUp::after(polls, at_once, acquire));
                 crate::until("it waits or was given up", ms(5_000), async || {
                     waits(&server, &client) || waiter.is_finished()
                 })

@@ -4,19 +4,48 @@ mod begun;
 mod claimed;
 mod late;
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use leaselock::{Client, Lease};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::common::proxy::Proxy;
 use crate::common::{Server, ms};
-use crate::{client_at, keys, queued, sleep, wait_for};
+use crate::{APP, client_at, keys, queued, sleep};
 
 /// For how long a hand-over sets the name. A lease begins only with half of it left.
 const WINDOW: Duration = ms(2_000);
 const HALF_WINDOW: Duration = ms(1_000);
+
+/// A runtime that no holder of a lease keeps busy: elsewhere leases need not begin with their grant.
+static APART: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.worker_threads(2).enable_all();
+    builder.build().expect("a runtime")
+});
+
+/// A client that lives there, if what it does is [spawned](spawn_apart) there, too.
+pub(crate) fn client_apart(url: &str) -> Client {
+    let builder = Client::builder().url(url).app_id(APP);
+    let builder = builder.runtime(APART.handle().clone());
+    builder.build().expect("a client")
+}
+
+pub(crate) fn spawn_apart<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    APART.spawn(future)
+}
+
+/// Starts to wait for `name` there.
+fn wait_apart(client: &Client, name: &str) -> JoinHandle<leaselock::Result<Lease>> {
+    let acquire = client.acquire(name).wait(ms(20_000));
+    spawn_apart(acquire.into_future())
+}
 
 /// What is published to a client's inbox.
 pub(crate) struct Inbox(Receiver<String>);
@@ -89,7 +118,7 @@ impl Scene {
         let mut scenes = Vec::new();
         for server in Server::each(&[]) {
             let proxy = Proxy::start(server.port).await;
-            let waiter = client_at(&proxy.url());
+            let waiter = client_apart(&proxy.url());
             scenes.push(Self {
                 holder: client_at(&server.url()),
                 inbox: Inbox::of(&server, waiter.id()),
@@ -113,14 +142,22 @@ impl Scene {
     }
 
     /// A lease that began with its grant. With `cut_off` nothing of its holder reaches the server from before the
-    /// hand-over on. A machine that was too slow for that, so that the grant is claimed, has another try.
+    /// hand-over on.
     async fn begun(&self, cut_off: bool) -> Lease {
+        self.begun_late(cut_off, Duration::ZERO).await
+    }
+
+    /// The same, with a grant that is so late. A machine that was too slow for a lease to begin has another try.
+    async fn begun_late(&self, cut_off: bool, late: Duration) -> Lease {
         for _ in 0..20 {
             let held = self.held().await;
-            let mut waiter = wait_for(&self.waiter, "res");
+            let mut waiter = wait_apart(&self.waiter, "res");
             self.asleep().await;
             self.proxy.to_server().hold.store(cut_off, SeqCst);
+            self.proxy.to_client().hold.store(true, SeqCst);
             assert!(held.release().await.unwrap());
+            tokio::time::sleep(late).await;
+            self.proxy.to_client().hold.store(false, SeqCst);
             let granted = self.inbox.granted();
             let mut lease = tokio::time::timeout(HALF_WINDOW, &mut waiter).await;
             if lease.is_err() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use leaselock::{Client, LeaseState, blocking};
 
-use super::{Inbox, Scene, WINDOW};
+use super::{Inbox, Scene, WINDOW, wait_apart};
 use crate::common::{Server, ms, until};
 use crate::{gone_within, keys, queued, sleep, timed, wait_for};
 
@@ -15,6 +15,8 @@ async fn a_waiter_that_asked_lately_has_its_lease_with_the_grant_and_its_full_tt
         assert_eq!(lease.state(), LeaseState::Held);
         assert_eq!(lease.ttl(), ms(30_000));
         scene.check_deadline(&lease);
+        let counted = scene.server.text(&["GET", &keys("res").fence]).unwrap();
+        assert_eq!(counted, lease.token().to_string(), "nobody else has it");
 
         until("renewed", ms(1_500), async || {
             lease.expires_in() > ms(20_000)
@@ -41,7 +43,7 @@ async fn a_lease_that_is_given_back_at_once_costs_neither_a_claim_nor_a_renewal(
         let mut quick = 0;
         for _ in 0..200 {
             let held = scene.held().await;
-            let waiter = wait_for(&scene.waiter, "res");
+            let waiter = wait_apart(&scene.waiter, "res");
             scene.asleep().await;
             let before = scene.scripts();
             let start = Instant::now();

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use leaselock::LossReason;
 
-use super::{HALF_WINDOW, Scene, WINDOW, is_claimed};
+use super::{HALF_WINDOW, Inbox, Scene, WINDOW, is_claimed, spawn_apart, wait_apart};
 use crate::common::{ms, until};
-use crate::{keys, lost_within, sleep, wait_for};
+use crate::{client_at, keys, lost_within, sleep};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_is_read_late_is_claimed() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         scene.proxy.to_client().hold.store(true, SeqCst);
         assert!(held.release().await.unwrap());
@@ -32,7 +32,7 @@ async fn a_grant_that_is_read_late_is_claimed() {
 async fn a_waiter_that_asked_long_ago_claims() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         tokio::time::sleep(HALF_WINDOW).await;
         assert!(held.release().await.unwrap());
@@ -52,7 +52,7 @@ async fn a_waiter_with_an_unanswered_command_behind_it_claims() {
         assert!(scene.begun(false).await.release().await.unwrap());
         let held = scene.held().await;
         scene.proxy.to_client().lose_next();
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         until("it asked again", ms(5_000), async || {
             scene.proxy.to_client().lost.load(SeqCst) == 1 && scene.proxy.accepted() > 1
         })
@@ -82,7 +82,7 @@ async fn who_asks_for_what_a_renewal_cannot_give_claims_and_has_its_full_ttl_at_
             (20_000, ask().ttl(ms(20_000)).max_hold(ms(60_000))),
         ] {
             let held = scene.held().await;
-            let waiter = tokio::spawn(acquire.into_future());
+            let waiter = spawn_apart(acquire.into_future());
             scene.asleep().await;
             assert!(held.release().await.unwrap());
 
@@ -103,7 +103,7 @@ async fn max_hold_counts_from_the_claim_of_a_grant() {
     for scene in Scene::each().await {
         let held = scene.held().await;
         let acquire = scene.waiter.acquire("res").ttl(ms(2_000));
-        let waiter = tokio::spawn(acquire.max_hold(ms(2_500)).into_future());
+        let waiter = spawn_apart(acquire.max_hold(ms(2_500)).into_future());
         scene.asleep().await;
         sleep(600).await;
         let start = Instant::now();
@@ -114,7 +114,7 @@ async fn max_hold_counts_from_the_claim_of_a_grant() {
         assert_eq!(lost_within(&lease, ms(5_000)).await, LossReason::MaxHold);
 
         assert!(start.elapsed() > ms(2_400), "{:?}", start.elapsed());
-        tokio::time::sleep_until((begun + ms(2_500)).into()).await;
+        tokio::time::sleep_until((begun + ms(2_700)).into()).await;
         assert!(scene.ttl_in_store().is_zero(), "cut in the store, too");
     }
 }
@@ -144,7 +144,7 @@ async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
             "TOKEN 99999999999999999999",
         ] {
             let held = scene.held().await;
-            let waiter = wait_for(&scene.waiter, "res");
+            let waiter = wait_apart(&scene.waiter, "res");
             scene.asleep().await;
             let owner = scene.queued_owner();
             // Far ahead of what the server counts.
@@ -176,7 +176,7 @@ async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
 async fn a_grant_that_says_more_is_understood() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         let (names, owner) = (keys("res"), scene.queued_owner());
         scene.server.run(&["DEL", &names.queue]);
@@ -196,7 +196,7 @@ async fn a_grant_that_says_more_is_understood() {
 async fn a_grant_of_another_version_is_no_news() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         let (names, owner) = (keys("res"), scene.queued_owner());
         let before = scene.scripts();
@@ -224,7 +224,7 @@ async fn a_grant_that_comes_while_the_waiter_asks_is_claimed_by_that() {
         // The server knows the scripts from here on.
         assert!(scene.begun(false).await.release().await.unwrap());
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         asks_again_in_vain(&scene).await;
         let before = scene.scripts();
@@ -246,23 +246,38 @@ async fn a_grant_older_than_the_last_answer_begins_nothing() {
     for scene in Scene::each().await {
         let names = keys("res");
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         let owner = scene.queued_owner();
-        asks_again_in_vain(&scene).await;
-        let before = scene.scripts();
-        let token = (held.token() + 1).to_string();
-        scene.publish(&["1", "grant", &names.lock, &owner, &token, "2000"]);
-        sleep(200).await;
-        scene.proxy.heal();
+        // Older by its place before the answer, whatever its token, and older by its token.
+        for (before_the_answer, token) in [
+            (true, held.token() + (1 << 40)),
+            (true, held.token()),
+            (false, held.token()),
+        ] {
+            if before_the_answer {
+                asks_again_in_vain(&scene).await;
+            }
+            let asked = scene.scripts();
+            scene.publish(&[
+                "1",
+                "grant",
+                &names.lock,
+                &owner,
+                &token.to_string(),
+                "2000",
+            ]);
+            sleep(200).await;
+            scene.proxy.heal();
 
-        // The answer is that it waits; the grant makes it ask once more.
-        until("it asks once more", ms(2_000), async || {
-            scene.scripts() >= before + 2
-        })
-        .await;
-        sleep(200).await;
-        assert!(!waiter.is_finished(), "someone else holds it");
+            // The answer is that it waits; the grant makes it ask once more.
+            until("it asks once more", ms(2_000), async || {
+                scene.scripts() > asked + u64::from(before_the_answer)
+            })
+            .await;
+            sleep(200).await;
+            assert!(!waiter.is_finished(), "someone else holds it");
+        }
         held.check().unwrap();
         assert!(held.release().await.unwrap());
         assert!(waiter.await.unwrap().unwrap().token() > held.token());
@@ -277,7 +292,7 @@ async fn on_a_slow_connection_a_grant_is_claimed() {
         scene.waiter.acquire("other").await.unwrap();
         let held = scene.held().await;
         scene.proxy.to_server().delay_ms.store(250, SeqCst);
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         scene.proxy.to_server().delay_ms.store(0, SeqCst);
         sleep(300).await;
@@ -289,20 +304,34 @@ async fn on_a_slow_connection_a_grant_is_claimed() {
     }
 }
 
-/// Its holder may keep the only thread from renewing for as long as the TTL allows.
+/// Its holder may keep the only thread, or the worker that would renew, for as long as the TTL allows.
 #[tokio::test(flavor = "current_thread")]
-async fn on_a_runtime_of_one_thread_a_grant_is_claimed() {
+async fn on_a_runtime_of_one_thread_that_its_holder_blocks_a_grant_is_claimed() {
+    grants_are_claimed_and_last().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_runtime_one_of_whose_workers_its_holder_blocks_a_grant_is_claimed() {
+    grants_are_claimed_and_last().await;
+}
+
+async fn grants_are_claimed_and_last() {
     for scene in Scene::each().await {
+        let client = client_at(&scene.server.url());
+        let inbox = Inbox::of(&scene.server, client.id());
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let holder = tokio::spawn(async move {
+            let lease = client.acquire("res").await.unwrap();
+            std::thread::sleep(WINDOW + ms(200));
+            lease.check().unwrap();
+            lease
+        });
         scene.asleep().await;
         assert!(held.release().await.unwrap());
 
-        let lease = waiter.await.unwrap().unwrap();
+        let lease = holder.await.unwrap();
 
-        is_claimed(&lease, scene.inbox.granted());
-        std::thread::sleep(WINDOW + ms(200));
-        lease.check().unwrap();
+        is_claimed(&lease, inbox.granted());
         scene.check_deadline(&lease);
     }
 }
@@ -311,7 +340,7 @@ async fn on_a_runtime_of_one_thread_a_grant_is_claimed() {
 async fn a_grant_to_nobody_releases_nothing() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         let token = (held.token() + 1).to_string();
         scene.publish(&["1", "grant", &keys("res").lock, "", &token, "2000"]);

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use leaselock::{Lease, LeaseState, LossReason};
 use tokio::task::JoinHandle;
 
-use super::{HALF_WINDOW, Scene, WINDOW, is_claimed};
+use super::{HALF_WINDOW, Scene, WINDOW, client_apart, is_claimed, wait_apart};
 use crate::common::proxy::Proxy;
 use crate::common::{Server, ms, until};
-use crate::{client_at, gone_within, lost_within, queued, sleep, timed, wait_for};
+use crate::{client_at, gone_within, keys, lost_within, queued, sleep, timed, wait_for};
 
 /// The grant comes to a waiter whose window is over, and the next one has the name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_is_read_after_its_window_puts_the_waiter_back_in_the_queue() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let late = wait_for(&scene.waiter, "res");
+        let late = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         let next = wait_for(&scene.holder, "res");
         queued(&scene.server, "res", 2).await;
@@ -42,7 +42,7 @@ async fn a_grant_that_is_read_after_its_window_puts_the_waiter_back_in_the_queue
 async fn a_grant_that_is_read_after_its_window_brings_a_fresh_lease_where_nobody_else_waits() {
     for scene in Scene::each().await {
         let held = scene.held().await;
-        let waiter = wait_for(&scene.waiter, "res");
+        let waiter = wait_apart(&scene.waiter, "res");
         scene.asleep().await;
         scene.proxy.to_client().hold.store(true, SeqCst);
         assert!(held.release().await.unwrap());
@@ -90,7 +90,7 @@ async fn however_late_a_grant_is_there_are_never_two_holders() {
                 let proxy = Proxy::start(server.port).await;
                 let judge = Judge::default();
                 let held = judge.see(direct.acquire(&name).ttl(ms(60_000)).await.unwrap());
-                let late = wait_for(&client_at(&proxy.url()), &name);
+                let late = wait_apart(&client_apart(&proxy.url()), &name);
                 queued(&server, &name, 1).await;
                 let next = wait_for(&direct, &name);
                 queued(&server, &name, 2).await;
@@ -153,23 +153,29 @@ async fn a_begun_lease_at_a_silent_server_is_unsure_and_then_lost_when_its_windo
     }
 }
 
-/// The deadline is right with nobody there to notice.
+/// The deadline is right with nobody there to notice, also where the grant was late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_begun_lease_that_was_not_renewed_is_over_before_the_next_one_has_the_name() {
     for scene in Scene::each().await {
-        let lease = scene.begun(true).await;
-        let next = wait_for(&scene.holder, "res");
-        let end = Instant::now() + ms(5_000);
-        while lease.held() {
-            assert!(!next.is_finished(), "two holders");
-            scene.check_deadline(&lease);
-            assert!(Instant::now() < end);
-            sleep(5).await;
+        for late in [0, 500] {
+            let lease = scene.begun_late(true, ms(late)).await;
+            assert!(lease.expires_in() + ms(late) < WINDOW);
+            let next = wait_for(&scene.holder, "res");
+            let end = Instant::now() + ms(5_000);
+            while lease.held() {
+                assert!(!next.is_finished(), "two holders");
+                scene.check_deadline(&lease);
+                assert!(Instant::now() < end);
+                sleep(5).await;
+            }
+            let (next, took) = timed(next).await;
+            let next = next.unwrap().unwrap();
+            assert!(next.token() > lease.token());
+            // It began with at most half a window behind it.
+            assert!(took < HALF_WINDOW + ms(500), "{took:?}");
+            scene.proxy.heal();
+            assert!(next.release().await.unwrap());
         }
-        let (next, took) = timed(next).await;
-        assert!(next.unwrap().unwrap().token() > lease.token());
-        // It began with at most half a window behind it.
-        assert!(took < HALF_WINDOW + ms(500), "{took:?}");
     }
 }
 
@@ -247,5 +253,23 @@ async fn a_begun_lease_that_was_forced_away_is_told_at_its_first_renewal() {
             }
             gone_within(&scene.server, "res", ms(500)).await;
         }
+    }
+}
+
+/// Nobody waits for it any more: it is not left to its window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_for_a_waiter_that_is_gone_is_passed_on() {
+    for scene in Scene::each().await {
+        // Connected and listening.
+        assert!(scene.begun(false).await.release().await.unwrap());
+        let lock = keys("res").lock;
+        scene.server.run(&["SET", &lock, "gone", "PX", "60000"]);
+        let next = wait_for(&scene.holder, "res");
+        queued(&scene.server, "res", 1).await;
+        let token = u64::MAX.to_string();
+        scene.publish(&["1", "grant", &lock, "gone", &token, "2000"]);
+        let (next, took) = timed(next).await;
+        next.unwrap().unwrap();
+        assert!(took < ms(1_000), "{took:?}");
     }
 }
