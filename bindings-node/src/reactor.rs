@@ -61,7 +61,8 @@ impl Reactor {
     ) -> leaselock::Result<leaselock::Client> {
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Milliseconds)
-            .runtime(self.mailbox.runtime().clone());
+            .runtime(self.mailbox.runtime().clone())
+            .apart();
         if let Some(url) = url {
             builder = builder.url(&url);
         }

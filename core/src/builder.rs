@@ -26,6 +26,7 @@ pub struct ClientBuilder {
     unit: Unit,
     runtime: Option<Handle>,
     background: Option<Arc<blocking::Background>>,
+    apart: bool,
     interrupt: Option<Interrupt>,
 }
 
@@ -84,8 +85,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The runtime for the client's background work, in place of the one of its first use. It must not be one on
-    /// which leases are held: it has to run on whatever keeps their holders busy.
+    /// The runtime for the client's background work, in place of the one of its first use.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
@@ -98,6 +98,14 @@ impl ClientBuilder {
     pub fn background(mut self, background: Arc<blocking::Background>) -> Self {
         self.runtime = Some(background.handle().clone());
         self.background = Some(background);
+        self.apart()
+    }
+
+    /// Everything of the client is polled on its runtime, or without waiting, and nothing that holds a lease is.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 
@@ -124,10 +132,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build_blocking(self) -> Result<blocking::Client> {
-        let settings = Settings {
-            apart: true,
-            ..self.settings()?
-        };
+        let settings = self.clone().apart().settings()?;
         let place = match (self.background, self.runtime) {
             (Some(background), _) => Some(blocking::Place::Shared(background)),
             (None, Some(handle)) => Some(blocking::Place::Foreign(handle)),
@@ -162,7 +167,7 @@ impl ClientBuilder {
             app_id,
             command_timeout: timeout,
             runtime: self.runtime.clone(),
-            apart: self.runtime.is_some(),
+            apart: self.apart,
         })
     }
 }
