@@ -15,6 +15,8 @@ use tokio::sync::watch;
 pub struct Direction {
     /// Bytes wait until this is false again.
     pub hold: AtomicBool,
+    /// How many chunks have had to.
+    pub held: AtomicUsize,
     /// Bytes are thrown away.
     pub drop: AtomicBool,
     /// Bytes arrive this many milliseconds late.
@@ -181,8 +183,11 @@ async fn pump(mut source: OwnedReadHalf, mut sink: OwnedWriteHalf, way: &Directi
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        while way.hold.load(SeqCst) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        if way.hold.load(SeqCst) {
+            way.held.fetch_add(1, SeqCst);
+            while way.hold.load(SeqCst) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
         }
         if sink.write_all(chunk).await.is_err() {
             return;

@@ -212,10 +212,13 @@ async fn a_grant_of_another_version_is_no_news() {
 /// Makes the waiter ask again, with what it sends held back.
 async fn asks_again_in_vain(scene: &Scene) {
     let (names, owner) = (keys("res"), scene.queued_owner());
-    scene.proxy.to_server().hold.store(true, SeqCst);
+    let way = scene.proxy.to_server();
+    let before = way.held.load(SeqCst);
+    way.hold.store(true, SeqCst);
     // Told that the holder's time is up in a moment, it looks then.
-    scene.publish(&["1", "next", &names.lock, &owner, "10"]);
-    sleep(200).await;
+    scene.publish(&["1", "next", &names.lock, &owner, "1"]);
+    let asks = async || way.held.load(SeqCst) > before;
+    until("it asks", ms(2_000), asks).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +270,6 @@ async fn a_grant_older_than_the_last_answer_begins_nothing() {
                 &token.to_string(),
                 "2000",
             ]);
-            sleep(200).await;
             scene.proxy.heal();
 
             // The answer is that it waits; the grant makes it ask once more.
