@@ -24,9 +24,9 @@ Without a server, *apart* is a core for each of two processes, or both for the t
 default retry delays and a TTL of 30 s. leaselock renews its leases, counts a fencing token with each, and queues
 waiters in order; none of the peers here does all three.
 
-A *bare* hand-over is sockets that send what leaselock sends and do nothing else with it: where they miss a bar, no client
-in that language can reach it. After a long wait, and always in async Rust, a grant is claimed, which costs a round
-trip more.
+A *bare* hand-over is sockets that send what leaselock sends and do nothing else with it: where they miss a bar, no
+client in that language can reach it. After a long wait, and always in async Rust, a grant is claimed, which costs a
+round trip more.
 
 Without a server the peers lock by files. A file that its holder keeps touching (filelock's `SoftFileLease`,
 proper-lockfile) is a lease too, and leaselock is to be ahead of those. A bare flock(2) or fcntl(2) (filelock's
