@@ -219,11 +219,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Batch) {
     let leases = batch.leases;
     let renewals: Vec<Renewal> = leases
         .iter()
-        .map(|(_, holding, ttl)| Renewal {
-            lock: holding.lock.clone(),
-            owner: holding.owner.clone(),
-            ttl: *ttl,
-        })
+        .map(|(_, holding, ttl)| holding.renewal(*ttl))
         .collect();
     let timeout = renew_timeout(client.command_timeout, batch.shortest);
     let sent = Moment::now();

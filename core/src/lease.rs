@@ -15,7 +15,7 @@ use crate::line::Done;
 use crate::releasing::Begun;
 use crate::shared::Inner;
 use crate::state::LeaseState;
-use crate::store::{Failure, Ownership, Renewal};
+use crate::store::{Failure, Ownership};
 
 /// A lock that is held, until its time runs out.
 ///
@@ -226,21 +226,8 @@ impl Lease {
     }
 
     async fn renew_once(&self, ttl: Duration) -> Result<Ownership, Failure> {
-        let renewal = Renewal {
-            lock: self.holding.lock.clone(),
-            owner: self.holding.owner.clone(),
-            ttl,
-        };
         let timeout = renew_timeout(self.client.command_timeout, ttl);
-        let mut results = self
-            .client
-            .store
-            .renew(std::slice::from_ref(&renewal), timeout)
-            .await?;
-        results.pop().unwrap_or_else(|| {
-            let error = Error::unavailable("the store gave no answer to a renewal");
-            Err(Failure::unanswered(error))
-        })
+        self.client.renew(&self.holding, ttl, timeout).await
     }
 
     /// Gives the lock back. `true` when this lease gave it back, also when asked again; `false` when it had already

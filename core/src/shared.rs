@@ -24,7 +24,7 @@ use crate::name::fresh_client_id;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
-use crate::store::{self, Event, Failure, Releaser, Renewal, Store};
+use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
 use crate::waiting::WaitingRoom;
 
 /// What every handle of one client shares.
@@ -194,6 +194,21 @@ impl Inner {
         });
     }
 
+    /// Extends one lease, once.
+    pub(crate) async fn renew(
+        &self,
+        holding: &Holding,
+        ttl: Duration,
+        timeout: Duration,
+    ) -> Result<Ownership, Failure> {
+        let renewal = [holding.renewal(ttl)];
+        let mut results = self.store.renew(&renewal, timeout).await?;
+        results.pop().unwrap_or_else(|| {
+            let error = Error::unavailable("the store gave no answer to a renewal");
+            Err(Failure::unanswered(error))
+        })
+    }
+
     /// Sets the TTL of a detached lease that is held for a window as yet.
     pub(crate) fn set_ttl(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, holding) = (self.clone(), holding.clone());
@@ -211,17 +226,8 @@ impl Inner {
                     }
                     Err(_) => return true,
                 };
-                let renewal = [Renewal {
-                    lock: holding.lock.clone(),
-                    owner: holding.owner.clone(),
-                    ttl,
-                }];
                 let sent = Moment::now();
-                let answer = client.store.renew(&renewal, timeout).await;
-                let ownership = match answer.as_deref() {
-                    Ok([Ok(ownership)]) => Some(*ownership),
-                    _ => None,
-                };
+                let ownership = client.renew(&holding, ttl, timeout).await.ok();
                 holding.end_detach(sent, ttl, ownership);
                 if ownership.is_some() {
                     return true;

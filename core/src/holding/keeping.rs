@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use super::{Holding, Next, Phase, deadline, reason};
 use crate::clock::Moment;
-use crate::store::Ownership;
+use crate::store::{Ownership, Renewal};
 
 impl Holding {
+    /// What extends it in the store.
+    pub(crate) fn renewal(&self, ttl: Duration) -> Renewal {
+        Renewal {
+            lock: self.lock.clone(),
+            owner: self.owner.clone(),
+            ttl,
+        }
+    }
+
     /// When the keeper has to look at a new lease for the first time.
     pub(crate) fn first_due(&self) -> Moment {
         self.lock().due(self.renew, Moment::now())
