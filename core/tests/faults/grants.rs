@@ -135,6 +135,21 @@ impl Scene {
         lease.expect("it was free")
     }
 
+    /// A lease of the holder's, and who waits for it, most probably asleep.
+    async fn waited_for(&self) -> (Lease, JoinHandle<leaselock::Result<Lease>>) {
+        let held = self.held().await;
+        let waiter = wait_apart(&self.waiter, "res");
+        self.asleep().await;
+        (held, waiter)
+    }
+
+    /// Sets the name for a waiter's owner, as a hand-over does that tells nobody.
+    fn hand_over_to(&self, owner: &str) {
+        let names = keys("res");
+        self.server.run(&["DEL", &names.queue]);
+        self.server.run(&["SET", &names.lock, owner, "PX", "2000"]);
+    }
+
     /// Waits until the waiter is queued and most probably asleep.
     async fn asleep(&self) {
         queued(&self.server, "res", 1).await;
@@ -150,9 +165,7 @@ impl Scene {
     /// The same, with a grant that is so late. A machine that was too slow for a lease to begin has another try.
     async fn begun_late(&self, cut_off: bool, late: Duration) -> Lease {
         for _ in 0..20 {
-            let held = self.held().await;
-            let mut waiter = wait_apart(&self.waiter, "res");
-            self.asleep().await;
+            let (held, mut waiter) = self.waited_for().await;
             self.proxy.to_server().hold.store(cut_off, SeqCst);
             self.proxy.to_client().hold.store(true, SeqCst);
             assert!(held.release().await.unwrap());

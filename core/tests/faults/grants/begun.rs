@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use leaselock::{Client, LeaseState, blocking};
 
-use super::{Inbox, Scene, WINDOW, wait_apart};
+use super::{Inbox, Scene, WINDOW};
 use crate::common::{Server, ms, until};
 use crate::{gone_within, keys, queued, sleep, timed, wait_for};
 
@@ -42,9 +42,7 @@ async fn a_lease_that_is_given_back_at_once_costs_neither_a_claim_nor_a_renewal(
         assert!(scene.begun(false).await.release().await.unwrap());
         let mut quick = 0;
         for _ in 0..200 {
-            let held = scene.held().await;
-            let waiter = wait_apart(&scene.waiter, "res");
-            scene.asleep().await;
+            let (held, waiter) = scene.waited_for().await;
             let before = scene.scripts();
             let start = Instant::now();
             assert!(held.release().await.unwrap());

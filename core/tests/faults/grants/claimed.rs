@@ -12,9 +12,7 @@ use crate::{client_at, keys, lost_within, sleep};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_is_read_late_is_claimed() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         scene.proxy.to_client().hold.store(true, SeqCst);
         assert!(held.release().await.unwrap());
         tokio::time::sleep(HALF_WINDOW + ms(50)).await;
@@ -31,9 +29,7 @@ async fn a_grant_that_is_read_late_is_claimed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiter_that_asked_long_ago_claims() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         tokio::time::sleep(HALF_WINDOW).await;
         assert!(held.release().await.unwrap());
 
@@ -143,16 +139,11 @@ async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
             "TOKEN 30001",
             "TOKEN 99999999999999999999",
         ] {
-            let held = scene.held().await;
-            let waiter = wait_apart(&scene.waiter, "res");
-            scene.asleep().await;
+            let (held, waiter) = scene.waited_for().await;
             let owner = scene.queued_owner();
             // Far ahead of what the server counts.
             let token = held.token() + (1 << 40);
-            scene.server.run(&["DEL", &names.queue]);
-            scene
-                .server
-                .run(&["SET", &names.lock, &owner, "PX", "2000"]);
+            scene.hand_over_to(&owner);
             let mut message = vec!["1", "grant", &names.lock, &owner];
             let words = words.replace("TOKEN", &token.to_string());
             if !words.is_empty() {
@@ -175,14 +166,9 @@ async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_says_more_is_understood() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         let (names, owner) = (keys("res"), scene.queued_owner());
-        scene.server.run(&["DEL", &names.queue]);
-        scene
-            .server
-            .run(&["SET", &names.lock, &owner, "PX", "2000"]);
+        scene.hand_over_to(&owner);
         let token = (held.token() + 1).to_string();
         scene.publish(&["1", "grant", &names.lock, &owner, &token, "2000", "more"]);
         let lease = waiter.await.unwrap().unwrap();
@@ -195,9 +181,7 @@ async fn a_grant_that_says_more_is_understood() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_of_another_version_is_no_news() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         let (names, owner) = (keys("res"), scene.queued_owner());
         let before = scene.scripts();
         scene.publish(&["2", "grant", &names.lock, &owner, "9", "2000"]);
@@ -226,9 +210,7 @@ async fn a_grant_that_comes_while_the_waiter_asks_is_claimed_by_that() {
     for scene in Scene::each().await {
         // The server knows the scripts from here on.
         assert!(scene.begun(false).await.release().await.unwrap());
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         asks_again_in_vain(&scene).await;
         let before = scene.scripts();
         assert!(held.release().await.unwrap());
@@ -248,9 +230,7 @@ async fn a_grant_that_comes_while_the_waiter_asks_is_claimed_by_that() {
 async fn a_grant_older_than_the_last_answer_begins_nothing() {
     for scene in Scene::each().await {
         let names = keys("res");
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         let owner = scene.queued_owner();
         // Older by its place before the answer, whatever its token, and older by its token.
         for (before_the_answer, token) in [
@@ -341,9 +321,7 @@ async fn grants_are_claimed_and_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_to_nobody_releases_nothing() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         let token = (held.token() + 1).to_string();
         scene.publish(&["1", "grant", &keys("res").lock, "", &token, "2000"]);
         sleep(200).await;

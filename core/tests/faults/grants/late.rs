@@ -16,9 +16,7 @@ use crate::{client_at, gone_within, keys, lost_within, queued, sleep, timed, wai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_is_read_after_its_window_puts_the_waiter_back_in_the_queue() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let late = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, late) = scene.waited_for().await;
         let next = wait_for(&scene.holder, "res");
         queued(&scene.server, "res", 2).await;
         scene.proxy.to_client().hold.store(true, SeqCst);
@@ -41,9 +39,7 @@ async fn a_grant_that_is_read_after_its_window_puts_the_waiter_back_in_the_queue
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_that_is_read_after_its_window_brings_a_fresh_lease_where_nobody_else_waits() {
     for scene in Scene::each().await {
-        let held = scene.held().await;
-        let waiter = wait_apart(&scene.waiter, "res");
-        scene.asleep().await;
+        let (held, waiter) = scene.waited_for().await;
         scene.proxy.to_client().hold.store(true, SeqCst);
         assert!(held.release().await.unwrap());
         gone_within(&scene.server, "res", WINDOW + ms(1_000)).await;
