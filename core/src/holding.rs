@@ -5,7 +5,7 @@
 mod holder;
 mod keeping;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use crate::name::LockId;
 use crate::options::{Request, Unit};
 use crate::state::LeaseState;
 use crate::store::Ownership;
+use crate::sync;
 
 /// A lease is renewed when this part of its TTL has passed: two more attempts fit before it ends.
 const RENEW_AFTER: u32 = 3;
@@ -162,7 +163,7 @@ impl Holding {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 
     // ---- what it is

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use crate::holding::{Holding, Next};
 use crate::shared::Inner;
 use crate::state::LeaseState;
 use crate::store::{Failure, Ownership, Renewal};
+use crate::sync;
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -50,7 +51,7 @@ impl Keeper {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.book)
     }
 
     /// Takes charge of a lease; returns its number here.

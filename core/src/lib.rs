@@ -49,6 +49,7 @@ mod shared;
 mod state;
 mod stats;
 mod store;
+mod sync;
 mod undo;
 mod waiting;
 

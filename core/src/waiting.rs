@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::backoff::jitter;
 use crate::name::LockId;
 use crate::store::{Event, Grant, Queued};
+use crate::sync;
 
 /// The next in line looks this long after the holder's time is up: a server expires a key within its millisecond.
 const HEAD_DELAY: Duration = Duration::from_millis(2);
@@ -55,7 +56,7 @@ impl Slot {
 
     /// What came with the grant that it was told of last.
     pub(crate) fn grant(&self) -> Option<Grant> {
-        *self.grant.lock().unwrap_or_else(PoisonError::into_inner)
+        *sync::lock(&self.grant)
     }
 
     /// Completes when there is news, or the time to look has changed.
@@ -130,7 +131,7 @@ impl Seen {
 
 impl WaitingRoom {
     fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.book)
     }
 
     /// A new waiter; it hears news from now on. `None` when the client is closed.
@@ -223,7 +224,7 @@ impl WaitingRoom {
                 let Some(slot) = book.slots.get(owner.as_str()) else {
                     return false;
                 };
-                *slot.grant.lock().unwrap_or_else(PoisonError::into_inner) = *grant;
+                *sync::lock(&slot.grant) = *grant;
                 slot.tell(news::GRANTED);
             }
             Event::Next { owner, expires_in } => {

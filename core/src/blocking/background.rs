@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use crate::sync;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 
@@ -62,7 +63,7 @@ impl Background {
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.turns)
     }
 
     /// Waits for `work`, driving the runtime unless another caller does, for `limit` at most.
@@ -94,10 +95,7 @@ impl Background {
             self.runtime().block_on(self.step_aside.notified());
             let mut turns = self.turns();
             while turns.callers > 0 && !turns.stopped {
-                turns = self
-                    .alone
-                    .wait(turns)
-                    .unwrap_or_else(PoisonError::into_inner);
+                turns = sync::wait(&self.alone, turns);
             }
             if turns.stopped {
                 let last_job = turns.last_job.take();

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::background::Background;
 use crate::builder::Interrupt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync;
 
 /// How often a blocked caller asks its interrupt hook.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
@@ -54,7 +55,7 @@ impl Runtime {
         if let Some(place) = self.place.get() {
             return Ok(place);
         }
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = sync::lock(&self.own);
         if own.is_none() {
             let background = Background::start().map_err(|error| {
                 Error::unavailable(format!("no background thread could be started: {error}"))
@@ -72,7 +73,7 @@ impl Runtime {
 
     /// Ends an own runtime once `last_job` is done.
     pub(super) fn stop(&self, last_job: impl Future<Output = ()> + Send + 'static) {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = sync::lock(&self.own);
         if let Some(background) = own.take() {
             background.stop(last_job);
         }

@@ -5,7 +5,7 @@
 //! later queues behind it, so an owner's commands never overtake each other.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use super::work::Work;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::store::{Event, Failure, Listener};
+use crate::sync;
 
 /// How long a caller's thread tries by itself.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -64,7 +65,7 @@ enum State {
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.open)
     }
 }
 

@@ -8,11 +8,12 @@
 //! it. In the child, clients made before the fork are to be left alone; new ones work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use super::registry;
+use crate::sync;
 
 /// How many are inside; the highest bit closes the gate.
 static GATE: AtomicUsize = AtomicUsize::new(0);
@@ -60,7 +61,7 @@ impl Drop for Inside {
 }
 
 fn inherited(_: &Inside) -> MutexGuard<'static, Vec<Arc<dyn Inherited>>> {
-    INHERITED.lock().unwrap_or_else(PoisonError::into_inner)
+    sync::lock(&INHERITED)
 }
 
 /// `what` is open from now on.

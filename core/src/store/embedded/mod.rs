@@ -26,7 +26,7 @@ mod work;
 mod worker;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::database::{Attempt, Database};
@@ -40,6 +40,7 @@ use crate::client::LockInfo;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::name::LockId;
+use crate::sync;
 
 /// Renewals of one transaction: more of them keep others waiting.
 const RENEWALS_AT_ONCE: usize = 256;
@@ -95,7 +96,7 @@ impl EmbeddedStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 
     fn attach(&self, state: &mut State, location: &Location) -> Arc<Database> {

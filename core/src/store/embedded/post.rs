@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,6 +18,7 @@ use super::news;
 use super::opening::beside;
 use super::url::Location;
 use crate::store::{Event, Listener};
+use crate::sync;
 
 /// An inbox is made before it is opened for reading: a young one without a reader is not abandoned.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ impl Post {
     }
 
     fn here(&self) -> MutexGuard<'_, HashMap<Arc<str>, Listener>> {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.here)
     }
 
     /// Where the inboxes are, where there are any.

@@ -1,12 +1,13 @@
 //! The open stores of this process: one for each place, whatever the number of clients.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::database::Database;
 use super::fork::{self, Inside};
 use super::url::Location;
 use crate::store::Listener;
+use crate::sync;
 
 #[derive(Default)]
 struct Registry {
@@ -21,7 +22,7 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
 });
 
 fn registry(_: &Inside) -> MutexGuard<'static, Registry> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+    sync::lock(&REGISTRY)
 }
 
 /// The store at `location`, which `client_id` uses from now on.

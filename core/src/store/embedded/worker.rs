@@ -1,10 +1,11 @@
 //! A store's own thread, for what may have to wait. Started when it is first needed; ends with its store.
 
+use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
+use crate::sync;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
@@ -16,7 +17,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn run(&self, job: Job) -> Result<()> {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = sync::lock(&self.jobs);
         let sender = match &*jobs {
             Some(sender) => sender,
             None => jobs.insert(start()?),
