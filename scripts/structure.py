@@ -15,7 +15,7 @@ FLOORS = {
     "event loops": ["lane", "line"],
     "client": ["acquire", "lease", "releasing", "undo", "shared", "keeper", "holding", "waiting"],
     "store": ["store"],
-    "vocabulary": ["diagnosis", "options", "name", "stats", "state", "error", "backoff", "clock", "sync"],
+    "vocabulary": ["diagnosis", "lock_info", "options", "name", "stats", "state", "error", "backoff", "clock", "sync"],
 }
 ORDER = [room for floor in FLOORS.values() for room in floor]
 # `blocking::Client` and its like are the twins of the async ones, and are called so on purpose.

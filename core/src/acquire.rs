@@ -1,7 +1,7 @@
 //! Acquiring a lock: take it, or queue for it until it is handed over; and undo whatever was begun when that comes to nothing.
 
 mod elsewhere;
-mod waiting;
+mod queueing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::holding::{Holding, Start};
 use crate::lease::Lease;
 use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
-use crate::shared::Inner;
+use crate::shared::{Inner, LEAVE_TIMEOUT};
 use crate::store::Queued;
 use crate::undo::undo;
 use crate::waiting::Slot;
@@ -27,9 +27,6 @@ pub(crate) use elsewhere::First;
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
 /// A queue outlives its lock by this, and with it the entry of a waiter that could not leave.
 const QUEUE_LASTS: Duration = Duration::from_secs(90);
-/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
-pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// One acquire, from its first command to a lease; dropped before, it undoes itself in the background.
 pub(crate) struct Attempt {
     client: Arc<Inner>,

@@ -4,13 +4,13 @@
 //! reconnecting, undoing) goes to one background runtime, started at the first use, which whoever waits drives himself.
 
 mod background;
-mod client;
-mod lease;
+mod client_calls;
+mod lease_calls;
 mod runtime;
 
 #[doc(hidden)]
 pub use background::Background;
-pub(crate) use runtime::Place;
+pub(crate) use runtime::{Interrupt, Place};
 
-pub use client::{Acquire, Client, Locks, TryAcquire};
-pub use lease::Lease;
+pub use client_calls::{Acquire, Client, Locks, TryAcquire};
+pub use lease_calls::Lease;

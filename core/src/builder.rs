@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::blocking;
+use crate::blocking::{self, Interrupt};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::options::{self, Unit};
-use crate::shared::Inner;
-
-/// Says whether a blocked call is to end; asked at least every 50 ms. `None`: this thread's calls are never interrupted.
-pub(crate) type Interrupt = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
+use crate::shared::{Inner, Settings};
 
 /// Collects what a client needs. Made by [`Client::builder`].
 #[derive(Clone, Default)]
@@ -28,16 +25,6 @@ pub struct ClientBuilder {
     background: Option<Arc<blocking::Background>>,
     apart: bool,
     interrupt: Option<Interrupt>,
-}
-
-/// Checked settings of a client.
-pub(crate) struct Settings {
-    pub(crate) url: String,
-    pub(crate) app_id: String,
-    pub(crate) command_timeout: Duration,
-    pub(crate) runtime: Option<Handle>,
-    /// Who holds a lease does not run on the client's runtime.
-    pub(crate) apart: bool,
 }
 
 impl ClientBuilder {
@@ -169,6 +156,56 @@ impl ClientBuilder {
             runtime: self.runtime.clone(),
             apart: self.apart,
         })
+    }
+}
+
+impl Client {
+    /// A client of the store at `url`, such as `redis://localhost:6379`, `file:locks.db` or `memory:tests`; see
+    /// [`ClientBuilder::url`].
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
+    pub fn new(url: &str) -> Result<Self> {
+        Self::builder().url(url).build()
+    }
+
+    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
+    pub fn from_env() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A client with more to say than a URL.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+}
+
+impl blocking::Client {
+    /// A client of the store at `url`, such as `redis://localhost:6379`, `file:locks.db` or `memory:tests`; see
+    /// [`ClientBuilder::url`].
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
+    pub fn new(url: &str) -> Result<Self> {
+        ClientBuilder::default().url(url).build_blocking()
+    }
+
+    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
+    pub fn from_env() -> Result<Self> {
+        ClientBuilder::default().build_blocking()
+    }
+
+    /// A client with more to say than a URL; end with [`build_blocking`](ClientBuilder::build_blocking).
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
     }
 }
 

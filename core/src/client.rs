@@ -7,53 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acquire::Attempt;
-use crate::builder::ClientBuilder;
+use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::line::Done;
 use crate::listing::Locks;
+use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::name::{self, LockId};
 use crate::options::{Asking, Request};
 use crate::shared::Inner;
 use crate::stats::Stats;
 use crate::store::{Ownership, Releaser};
-
-/// What came of a release by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReleaseStatus {
-    /// The name was the owner's and is given back.
-    Released,
-    /// Nobody holds the name.
-    NotFound,
-    /// Someone else holds the name.
-    NotOwner,
-}
-
-impl ReleaseStatus {
-    /// The status in every language: `RELEASED`, `NOT_FOUND` or `NOT_OWNER`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Released => "RELEASED",
-            Self::NotFound => "NOT_FOUND",
-            Self::NotOwner => "NOT_OWNER",
-        }
-    }
-}
-
-/// Who holds a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LockInfo {
-    /// The lock's name.
-    pub name: String,
-    /// The holder's owner string.
-    pub owner: String,
-    /// Time until the holder's lease ends; `None` when it has no end, which only a foreign holder's can be.
-    pub expires_in: Option<Duration>,
-    /// How many wait for it.
-    pub waiters: u64,
-}
 
 /// A connection to a store, and the leases taken through it. Cheap to clone; nothing is connected before the first use.
 ///
@@ -77,29 +41,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the store at `url`, such as `redis://localhost:6379`, `file:locks.db` or `memory:tests`; see
-    /// [`ClientBuilder::url`].
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
-    pub fn new(url: &str) -> Result<Self> {
-        Self::builder().url(url).build()
-    }
-
-    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
-    pub fn from_env() -> Result<Self> {
-        Self::builder().build()
-    }
-
-    /// A client with more to say than a URL.
-    #[must_use]
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::default()
-    }
-
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
         Self { inner }
     }
@@ -250,6 +191,17 @@ impl Client {
     /// TTL. The client is closed all the same.
     pub async fn close(&self) -> Result<()> {
         self.inner.close().await
+    }
+
+    /// What the store shows of itself. It changes nothing there.
+    ///
+    /// # Errors
+    /// Those of the store when it cannot be reached or does not let us in.
+    #[doc(hidden)]
+    pub async fn diagnose(&self) -> Result<Diagnosis> {
+        self.inner.enter();
+        let diagnosis = self.inner.store.diagnose(&self.inner.app_id).await;
+        diagnosis.map_err(|failure| failure.error)
     }
 
     /// Completes when nothing is being undone or given back in the background.

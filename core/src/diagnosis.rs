@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::client::Client;
-use crate::error::Result;
-
 /// What could be seen of one aspect, or what the store said instead.
 pub type Look<T> = std::result::Result<T, Refusal>;
 
@@ -142,17 +139,4 @@ pub enum FileSystem {
     Network(&'static str),
     /// This system does not say.
     Unknown,
-}
-
-impl Client {
-    /// What the store shows of itself. It changes nothing there.
-    ///
-    /// # Errors
-    /// Those of the store when it cannot be reached or does not let us in.
-    #[doc(hidden)]
-    pub async fn diagnose(&self) -> Result<Diagnosis> {
-        self.inner.enter();
-        let diagnosis = self.inner.store.diagnose(&self.inner.app_id).await;
-        diagnosis.map_err(|failure| failure.error)
-    }
 }

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::error::{Error, LossReason, Result};
-use crate::holding::{Holding, LossHook};
+use crate::holding::{GiveBack, Holding, LossHook};
 use crate::keeper::renew_timeout;
 use crate::line::Done;
-use crate::releasing::Begun;
+use crate::releasing::{Begun, Turn};
 use crate::shared::Inner;
 use crate::state::LeaseState;
 use crate::store::{Failure, Ownership};
@@ -256,6 +256,17 @@ impl Lease {
                     };
                 }
             }
+        }
+    }
+
+    /// Begins a release: from here on the lease is not held.
+    pub(crate) fn begin_release(&self) -> Begun {
+        let begun = self.holding.begin_release();
+        self.leave_keeper();
+        match begun {
+            GiveBack::Known(gave_back) => Begun::Known(gave_back),
+            GiveBack::Busy => Begun::Busy,
+            GiveBack::Send => Begun::Turn(Turn::new(&self.client, &self.holding)),
         }
     }
 

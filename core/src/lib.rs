@@ -42,6 +42,7 @@ mod lease;
 #[doc(hidden)]
 pub mod line;
 mod listing;
+mod lock_info;
 mod name;
 pub mod options;
 mod releasing;
@@ -54,10 +55,11 @@ mod undo;
 mod waiting;
 
 pub use builder::ClientBuilder;
-pub use client::{Acquire, Client, LockInfo, ReleaseStatus, TryAcquire};
+pub use client::{Acquire, Client, TryAcquire};
 pub use error::{Error, ErrorKind, LossReason, Result};
 pub use lease::Lease;
 pub use listing::Locks;
+pub use lock_info::{LockInfo, ReleaseStatus};
 pub use options::{AcquireOptions, Request, Unit, duration};
 pub use state::LeaseState;
 pub use stats::Stats;

@@ -3,8 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::client::LockInfo;
 use crate::error::{Error, Result};
+use crate::lock_info::LockInfo;
 use crate::name;
 use crate::shared::Inner;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
-use crate::lease::Lease;
 use crate::name::LockId;
 use crate::shared::Inner;
 use crate::store::{Failure, Ownership, Releaser};
@@ -39,21 +38,8 @@ pub(crate) enum Answered {
     },
 }
 
-impl Lease {
-    /// Begins a release: from here on the lease is not held.
-    pub(crate) fn begin_release(&self) -> Begun {
-        let begun = self.holding.begin_release();
-        self.leave_keeper();
-        match begun {
-            GiveBack::Known(gave_back) => Begun::Known(gave_back),
-            GiveBack::Busy => Begun::Busy,
-            GiveBack::Send => Begun::Turn(Turn::new(&self.client, &self.holding)),
-        }
-    }
-}
-
 impl Turn {
-    fn new(client: &Arc<Inner>, holding: &Arc<Holding>) -> Self {
+    pub(crate) fn new(client: &Arc<Inner>, holding: &Arc<Holding>) -> Self {
         Self {
             client: client.clone(),
             holding: holding.clone(),

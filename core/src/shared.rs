@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::acquire::LEAVE_TIMEOUT;
 use crate::backoff::Backoff;
-use crate::builder::Settings;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Holding;
@@ -26,6 +24,19 @@ use crate::state::LeaseState;
 use crate::stats::Counters;
 use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
 use crate::waiting::WaitingRoom;
+
+/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
+pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Checked settings of a client.
+pub(crate) struct Settings {
+    pub(crate) url: String,
+    pub(crate) app_id: String,
+    pub(crate) command_timeout: Duration,
+    pub(crate) runtime: Option<Handle>,
+    /// Who holds a lease does not run on the client's runtime.
+    pub(crate) apart: bool,
+}
 
 /// What every handle of one client shares.
 pub(crate) struct Inner {

@@ -9,12 +9,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::background::Background;
-use crate::builder::Interrupt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync;
 
 /// How often a blocked caller asks its interrupt hook.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
+
+/// Says whether a blocked call is to end; asked at least every 50 ms. `None`: this thread's calls are never interrupted.
+pub(crate) type Interrupt = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
 
 /// Where the work runs.
 pub(crate) enum Place {

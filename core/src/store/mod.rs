@@ -11,10 +11,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::LockInfo;
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, ErrorKind};
+use crate::lock_info::LockInfo;
 use crate::name::LockId;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

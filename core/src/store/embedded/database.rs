@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
-use super::clock::Now;
-use super::failure::{OpenError, from_sqlite, is_busy};
+use super::boot_clock::Now;
 use super::fork::{self, Inherited, Inside};
 use super::opening::{self, Open};
 use super::operations;
 use super::post::{News, Post};
+use super::sqlite_failure::{OpenError, from_sqlite, is_busy};
 use super::transaction::{Access, Transaction};
 use super::upkeep::Upkeep;
 use super::url::Location;

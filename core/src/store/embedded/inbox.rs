@@ -14,9 +14,9 @@ use nix::unistd::{close, mkfifo};
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-use super::failure::from_io;
 use super::fork::{self, Inherited};
 use super::news;
+use super::sqlite_failure::from_io;
 use crate::error::Error;
 use crate::store::{Event, Listener};
 

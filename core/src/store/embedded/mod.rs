@@ -6,10 +6,9 @@
 //! Not for network file systems, nor for a file that other code of the same process opens, be it to copy it: closing it there
 //! would drop the locks that keep processes apart.
 
-mod clock;
+mod boot_clock;
 mod database;
-mod diagnose;
-mod failure;
+mod file_facts;
 pub mod fork;
 mod glob;
 mod inbox;
@@ -19,6 +18,7 @@ mod operations;
 mod post;
 mod queue;
 mod registry;
+mod sqlite_failure;
 mod transaction;
 mod upkeep;
 mod url;
@@ -30,15 +30,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::database::{Attempt, Database};
-use self::failure::from_io;
 use self::inbox::Inbox;
+use self::sqlite_failure::from_io;
 use self::transaction::Access;
 use self::url::Location;
 use self::work::Work;
 use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
-use crate::client::LockInfo;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
+use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::sync;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags};
 
-use super::clock::{self, Now};
-use super::failure::{OpenError, from_io, not_a_store, refused};
+use super::boot_clock::{self, Now};
 use super::post::Post;
+use super::sqlite_failure::{OpenError, from_io, not_a_store, refused};
 use super::transaction::{Access, Transaction};
 use super::url::Location;
 use crate::error::Error;
@@ -72,7 +72,7 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     let now = Now::read();
-    clock::adopt(connection, &now)?;
+    boot_clock::adopt(connection, &now)?;
     sweep(connection, &now, post)?;
     transaction.commit()?;
     Ok(open)

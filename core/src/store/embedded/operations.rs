@@ -11,7 +11,7 @@ use rusqlite::{Result, params};
 use super::glob;
 use super::queue::{CLAIM_WINDOW, Handed};
 use super::work::{Holder, Work, millis};
-use crate::client::LockInfo;
+use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::{Ask, Asked, Ownership, Queued, Releaser, Renewal};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::clock::Now;
+use super::boot_clock::Now;
 use super::post::{News, Post};
 use crate::name::LockId;
 use crate::store::Asked;

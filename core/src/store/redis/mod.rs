@@ -28,10 +28,10 @@ use self::wire::{Answer, By};
 use super::{
     Ask, Asked, BoxFuture, Failure, LineStore, Listener, Ownership, Page, Releaser, Renewal, Store,
 };
-use crate::client::LockInfo;
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
+use crate::lock_info::LockInfo;
 use crate::name::LockId;
 
 /// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::Inner;
+use super::client_calls::Inner;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::LossHook;
 use crate::lease;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lease::Lease;
-use super::runtime::{Place, Runtime};
+use super::lease_calls::Lease;
+use super::runtime::{Interrupt, Place, Runtime};
 use crate::acquire::{Attempt, First};
-use crate::builder::{ClientBuilder, Interrupt, Settings};
-use crate::client::{LockInfo, ReleaseStatus};
 use crate::error::{Error, Result};
+use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::options::{Asking, Request};
+use crate::shared::Settings;
 use crate::stats::Stats;
 use crate::{client, listing, shared};
 
@@ -60,29 +60,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the store at `url`, such as `redis://localhost:6379`, `file:locks.db` or `memory:tests`; see
-    /// [`ClientBuilder::url`].
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a URL that cannot be used.
-    pub fn new(url: &str) -> Result<Self> {
-        client::Client::builder().url(url).build_blocking()
-    }
-
-    /// A client of the store that `LEASELOCK_URL` names, with the app id of `LEASELOCK_APP_ID`.
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the variable is not set, or cannot be used.
-    pub fn from_env() -> Result<Self> {
-        client::Client::builder().build_blocking()
-    }
-
-    /// A client with more to say than a URL; end with [`build_blocking`](ClientBuilder::build_blocking).
-    #[must_use]
-    pub fn builder() -> ClientBuilder {
-        client::Client::builder()
-    }
-
     pub(crate) fn from_settings(
         settings: Settings,
         place: Option<Place>,
