@@ -13,7 +13,7 @@ use crate::lease::Lease;
 use crate::line::Done;
 use crate::listing::Locks;
 use crate::lock_info::{LockInfo, ReleaseStatus};
-use crate::name::{self, LockId};
+use crate::name::{self, LockId, Name};
 use crate::options::{Asking, Request};
 use crate::shared::Inner;
 use crate::stats::Stats;
@@ -100,7 +100,7 @@ impl Client {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub fn check_request(&self, request: &Request) -> Result<()> {
-        LockId::new(&self.inner.app_id, request.name()).map(drop)
+        request.lock(&self.inner.app_id).map(drop)
     }
 
     async fn run(&self, request: Request) -> Result<Option<Lease>> {
@@ -131,7 +131,7 @@ impl Client {
     /// # Errors
     /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
-        let lock = LockId::new(&self.inner.app_id, name)?;
+        let lock = self.lock(name)?;
         name::check_owner(owner)?;
         self.release_as(&lock, Releaser::ByHand(owner.into())).await
     }
@@ -142,8 +142,12 @@ impl Client {
     /// # Errors
     /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub async fn force_release(&self, name: &str) -> Result<ReleaseStatus> {
-        let lock = LockId::new(&self.inner.app_id, name)?;
+        let lock = self.lock(name)?;
         self.release_as(&lock, Releaser::Forced).await
+    }
+
+    fn lock(&self, name: &str) -> Result<LockId> {
+        LockId::new(&self.inner.app_id, Name::new(name)?)
     }
 
     async fn release_as(&self, lock: &LockId, releaser: Releaser) -> Result<ReleaseStatus> {
@@ -162,7 +166,7 @@ impl Client {
     /// # Errors
     /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub async fn inspect(&self, name: &str) -> Result<Option<LockInfo>> {
-        let lock = LockId::new(&self.inner.app_id, name)?;
+        let lock = self.lock(name)?;
         let store = &self.inner.store;
         let (found, _) = self.inner.retrying(|| store.inspect(&lock)).await?;
         Ok(found)

@@ -205,14 +205,14 @@ impl Holding {
         match self.state() {
             LeaseState::Held | LeaseState::Unsure => None,
             LeaseState::Lost => self.loss_error(),
-            LeaseState::Released => Some(Error::released(&self.lock.name)),
+            LeaseState::Released => Some(Error::released(self.lock.name())),
         }
     }
 
     /// The error of having lost it, also where only the release noticed.
     pub(crate) fn loss_error(&self) -> Option<Error> {
         let reason = self.loss().or_else(|| self.lock().found_gone)?;
-        Some(Error::lost(&self.lock.name, reason))
+        Some(Error::lost(self.lock.name(), reason))
     }
 
     /// Whether it ran out after a renewal without an answer, which may have set its TTL anew in the store.

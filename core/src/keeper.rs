@@ -259,7 +259,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Batch) {
 /// Says once that a lease has become unsure; that it still is, only to who listens closely.
 fn report(client: &Inner, holding: &Holding, failure: &Failure) {
     const SAYING: &str = "a renewal failed; it is tried again until the deadline";
-    let (id, name, owner) = (&client.client_id, &holding.lock.name, &holding.owner);
+    let (id, name, owner) = (&client.client_id, holding.lock.name(), &holding.owner);
     let error = &failure.error;
     if holding.state() == LeaseState::Held {
         tracing::warn!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");

@@ -53,7 +53,7 @@ impl Lease {
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.holding.lock.name
+        self.holding.lock.name()
     }
 
     /// What is written in the store: unique to this lease.

@@ -1,5 +1,9 @@
 //! What a name, an app id, an owner and a label may be. Checked before anything is sent.
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 
 const MAX_NAME_BYTES: usize = 512;
@@ -9,29 +13,72 @@ const MAX_LABEL_BYTES: usize = 128;
 const SEPARATOR: &str = "||";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A lock's identity: its name within an app id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LockId {
-    pub(crate) app_id: std::sync::Arc<str>,
-    pub(crate) name: std::sync::Arc<str>,
-}
+/// A lock's name, checked: all but its braces, which depend on the app id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Name(Arc<str>);
 
-impl LockId {
-    /// The checked lock `name` within the checked `app_id`.
-    pub(crate) fn new(app_id: &std::sync::Arc<str>, name: &str) -> Result<Self> {
-        check_name(name)?;
-        check_braces(app_id, name)?;
-        Ok(Self {
-            app_id: app_id.clone(),
-            name: name.into(),
-        })
+impl Name {
+    /// Checks `name`.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        check_bytes("name", name, 1, MAX_NAME_BYTES)?;
+        check_separators("name", name)?;
+        Ok(Self(name.into()))
     }
 }
 
-/// Checks a lock's name, all but its braces, which depend on the app id.
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    check_bytes("name", name, 1, MAX_NAME_BYTES)?;
-    check_separators("name", name)
+impl Deref for Name {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// A lock's identity: its name within an app id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LockId {
+    app_id: Arc<str>,
+    name: Name,
+}
+
+impl LockId {
+    /// The lock `name` within the checked `app_id`.
+    pub(crate) fn new(app_id: &Arc<str>, name: Name) -> Result<Self> {
+        check_braces(app_id, &name)?;
+        Ok(Self {
+            app_id: app_id.clone(),
+            name,
+        })
+    }
+
+    /// The lock of a key that a store names, unchecked: keys of other programs keep to no rule for names.
+    pub(crate) fn of_key(app_id: Arc<str>, name: &str) -> Self {
+        Self {
+            app_id,
+            name: Name(name.into()),
+        }
+    }
+
+    /// The application the lock belongs to; empty is none.
+    pub(crate) fn app_id(&self) -> &Arc<str> {
+        &self.app_id
+    }
+
+    /// The lock's name.
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 /// Checks an app id; empty is none.

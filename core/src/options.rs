@@ -1,9 +1,10 @@
 //! The arguments of an acquire, and their checks. Nothing is sent before these pass.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::name;
+use crate::name::{self, LockId, Name};
 
 /// The lease when none is named.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(30);
@@ -169,7 +170,7 @@ pub(crate) use setters;
 /// A checked request for a lock, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Request {
-    name: String,
+    name: Name,
     options: AcquireOptions,
     unit: Unit,
 }
@@ -180,7 +181,7 @@ impl Request {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub fn new(name: &str, mut options: AcquireOptions, unit: Unit) -> Result<Self> {
-        name::check_name(name)?;
+        let name = Name::new(name)?;
         options.ttl = floor(options.ttl);
         options.wait = options.wait.map(floor);
         options.max_hold = options.max_hold.map(floor);
@@ -200,7 +201,7 @@ impl Request {
             name::check_label(label)?;
         }
         Ok(Self {
-            name: name.to_owned(),
+            name,
             options,
             unit,
         })
@@ -210,6 +211,11 @@ impl Request {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The lock that is requested, within `app_id`. Checks the braces of the name.
+    pub(crate) fn lock(&self, app_id: &Arc<str>) -> Result<LockId> {
+        LockId::new(app_id, self.name.clone())
     }
 
     /// The options, with durations rounded down to the millisecond.

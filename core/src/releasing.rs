@@ -123,7 +123,7 @@ fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: b
                 target: "leaselock",
                 event = "release_failed",
                 client = %client.client_id,
-                name = %holding.lock.name,
+                name = %holding.lock.name(),
                 owner = %holding.owner,
                 error = %error,
                 "a lease could not be given back; its lock is free when its ttl ends"

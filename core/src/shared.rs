@@ -261,7 +261,7 @@ impl Inner {
                 target: "leaselock",
                 event = "lost",
                 client = %self.client_id,
-                name = %holding.lock.name,
+                name = %holding.lock.name(),
                 owner = %holding.owner,
                 reason = %holding.loss().map_or("", |reason| reason.as_str()),
                 "a lease was lost"

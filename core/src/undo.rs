@@ -37,7 +37,7 @@ pub(crate) async fn undo(
                     target: "leaselock",
                     event = "undo_failed",
                     client = %client.client_id,
-                    name = %lock.name,
+                    name = %lock.name(),
                     owner = %owner,
                     error = %failure.error,
                     "an acquire could not be undone; its lock, if it got one, is free when its ttl ends"

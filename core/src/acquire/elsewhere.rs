@@ -7,7 +7,7 @@ use super::Attempt;
 use crate::error::{ErrorKind, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
-use crate::name::LockId;
+use crate::name::{LockId, Name};
 use crate::store::{Asked, Failure};
 
 /// What came of it.
@@ -79,8 +79,8 @@ impl Attempt {
     }
 
     /// The lock's name.
-    pub(crate) fn name(&self) -> Arc<str> {
-        self.lock.name.clone()
+    pub(crate) fn name(&self) -> Name {
+        self.lock.name().clone()
     }
 
     /// Whether nothing was asked yet.

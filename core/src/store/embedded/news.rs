@@ -19,7 +19,7 @@ const VERSION: &str = "1";
 pub(super) fn written(event: &Event) -> Vec<u8> {
     let fields = match event {
         Event::Granted { lock, owner, .. } => {
-            format!("grant\t{}\t{}\t{owner}", lock.app_id, lock.name)
+            format!("grant\t{}\t{}\t{owner}", lock.app_id(), lock.name())
         }
         Event::Next { owner, expires_in } => {
             let left =
@@ -40,10 +40,7 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
     }
     match (fields.next()?, fields.next(), fields.next(), fields.next()) {
         ("grant", Some(app_id), Some(name), Some(owner)) => Some(Event::Granted {
-            lock: LockId {
-                app_id: app_id.into(),
-                name: name.into(),
-            },
+            lock: LockId::of_key(app_id.into(), name),
             owner: owner.to_owned(),
             grant: None,
         }),

@@ -120,8 +120,8 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
         .iter()
         .map(|Renewal { lock, owner, ttl }| {
             let parameters = params![
-                lock.app_id,
-                lock.name,
+                lock.app_id(),
+                lock.name(),
                 owner,
                 millis(*ttl),
                 now.boot_ms,
@@ -144,7 +144,7 @@ pub(super) fn inspect(work: &mut Work<'_>, lock: &LockId) -> Result<Option<LockI
         return Ok(None);
     };
     Ok(Some(LockInfo {
-        name: lock.name.to_string(),
+        name: lock.name().to_string(),
         expires_in: Some(work.left(&holder)),
         waiters: work.count(lock)?,
         owner: holder.owner,

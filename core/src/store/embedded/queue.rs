@@ -36,7 +36,7 @@ impl Work<'_> {
             "SELECT place, owner, inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
         )?;
         select
-            .query_row(params![lock.app_id, lock.name], |row| {
+            .query_row(params![lock.app_id(), lock.name()], |row| {
                 Ok(Waiter {
                     place: row.get(0)?,
                     owner: row.get(1)?,
@@ -51,7 +51,7 @@ impl Work<'_> {
         let mut count = self
             .connection
             .prepare_cached("SELECT count(*) FROM waiters WHERE app = ?1 AND name = ?2")?;
-        let count: i64 = count.query_row(params![lock.app_id, lock.name], |row| row.get(0))?;
+        let count: i64 = count.query_row(params![lock.app_id(), lock.name()], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 
@@ -67,7 +67,7 @@ impl Work<'_> {
             "SELECT place FROM waiters WHERE app = ?1 AND name = ?2 AND place >= ?3 AND owner = ?4 LIMIT 1",
         )?;
         let earlier = earlier.and_then(|place| i64::try_from(place).ok());
-        let parameters = params![lock.app_id, lock.name, earlier.unwrap_or(0), owner];
+        let parameters = params![lock.app_id(), lock.name(), earlier.unwrap_or(0), owner];
         if let Some(place) = find.query_row(parameters, |row| row.get(0)).optional()? {
             return Ok(place);
         }
@@ -78,13 +78,13 @@ impl Work<'_> {
                 .connection
                 .prepare_cached("SELECT max(place) FROM waiters WHERE app = ?1 AND name = ?2")?;
             let last: Option<i64> =
-                last.query_row(params![lock.app_id, lock.name], |row| row.get(0))?;
+                last.query_row(params![lock.app_id(), lock.name()], |row| row.get(0))?;
             last.map_or(self.now.unix_us, |last| self.now.unix_us.max(last + 1))
         };
         let mut queue = self.connection.prepare_cached(
             "INSERT INTO waiters (app, name, place, owner, inbox) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        queue.execute(params![lock.app_id, lock.name, place, owner, inbox])?;
+        queue.execute(params![lock.app_id(), lock.name(), place, owner, inbox])?;
         Ok(place)
     }
 
@@ -97,7 +97,7 @@ impl Work<'_> {
         let mut leave = self
             .connection
             .prepare_cached("DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND owner = ?3")?;
-        let left = leave.execute(params![lock.app_id, lock.name, owner])?;
+        let left = leave.execute(params![lock.app_id(), lock.name(), owner])?;
         Ok(left > 0 && first.owner == owner)
     }
 
@@ -132,7 +132,12 @@ impl Work<'_> {
         let mut pop = self.connection.prepare_cached(
             "DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND place = ?3 AND owner = ?4",
         )?;
-        pop.execute(params![lock.app_id, lock.name, waiter.place, waiter.owner])?;
+        pop.execute(params![
+            lock.app_id(),
+            lock.name(),
+            waiter.place,
+            waiter.owner
+        ])?;
         Ok(())
     }
 
@@ -161,7 +166,7 @@ impl Work<'_> {
         let mut gone = self
             .connection
             .prepare_cached("DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND inbox = ?3")?;
-        gone.execute(params![lock.app_id, lock.name, inbox])?;
+        gone.execute(params![lock.app_id(), lock.name(), inbox])?;
         Ok(())
     }
 

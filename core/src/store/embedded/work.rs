@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
 
 use super::boot_clock::Now;
 use super::post::{News, Post};
-use crate::name::LockId;
+use crate::name::{LockId, Name};
 use crate::store::Asked;
 
 /// One transaction at work.
@@ -30,7 +31,7 @@ impl Work<'_> {
         let mut select = self.connection.prepare_cached(
             "SELECT owner, expires FROM entries WHERE app = ?1 AND name = ?2 AND expires > ?3",
         )?;
-        let parameters = params![lock.app_id, lock.name, self.now.boot_ms];
+        let parameters = params![lock.app_id(), lock.name(), self.now.boot_ms];
         select
             .query_row(parameters, |row| {
                 Ok(Holder {
@@ -53,8 +54,8 @@ impl Work<'_> {
         )?;
         let now = &self.now;
         let set = take.execute(params![
-            lock.app_id,
-            lock.name,
+            lock.app_id(),
+            lock.name(),
             owner,
             millis(ttl),
             now.boot_ms,
@@ -69,7 +70,8 @@ impl Work<'_> {
             "DELETE FROM entries WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?4
              AND NOT EXISTS (SELECT 1 FROM waiters WHERE app = ?1 AND name = ?2)",
         )?;
-        let freed = give_back.execute(params![lock.app_id, lock.name, owner, self.now.boot_ms])?;
+        let freed =
+            give_back.execute(params![lock.app_id(), lock.name(), owner, self.now.boot_ms])?;
         Ok(freed == 1)
     }
 
@@ -97,7 +99,7 @@ impl Work<'_> {
              ON CONFLICT DO UPDATE SET expires = max(expires, ?2) + 1 RETURNING expires",
         )?;
         let token: i64 =
-            count.query_row(params![lock.app_id, self.now.unix_us], |row| row.get(0))?;
+            count.query_row(params![lock.app_id(), self.now.unix_us], |row| row.get(0))?;
         Ok(Asked::Acquired {
             token: token.unsigned_abs(),
             sent: self.now.moment,
@@ -112,8 +114,8 @@ impl Work<'_> {
         )?;
         let now = &self.now;
         set.execute(params![
-            lock.app_id,
-            lock.name,
+            lock.app_id(),
+            lock.name(),
             owner,
             millis(ttl),
             now.boot_ms,
@@ -127,11 +129,17 @@ impl Work<'_> {
         let mut free = self
             .connection
             .prepare_cached("DELETE FROM entries WHERE app = ?1 AND name = ?2")?;
-        free.execute(params![lock.app_id, lock.name])?;
+        free.execute(params![lock.app_id(), lock.name()])?;
         Ok(())
     }
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl ToSql for Name {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(&**self))
+    }
 }

@@ -17,7 +17,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(id: &LockId) -> Self {
-        let mut queue = String::with_capacity(id.app_id.len() + id.name.len() + 32);
+        let mut queue = String::with_capacity(id.app_id().len() + id.name().len() + 32);
         queue.push('{');
         push_lock(&mut queue, id);
         let mut lock = 1..queue.len();
@@ -29,7 +29,7 @@ impl Keys {
         }
         Self {
             queue,
-            fence: fence_key(&id.app_id),
+            fence: fence_key(id.app_id()),
             lock,
         }
     }
@@ -49,21 +49,18 @@ pub(super) fn lock_key(id: &LockId) -> String {
 
 fn push_lock(key: &mut String, id: &LockId) {
     key.push_str(PREFIX);
-    if !id.app_id.is_empty() {
-        key.push_str(&id.app_id);
+    if !id.app_id().is_empty() {
+        key.push_str(id.app_id());
         key.push_str("||");
     }
-    key.push_str(&id.name);
+    key.push_str(id.name());
 }
 
 /// The lock that a key of ours is for.
 pub(super) fn parse(key: &str) -> Option<LockId> {
     let rest = key.strip_prefix(PREFIX)?;
     let (app_id, name) = rest.split_once("||").unwrap_or(("", rest));
-    Some(LockId {
-        app_id: app_id.into(),
-        name: name.into(),
-    })
+    Some(LockId::of_key(app_id.into(), name))
 }
 
 fn fence_key(app_id: &str) -> String {

@@ -132,10 +132,7 @@ impl RedisStore {
             .iter()
             .filter_map(|key| key.strip_prefix(&prefix))
             .filter(|name| !name.contains("||"))
-            .map(|name| LockId {
-                app_id: app_id.clone(),
-                name: name.into(),
-            })
+            .map(|name| LockId::of_key(app_id.clone(), name))
             .collect();
         let mut locks = Vec::with_capacity(ids.len());
         if !ids.is_empty() {
@@ -319,7 +316,7 @@ impl Store for RedisStore {
 
 fn lock_info(id: &LockId, found: wire::Inspected) -> LockInfo {
     LockInfo {
-        name: id.name.to_string(),
+        name: id.name().to_string(),
         owner: found.owner,
         expires_in: found.expires_in,
         waiters: found.waiters,

@@ -49,10 +49,9 @@ pub(super) struct Probe {
 impl Probe {
     /// Of the locks of `app_id`, by names that nobody uses.
     pub(super) fn new(app_id: &std::sync::Arc<str>, client_id: &str, database: i64) -> Self {
-        let name = format!("leaselock-doctor-{client_id}").into();
-        let app_id = app_id.clone();
+        let name = format!("leaselock-doctor-{client_id}");
         Self {
-            keys: Keys::new(&LockId { app_id, name }),
+            keys: Keys::new(&LockId::of_key(app_id.clone(), &name)),
             channel: keys::inbox(client_id),
             select: (database != 0).then(|| database.to_string()),
         }
