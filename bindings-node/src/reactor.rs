@@ -62,7 +62,7 @@ impl Reactor {
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Milliseconds)
             .runtime(self.mailbox.runtime().clone())
-            .apart();
+            .dedicated_runtime();
         if let Some(url) = url {
             builder = builder.url(&url);
         }

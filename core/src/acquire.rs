@@ -15,10 +15,10 @@ use crate::holding::{Holding, Start};
 use crate::lease::Lease;
 use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
-use crate::shared::{Inner, LEAVE_TIMEOUT};
+use crate::shared::{ClientCore, LEAVE_TIMEOUT};
 use crate::store::Queued;
 use crate::undo::undo;
-use crate::waiting::Slot;
+use crate::waiting::Waiter;
 
 pub(crate) use elsewhere::First;
 
@@ -29,7 +29,7 @@ const FIRST_ANSWER: Duration = Duration::from_millis(250);
 const QUEUE_LASTS: Duration = Duration::from_secs(90);
 /// One acquire, from its first command to a lease; dropped before, it undoes itself in the background.
 pub(crate) struct Attempt {
-    client: Arc<Inner>,
+    client: Arc<ClientCore>,
     request: Request,
     lock: LockId,
     owner: Arc<str>,
@@ -38,7 +38,7 @@ pub(crate) struct Attempt {
     sent_in: Option<u64>,
     /// A command went unanswered on a connection that broke.
     stale: bool,
-    slot: Option<Arc<Slot>>,
+    waiter: Option<Arc<Waiter>>,
     place: Option<u64>,
     contended: bool,
     /// The first command, sent elsewhere, was refused: all that is left is to undo it.
@@ -49,7 +49,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Nothing is sent yet.
-    pub(crate) fn new(client: &Arc<Inner>, request: Request) -> Result<Self> {
+    pub(crate) fn new(client: &Arc<ClientCore>, request: Request) -> Result<Self> {
         if client.is_closed() {
             return Err(Error::closed());
         }
@@ -63,7 +63,7 @@ impl Attempt {
             started: Instant::now(),
             sent_in: None,
             stale: false,
-            slot: None,
+            waiter: None,
             place: None,
             contended: false,
             refusal: None,
@@ -119,8 +119,8 @@ impl Attempt {
 
     /// The answer was that it waits, and where.
     fn on_queued(&mut self, queued: &Queued) {
-        if let Some(slot) = &self.slot {
-            self.client.room.update(slot, self.place, queued);
+        if let Some(waiter) = &self.waiter {
+            self.client.room.update(waiter, self.place, queued);
         }
         self.place = Some(queued.place);
     }
@@ -194,8 +194,8 @@ impl Attempt {
     }
 
     fn leave_room(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.client.room.leave(&slot, self.place);
+        if let Some(waiter) = self.waiter.take() {
+            self.client.room.leave(&waiter, self.place);
             self.client.counters.waiting.sub();
         }
     }

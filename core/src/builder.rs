@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::options::{self, Unit};
-use crate::shared::{Inner, Settings};
+use crate::shared::{ClientCore, Settings};
 
 /// Collects what a client needs. Made by [`Client::builder`].
 #[derive(Clone, Default)]
@@ -23,7 +23,7 @@ pub struct ClientBuilder {
     unit: Unit,
     runtime: Option<Handle>,
     background: Option<Arc<blocking::Background>>,
-    apart: bool,
+    dedicated_runtime: bool,
     interrupt: Option<Interrupt>,
 }
 
@@ -85,14 +85,14 @@ impl ClientBuilder {
     pub fn background(mut self, background: Arc<blocking::Background>) -> Self {
         self.runtime = Some(background.handle().clone());
         self.background = Some(background);
-        self.apart()
+        self.dedicated_runtime()
     }
 
     /// Everything of the client is polled on its runtime, or without waiting, and nothing that holds a lease is.
     #[doc(hidden)]
     #[must_use]
-    pub fn apart(mut self) -> Self {
-        self.apart = true;
+    pub fn dedicated_runtime(mut self) -> Self {
+        self.dedicated_runtime = true;
         self
     }
 
@@ -111,7 +111,7 @@ impl ClientBuilder {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build(self) -> Result<Client> {
         let settings = self.settings()?;
-        Ok(Client::from_inner(Inner::new(settings)?))
+        Ok(Client::from_inner(ClientCore::new(settings)?))
     }
 
     /// A blocking client. Nothing is connected yet, and no thread started.
@@ -119,7 +119,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build_blocking(self) -> Result<blocking::Client> {
-        let settings = self.clone().apart().settings()?;
+        let settings = self.clone().dedicated_runtime().settings()?;
         let place = match (self.background, self.runtime) {
             (Some(background), _) => Some(blocking::Place::Shared(background)),
             (None, Some(handle)) => Some(blocking::Place::Foreign(handle)),
@@ -154,7 +154,7 @@ impl ClientBuilder {
             app_id,
             command_timeout: timeout,
             runtime: self.runtime.clone(),
-            apart: self.apart,
+            dedicated_runtime: self.dedicated_runtime,
         })
     }
 }

@@ -14,8 +14,8 @@ use crate::line::Done;
 use crate::listing::Locks;
 use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::name::{self, LockId, Name};
-use crate::options::{Asking, Request};
-use crate::shared::Inner;
+use crate::options::{AcquireBuilder, Request};
+use crate::shared::ClientCore;
 use crate::stats::Stats;
 use crate::store::{Ownership, Releaser};
 
@@ -37,11 +37,11 @@ use crate::store::{Ownership, Releaser};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<ClientCore>,
 }
 
 impl Client {
-    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+    pub(crate) fn from_inner(inner: Arc<ClientCore>) -> Self {
         Self { inner }
     }
 
@@ -54,12 +54,12 @@ impl Client {
     /// [`ClientClosed`](crate::ErrorKind::ClientClosed) or
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub fn acquire(&self, name: impl Into<String>) -> Acquire {
-        Acquire(Asking::new(self, name.into()))
+        Acquire(AcquireBuilder::new(self, name.into()))
     }
 
     /// Acquires the lock `name` if it is free; set options, then `.await` it for an `Option` of a [`Lease`].
     pub fn try_acquire(&self, name: impl Into<String>) -> TryAcquire {
-        TryAcquire(Asking::new(self, name.into()))
+        TryAcquire(AcquireBuilder::new(self, name.into()))
     }
 
     /// [`acquire`](Self::acquire) with a request made beforehand.
@@ -247,11 +247,11 @@ crate::options::setters! {
     /// An acquire that waits; `.await` gives a [`Lease`].
     #[must_use = "nothing is acquired until it is awaited"]
     #[derive(Clone, Debug)]
-    pub struct Acquire(Asking<Client>);
+    pub struct Acquire(AcquireBuilder<Client>);
     /// An acquire that tries once; `.await` gives an `Option` of a [`Lease`].
     #[must_use = "nothing is acquired until it is awaited"]
     #[derive(Clone, Debug)]
-    pub struct TryAcquire(Asking<Client>);
+    pub struct TryAcquire(AcquireBuilder<Client>);
 }
 
 impl Acquire {

@@ -98,10 +98,10 @@ impl fmt::Display for LossReason {
 
 /// Any failure of leaselock: a [kind](ErrorKind) and a message for people.
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+pub struct Error(Box<Details>);
 
 #[derive(Clone)]
-struct Inner {
+struct Details {
     kind: ErrorKind,
     message: String,
     reason: Option<LossReason>,
@@ -110,7 +110,7 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(Details {
             kind,
             message: message.into(),
             reason: None,

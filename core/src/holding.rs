@@ -63,12 +63,12 @@ pub(crate) struct Holding {
     hold_until: Option<Moment>,
     unit: Unit,
     changed: Notify,
-    inner: Mutex<Inner>,
+    state: Mutex<HoldingState>,
 }
 
 // Independent facts, not a state machine: the phase is one.
 #[allow(clippy::struct_excessive_bools)]
-struct Inner {
+struct HoldingState {
     ttl: Duration,
     /// The store keeps it for this long as yet, since no renewal has set the TTL.
     window: Option<Duration>,
@@ -143,7 +143,7 @@ impl Holding {
             hold_until: max_hold.map(|max_hold| sent + max_hold),
             unit: request.unit(),
             changed: Notify::new(),
-            inner: Mutex::new(Inner {
+            state: Mutex::new(HoldingState {
                 ttl,
                 window,
                 deadline: deadline(sent, window.unwrap_or(ttl)),
@@ -162,16 +162,16 @@ impl Holding {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        sync::lock(&self.inner)
+    fn lock(&self) -> MutexGuard<'_, HoldingState> {
+        sync::lock(&self.state)
     }
 
     // ---- what it is
 
     pub(crate) fn state(&self) -> LeaseState {
-        let (state, hooks) = self.lock().observe();
+        let (seen, hooks) = self.lock().observe();
         self.tell(hooks);
-        state
+        seen
     }
 
     pub(crate) fn loss(&self) -> Option<LossReason> {
@@ -187,17 +187,17 @@ impl Holding {
     }
 
     pub(crate) fn expires_in(&self) -> Duration {
-        let inner = self.lock();
-        match inner.phase {
-            Phase::Live => inner.deadline.remaining(),
+        let state = self.lock();
+        match state.phase {
+            Phase::Live => state.deadline.remaining(),
             _ => Duration::ZERO,
         }
     }
 
     /// Whether it needs no giving back: released, detached, or lost.
     pub(crate) fn is_settled(&self) -> bool {
-        let inner = self.lock();
-        inner.detached || inner.phase != Phase::Live || inner.deadline.is_past()
+        let state = self.lock();
+        state.detached || state.phase != Phase::Live || state.deadline.is_past()
     }
 
     /// The error of using a lease that is not held.
@@ -217,18 +217,18 @@ impl Holding {
 
     /// Whether it ran out after a renewal without an answer, which may have set its TTL anew in the store.
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
-        let inner = self.lock();
-        inner.unsure
+        let state = self.lock();
+        state.unsure
             && matches!(
-                inner.phase,
+                state.phase,
                 Phase::Lost(LossReason::Expired | LossReason::MaxHold)
             )
     }
 
     /// When a detached lease ends, which no keeper watches.
     pub(crate) fn unwatched_end(&self) -> Option<Duration> {
-        let inner = self.lock();
-        (inner.detached && inner.phase == Phase::Live).then(|| inner.deadline.remaining())
+        let state = self.lock();
+        (state.detached && state.phase == Phase::Live).then(|| state.deadline.remaining())
     }
 
     /// Completes at the next change of state.
@@ -240,13 +240,13 @@ impl Holding {
 
     /// Calls `hook` when the lease is lost: at once if it is.
     pub(crate) fn on_lost(&self, hook: LossHook) {
-        let mut inner = self.lock();
-        let (_, mut told) = inner.observe();
-        let phase = inner.phase;
+        let mut state = self.lock();
+        let (_, mut told) = state.observe();
+        let phase = state.phase;
         if phase == Phase::Live {
-            inner.hooks.push(hook);
+            state.hooks.push(hook);
         } else {
-            drop(inner);
+            drop(state);
             if let Phase::Lost(reason) = phase {
                 if let Some((_, hooks)) = &mut told {
                     hooks.push(hook);
@@ -260,7 +260,7 @@ impl Holding {
         }
     }
 
-    /// Runs what [`Inner::lose`] returned, with nothing locked.
+    /// Runs what [`HoldingState::lose`] returned, with nothing locked.
     fn tell(&self, told: Option<(LossReason, Vec<LossHook>)>) {
         if let Some((reason, hooks)) = told {
             self.changed.notify_waiters();
@@ -271,7 +271,7 @@ impl Holding {
     }
 }
 
-impl Inner {
+impl HoldingState {
     /// The state now; a lease whose deadline has come becomes lost, and the hooks to run are returned.
     fn observe(&mut self) -> (LeaseState, Option<(LossReason, Vec<LossHook>)>) {
         let mut told = None;
@@ -282,13 +282,13 @@ impl Inner {
                 LossReason::Expired
             });
         }
-        let state = match self.phase {
+        let seen = match self.phase {
             Phase::Live if self.unsure => LeaseState::Unsure,
             Phase::Live => LeaseState::Held,
             Phase::Lost(_) => LeaseState::Lost,
             Phase::Released => LeaseState::Released,
         };
-        (state, told)
+        (seen, told)
     }
 
     fn lose(&mut self, reason: LossReason) -> Option<(LossReason, Vec<LossHook>)> {

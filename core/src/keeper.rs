@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Moment;
 use crate::holding::{Holding, Next};
-use crate::shared::Inner;
+use crate::shared::ClientCore;
 use crate::state::LeaseState;
 use crate::store::{Failure, Ownership, Renewal};
 use crate::sync;
@@ -24,13 +24,13 @@ const TIMEOUT_FLOOR: Duration = Duration::from_millis(50);
 
 /// The leases of one client, by when they are due.
 pub(crate) struct Keeper {
-    book: Mutex<Book>,
+    schedule: Mutex<Schedule>,
     wake: Notify,
     stopped: AtomicBool,
 }
 
 #[derive(Default)]
-struct Book {
+struct Schedule {
     due: BTreeSet<(Moment, u64)>,
     leases: BTreeMap<u64, (Moment, Arc<Holding>)>,
     last_id: u64,
@@ -44,28 +44,28 @@ struct Book {
 impl Keeper {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            book: Mutex::default(),
+            schedule: Mutex::default(),
             wake: Notify::new(),
             stopped: AtomicBool::new(false),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        sync::lock(&self.book)
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        sync::lock(&self.schedule)
     }
 
     /// Takes charge of a lease; returns its number here.
-    pub(crate) fn add(self: &Arc<Self>, client: &Arc<Inner>, holding: Arc<Holding>) -> u64 {
+    pub(crate) fn add(self: &Arc<Self>, client: &Arc<ClientCore>, holding: Arc<Holding>) -> u64 {
         let due = holding.first_due();
-        let mut book = self.lock();
-        book.last_id += 1;
-        let id = book.last_id;
-        book.due.insert((due, id));
-        book.leases.insert(id, (due, holding));
-        book.active = true;
-        let start = !std::mem::replace(&mut book.started, true);
-        let wake = book.wakes_at.is_none_or(|at| due < at);
-        drop(book);
+        let mut schedule = self.lock();
+        schedule.last_id += 1;
+        let id = schedule.last_id;
+        schedule.due.insert((due, id));
+        schedule.leases.insert(id, (due, holding));
+        schedule.active = true;
+        let start = !std::mem::replace(&mut schedule.started, true);
+        let wake = schedule.wakes_at.is_none_or(|at| due < at);
+        drop(schedule);
         if start {
             client.spawn(run(self.clone(), Arc::downgrade(client)));
         } else if wake {
@@ -76,10 +76,10 @@ impl Keeper {
 
     /// Lets go of a lease; whether it was still in charge of it.
     pub(crate) fn remove(&self, id: u64) -> bool {
-        let mut book = self.lock();
-        match book.leases.remove(&id) {
+        let mut schedule = self.lock();
+        match schedule.leases.remove(&id) {
             Some((due, _)) => {
-                book.due.remove(&(due, id));
+                schedule.due.remove(&(due, id));
                 true
             }
             None => false,
@@ -88,13 +88,13 @@ impl Keeper {
 
     /// Looks at a lease again at `due`.
     pub(crate) fn reschedule(&self, id: u64, due: Moment) {
-        let mut book = self.lock();
-        let book = &mut *book;
-        if let Some((at, _)) = book.leases.get_mut(&id) {
-            book.due.remove(&(*at, id));
+        let mut schedule = self.lock();
+        let schedule = &mut *schedule;
+        if let Some((at, _)) = schedule.leases.get_mut(&id) {
+            schedule.due.remove(&(*at, id));
             *at = due;
-            book.due.insert((due, id));
-            if book.wakes_at.is_none_or(|at| due < at) {
+            schedule.due.insert((due, id));
+            if schedule.wakes_at.is_none_or(|at| due < at) {
                 self.wake.notify_one();
             }
         }
@@ -102,16 +102,18 @@ impl Keeper {
 
     /// Whether `owner` is that of a lease in charge.
     pub(crate) fn holds(&self, owner: &str) -> bool {
-        let book = self.lock();
-        book.leases
+        let schedule = self.lock();
+        schedule
+            .leases
             .values()
             .any(|(_, holding)| *holding.owner == *owner)
     }
 
     /// Every lease in charge.
     pub(crate) fn all(&self) -> Vec<(u64, Arc<Holding>)> {
-        let book = self.lock();
-        book.leases
+        let schedule = self.lock();
+        schedule
+            .leases
             .iter()
             .map(|(id, (_, holding))| (*id, holding.clone()))
             .collect()
@@ -125,14 +127,14 @@ impl Keeper {
 
     /// Takes out what is due by `until`. Each is due again at its own deadline until it is rescheduled.
     fn take_due(&self, until: Moment) -> Vec<(u64, Arc<Holding>)> {
-        let mut book = self.lock();
+        let mut schedule = self.lock();
         let mut taken = Vec::new();
-        while let Some(&(due, id)) = book.due.first() {
+        while let Some(&(due, id)) = schedule.due.first() {
             if due > until {
                 break;
             }
-            book.due.pop_first();
-            if let Some((_, holding)) = book.leases.get(&id) {
+            schedule.due.pop_first();
+            if let Some((_, holding)) = schedule.leases.get(&id) {
                 taken.push((id, holding.clone()));
             }
         }
@@ -141,13 +143,13 @@ impl Keeper {
 
     /// How long to sleep; `None`: until woken.
     fn plan(&self, now: Moment) -> Option<Duration> {
-        let mut book = self.lock();
-        let active = std::mem::take(&mut book.active) || !book.leases.is_empty();
+        let mut schedule = self.lock();
+        let active = std::mem::take(&mut schedule.active) || !schedule.leases.is_empty();
         let sleep = active.then(|| {
-            let due = book.due.first().map_or(TICK, |(due, _)| due.since(now));
+            let due = schedule.due.first().map_or(TICK, |(due, _)| due.since(now));
             due.min(TICK)
         });
-        book.wakes_at = sleep.map(|sleep| now + sleep);
+        schedule.wakes_at = sleep.map(|sleep| now + sleep);
         sleep
     }
 }
@@ -169,7 +171,7 @@ impl Default for Batch {
     }
 }
 
-async fn run(keeper: Arc<Keeper>, client: Weak<Inner>) {
+async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
     while !keeper.stopped.load(Ordering::Acquire) {
         let now = Moment::now();
         let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
@@ -216,7 +218,7 @@ fn wide(ttl: Duration) -> u64 {
 }
 
 /// Renews one batch, and tells each lease what came of it.
-async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Batch) {
+async fn renew(keeper: &Keeper, client: &Arc<ClientCore>, batch: Batch) {
     let leases = batch.leases;
     let renewals: Vec<Renewal> = leases
         .iter()
@@ -257,7 +259,7 @@ async fn renew(keeper: &Keeper, client: &Arc<Inner>, batch: Batch) {
 }
 
 /// Says once that a lease has become unsure; that it still is, only to who listens closely.
-fn report(client: &Inner, holding: &Holding, failure: &Failure) {
+fn report(client: &ClientCore, holding: &Holding, failure: &Failure) {
     const SAYING: &str = "a renewal failed; it is tried again until the deadline";
     let (id, name, owner) = (&client.client_id, holding.lock.name(), &holding.owner);
     let error = &failure.error;

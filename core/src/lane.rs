@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::acquire::Attempt;
 use crate::line::{self, Done, Line};
 use crate::releasing::Turn;
-use crate::shared::Inner;
+use crate::shared::ClientCore as Inner;
 
 /// A client that seldom acquires does not need a second connection.
 const OPEN_AFTER: u32 = 16;

@@ -13,7 +13,7 @@ use crate::holding::{GiveBack, Holding, LossHook};
 use crate::keeper::renew_timeout;
 use crate::line::Done;
 use crate::releasing::{Begun, Turn};
-use crate::shared::Inner;
+use crate::shared::ClientCore;
 use crate::state::LeaseState;
 use crate::store::{Failure, Ownership};
 
@@ -33,13 +33,13 @@ use crate::store::{Failure, Ownership};
 /// # }
 /// ```
 pub struct Lease {
-    pub(crate) client: Arc<Inner>,
+    pub(crate) client: Arc<ClientCore>,
     pub(crate) holding: Arc<Holding>,
     id: u64,
 }
 
 impl Lease {
-    pub(crate) fn new(client: Arc<Inner>, holding: Arc<Holding>) -> Self {
+    pub(crate) fn new(client: Arc<ClientCore>, holding: Arc<Holding>) -> Self {
         client.counters.acquired.add();
         client.counters.held.add();
         let id = client.keeper.add(&client, holding.clone());

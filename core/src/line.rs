@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::options::Request;
 use crate::releasing::{Answered, Begun, Turn};
-use crate::shared::Inner;
+use crate::shared::ClientCore as Inner;
 use crate::store::{Failure, LineDone, LineStore, Outside};
 
 /// The watchdog looks this many times within the command time-out.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::lock_info::LockInfo;
 use crate::name;
-use crate::shared::Inner;
+use crate::shared::ClientCore;
 
 /// The locks that match a pattern. Made by [`Client::locks`](crate::Client::locks).
 pub struct Locks {
-    client: Arc<Inner>,
+    client: Arc<ClientCore>,
     pattern: String,
     /// Where to go on; `None` at the end.
     cursor: Option<u64>,
@@ -20,7 +20,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    pub(crate) fn new(client: Arc<Inner>, pattern: &str) -> Result<Self> {
+    pub(crate) fn new(client: Arc<ClientCore>, pattern: &str) -> Result<Self> {
         name::check_pattern(pattern)?;
         if client.is_closed() {
             return Err(Error::closed());

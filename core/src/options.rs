@@ -112,13 +112,13 @@ impl Default for AcquireOptions {
 
 /// A lock that `client` is asked for: its options, until it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Asking<C> {
+pub(crate) struct AcquireBuilder<C> {
     pub(crate) client: C,
     name: String,
     pub(crate) options: AcquireOptions,
 }
 
-impl<C: Clone> Asking<C> {
+impl<C: Clone> AcquireBuilder<C> {
     pub(crate) fn new(client: &C, name: String) -> Self {
         Self {
             client: client.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
 use crate::name::LockId;
-use crate::shared::Inner;
+use crate::shared::ClientCore;
 use crate::store::{Failure, Ownership, Releaser};
 use crate::undo;
 
@@ -21,7 +21,7 @@ pub(crate) enum Begun {
 
 /// The turn of one release, which nobody else has meanwhile. Dropped on the way, it goes on in the background.
 pub(crate) struct Turn {
-    client: Arc<Inner>,
+    client: Arc<ClientCore>,
     holding: Arc<Holding>,
     /// It may have been carried out.
     sent: bool,
@@ -39,7 +39,7 @@ pub(crate) enum Answered {
 }
 
 impl Turn {
-    pub(crate) fn new(client: &Arc<Inner>, holding: &Arc<Holding>) -> Self {
+    pub(crate) fn new(client: &Arc<ClientCore>, holding: &Arc<Holding>) -> Self {
         Self {
             client: client.clone(),
             holding: holding.clone(),
@@ -90,7 +90,7 @@ impl Turn {
         }
     }
 
-    fn end(&mut self, answer: Answer) -> Result<bool> {
+    fn end(&mut self, answer: ReleaseOutcome) -> Result<bool> {
         self.over = true;
         end_release(&self.client, &self.holding, answer)
     }
@@ -105,14 +105,14 @@ impl Drop for Turn {
 }
 
 /// Gives a lease back in the background, after its keeper let go of it.
-pub(crate) fn release_in_background(client: &Arc<Inner>, holding: &Arc<Holding>) {
+pub(crate) fn release_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>) {
     client.on_ended(holding);
     if let GiveBack::Send = holding.begin_release() {
         send_in_background(client, holding, false);
     }
 }
 
-fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: bool) {
+fn send_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>, unanswered: bool) {
     let (job_client, holding) = (client.clone(), holding.clone());
     client.background(async move {
         let client = job_client;
@@ -134,10 +134,10 @@ fn send_in_background(client: &Arc<Inner>, holding: &Arc<Holding>, unanswered: b
 }
 
 /// The answer to a release, and whether an attempt had none.
-type Answer = (Result<Ownership>, bool);
+type ReleaseOutcome = (Result<Ownership>, bool);
 
 /// Sends a release until it is answered, at most for the command time-out.
-async fn give_back(client: &Inner, holding: &Holding, mut unanswered: bool) -> Answer {
+async fn give_back(client: &ClientCore, holding: &Holding, mut unanswered: bool) -> ReleaseOutcome {
     let release = || {
         let releaser = Releaser::Own(holding.owner.clone());
         client.store.release(&holding.lock, releaser)
@@ -147,7 +147,11 @@ async fn give_back(client: &Inner, holding: &Holding, mut unanswered: bool) -> A
 }
 
 /// Notes what came of a release, and says whether this lease gave the lock back.
-fn end_release(client: &Arc<Inner>, holding: &Holding, answer: Answer) -> Result<bool> {
+fn end_release(
+    client: &Arc<ClientCore>,
+    holding: &Holding,
+    answer: ReleaseOutcome,
+) -> Result<bool> {
     let (answer, unanswered) = answer;
     let (ownership, error) = match answer {
         Ok(ownership) => (Some(ownership), None),

@@ -35,11 +35,11 @@ pub(crate) struct Settings {
     pub(crate) command_timeout: Duration,
     pub(crate) runtime: Option<Handle>,
     /// Who holds a lease does not run on the client's runtime.
-    pub(crate) apart: bool,
+    pub(crate) dedicated_runtime: bool,
 }
 
 /// What every handle of one client shares.
-pub(crate) struct Inner {
+pub(crate) struct ClientCore {
     pub(crate) store: Box<dyn Store>,
     pub(crate) app_id: Arc<str>,
     pub(crate) client_id: Arc<str>,
@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
     /// Its runtime is not that of who holds a lease: leases are renewed whatever keeps their holder busy.
-    pub(crate) apart: bool,
+    pub(crate) dedicated_runtime: bool,
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
@@ -58,7 +58,7 @@ pub(crate) struct Inner {
     undelivered: AtomicU64,
 }
 
-impl Inner {
+impl ClientCore {
     pub(crate) fn new(settings: Settings) -> Result<Arc<Self>> {
         let client_id: Arc<str> = fresh_client_id().into();
         let this = Arc::new(OnceLock::<Weak<Self>>::new());
@@ -86,7 +86,7 @@ impl Inner {
             lane: Arc::default(),
             counters: Counters::default(),
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
-            apart: settings.apart,
+            dedicated_runtime: settings.dedicated_runtime,
             closed: CancellationToken::new(),
             jobs: TaskTracker::new(),
             attempts: TaskTracker::new(),
@@ -310,7 +310,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for ClientCore {
     fn drop(&mut self) {
         self.keeper.stop();
         self.lane.close();

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::name::LockId;
-use crate::shared::Inner;
+use crate::shared::ClientCore;
 use crate::store::Releaser;
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
 /// passed on. What is not taken back ends by itself after `lasts`. Returns whether the store answered.
 pub(crate) async fn undo(
-    client: Arc<Inner>,
+    client: Arc<ClientCore>,
     lock: LockId,
     owner: Arc<str>,
     lasts: Duration,
@@ -56,7 +56,7 @@ pub(crate) async fn undo(
 }
 
 /// Releases `owner` once more when a command left on a broken connection must have been carried out or dropped.
-pub(crate) async fn again(client: Arc<Inner>, lock: LockId, owner: Arc<str>) -> bool {
+pub(crate) async fn again(client: Arc<ClientCore>, lock: LockId, owner: Arc<str>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(client.command_timeout) => {}
         () = client.closing() => {}

@@ -39,7 +39,7 @@ pub(crate) mod news {
 }
 
 /// One waiter.
-pub(crate) struct Slot {
+pub(crate) struct Waiter {
     lock: LockId,
     owner: Arc<str>,
     news: AtomicU8,
@@ -48,7 +48,7 @@ pub(crate) struct Slot {
     notify: Notify,
 }
 
-impl Slot {
+impl Waiter {
     /// The news since the last call.
     pub(crate) fn take_news(&self) -> u8 {
         self.news.swap(0, Ordering::AcqRel)
@@ -73,20 +73,20 @@ impl Slot {
 /// All waiters of a client.
 #[derive(Default)]
 pub(crate) struct WaitingRoom {
-    book: Mutex<Book>,
+    waiters: Mutex<Waiters>,
 }
 
 #[derive(Default)]
-struct Book {
-    slots: HashMap<Arc<str>, Arc<Slot>>,
-    lines: HashMap<LockId, Line>,
+struct Waiters {
+    by_owner: HashMap<Arc<str>, Arc<Waiter>>,
+    queues: HashMap<LockId, Queue>,
     closed: bool,
 }
 
 /// The waiters of this client for one name, in the order of their places.
 #[derive(Default)]
-struct Line {
-    places: BTreeMap<(u64, Arc<str>), Arc<Slot>>,
+struct Queue {
+    places: BTreeMap<(u64, Arc<str>), Arc<Waiter>>,
     seen: Option<Seen>,
 }
 
@@ -113,7 +113,7 @@ impl Seen {
     }
 
     /// When the first waiter of this client has to look.
-    fn look_at(&self, first: &Slot) -> Instant {
+    fn look_at(&self, first: &Waiter) -> Instant {
         let per_second = Duration::from_millis(1000 / CHECKS_PER_SECOND);
         let waiters = u32::try_from(self.waiters).unwrap_or(u32::MAX);
         let latest = self.at
@@ -130,83 +130,84 @@ impl Seen {
 }
 
 impl WaitingRoom {
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        sync::lock(&self.book)
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
+        sync::lock(&self.waiters)
     }
 
     /// A new waiter; it hears news from now on. `None` when the client is closed.
-    pub(crate) fn enter(&self, lock: &LockId, owner: &Arc<str>) -> Option<Arc<Slot>> {
-        let mut book = self.lock();
-        if book.closed {
+    pub(crate) fn enter(&self, lock: &LockId, owner: &Arc<str>) -> Option<Arc<Waiter>> {
+        let mut room = self.lock();
+        if room.closed {
             return None;
         }
-        let slot = Arc::new(Slot {
+        let waiter = Arc::new(Waiter {
             lock: lock.clone(),
             owner: owner.clone(),
             news: AtomicU8::new(0),
             grant: Mutex::default(),
             notify: Notify::new(),
         });
-        book.slots.insert(owner.clone(), slot.clone());
-        Some(slot)
+        room.by_owner.insert(owner.clone(), waiter.clone());
+        Some(waiter)
     }
 
     /// Whether someone of this client waits for the name already.
-    pub(crate) fn has_line(&self, lock: &LockId) -> bool {
-        let book = self.lock();
-        !book.lines.is_empty() && book.lines.contains_key(lock)
+    pub(crate) fn has_queue(&self, lock: &LockId) -> bool {
+        let room = self.lock();
+        !room.queues.is_empty() && room.queues.contains_key(lock)
     }
 
     /// A waiter's standing, as it was just told; `before` is its earlier place.
-    pub(crate) fn update(&self, slot: &Arc<Slot>, before: Option<u64>, queued: &Queued) {
-        let mut book = self.lock();
-        let line = book.lines.entry(slot.lock.clone()).or_default();
+    pub(crate) fn update(&self, waiter: &Arc<Waiter>, before: Option<u64>, queued: &Queued) {
+        let mut room = self.lock();
+        let queue = room.queues.entry(waiter.lock.clone()).or_default();
         if let Some(before) = before
             && before != queued.place
         {
-            line.places.remove(&(before, slot.owner.clone()));
+            queue.places.remove(&(before, waiter.owner.clone()));
         }
-        line.places
-            .insert((queued.place, slot.owner.clone()), slot.clone());
+        queue
+            .places
+            .insert((queued.place, waiter.owner.clone()), waiter.clone());
         let head = if queued.head {
-            Some(slot.owner.clone())
+            Some(waiter.owner.clone())
         } else {
-            let known = line.seen.take().and_then(|seen| seen.head);
-            known.filter(|head| *head != slot.owner)
+            let known = queue.seen.take().and_then(|seen| seen.head);
+            known.filter(|head| *head != waiter.owner)
         };
-        line.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
+        queue.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
     }
 
     /// When this waiter has to look by itself; `None`: another one does.
-    pub(crate) fn look_at(&self, slot: &Arc<Slot>) -> Option<Instant> {
-        let book = self.lock();
-        let line = book.lines.get(&slot.lock)?;
-        let (_, first) = line.places.first_key_value()?;
-        if Arc::ptr_eq(first, slot) {
-            line.seen.as_ref().map(|seen| seen.look_at(first))
+    pub(crate) fn look_at(&self, waiter: &Arc<Waiter>) -> Option<Instant> {
+        let room = self.lock();
+        let queue = room.queues.get(&waiter.lock)?;
+        let (_, first) = queue.places.first_key_value()?;
+        if Arc::ptr_eq(first, waiter) {
+            queue.seen.as_ref().map(|seen| seen.look_at(first))
         } else {
             None
         }
     }
 
     /// The waiter is gone; the next one here watches the clock if it did.
-    pub(crate) fn leave(&self, slot: &Arc<Slot>, place: Option<u64>) {
-        let mut book = self.lock();
-        let book = &mut *book;
-        book.slots.remove(&slot.owner);
-        let Some(line) = book.lines.get_mut(&slot.lock) else {
+    pub(crate) fn leave(&self, waiter: &Arc<Waiter>, place: Option<u64>) {
+        let mut room = self.lock();
+        let room = &mut *room;
+        room.by_owner.remove(&waiter.owner);
+        let Some(queue) = room.queues.get_mut(&waiter.lock) else {
             return;
         };
-        let first = line
+        let first = queue
             .places
             .first_key_value()
-            .is_some_and(|(_, first)| Arc::ptr_eq(first, slot));
+            .is_some_and(|(_, first)| Arc::ptr_eq(first, waiter));
         if let Some(place) = place {
-            line.places.remove(&(place, slot.owner.clone()));
+            queue.places.remove(&(place, waiter.owner.clone()));
         }
-        match line.places.first_key_value() {
+        match queue.places.first_key_value() {
             None => {
-                book.lines.remove(&slot.lock);
+                room.queues.remove(&waiter.lock);
             }
             Some((_, next)) if first => {
                 next.notify.notify_one();
@@ -217,29 +218,29 @@ impl WaitingRoom {
 
     /// Passes an event on; `false` when it is a grant for a waiter that is not here.
     pub(crate) fn on_event(&self, event: &Event) -> bool {
-        let mut book = self.lock();
-        let book = &mut *book;
+        let mut room = self.lock();
+        let room = &mut *room;
         match event {
             Event::Granted { owner, grant, .. } => {
-                let Some(slot) = book.slots.get(owner.as_str()) else {
+                let Some(waiter) = room.by_owner.get(owner.as_str()) else {
                     return false;
                 };
-                *sync::lock(&slot.grant) = *grant;
-                slot.tell(news::GRANTED);
+                *sync::lock(&waiter.grant) = *grant;
+                waiter.tell(news::GRANTED);
             }
             Event::Next { owner, expires_in } => {
-                let Some(slot) = book.slots.get(owner.as_str()) else {
+                let Some(waiter) = room.by_owner.get(owner.as_str()) else {
                     return true;
                 };
-                if let Some(line) = book.lines.get_mut(&slot.lock) {
-                    let waiters = line.seen.as_ref().map_or(1, |seen| seen.waiters);
-                    line.seen = Some(Seen::new(*expires_in, waiters, Some(slot.owner.clone())));
+                if let Some(queue) = room.queues.get_mut(&waiter.lock) {
+                    let waiters = queue.seen.as_ref().map_or(1, |seen| seen.waiters);
+                    queue.seen = Some(Seen::new(*expires_in, waiters, Some(waiter.owner.clone())));
                 }
-                slot.tell(news::NEXT);
+                waiter.tell(news::NEXT);
             }
             Event::Reset => {
-                for slot in book.slots.values() {
-                    slot.tell(news::RECHECK);
+                for waiter in room.by_owner.values() {
+                    waiter.tell(news::RECHECK);
                 }
             }
         }
@@ -248,10 +249,10 @@ impl WaitingRoom {
 
     /// Sends every waiter home.
     pub(crate) fn close(&self) {
-        let mut book = self.lock();
-        book.closed = true;
-        for slot in book.slots.values() {
-            slot.tell(news::CLOSED);
+        let mut room = self.lock();
+        room.closed = true;
+        for waiter in room.by_owner.values() {
+            waiter.tell(news::CLOSED);
         }
     }
 }

@@ -75,7 +75,7 @@ impl Attempt {
 
     /// Whether it is to wait and others of this client do: then a take would be in vain, or unfair to them.
     pub(crate) fn is_behind_own_waiters(&self) -> bool {
-        self.wait() != Some(Duration::ZERO) && self.client.room.has_line(&self.lock)
+        self.wait() != Some(Duration::ZERO) && self.client.room.has_queue(&self.lock)
     }
 
     /// The lock's name.

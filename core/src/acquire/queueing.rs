@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
 use crate::store::{Ask, Asked, Failure, Grant};
-use crate::waiting::{Slot, news};
+use crate::waiting::{Waiter, news};
 
 /// The last wait that was answered.
-struct Answered {
+struct LastWait {
     sent: Moment,
     took: Duration,
     /// The token counter by then.
@@ -60,14 +60,14 @@ impl Attempt {
         if self.wait() == Some(Duration::ZERO) {
             return Ok(None);
         }
-        let slot = self.enter_room()?;
+        let waiter = self.enter_room()?;
         let first = self.first_deadline();
         let mut limit = Some(
             self.deadline()
                 .map_or(first, |deadline| deadline.min(first)),
         );
         loop {
-            let news = slot.take_news();
+            let news = waiter.take_news();
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
@@ -76,14 +76,14 @@ impl Attempt {
                 Asked::Acquired { token, sent } => return Ok(Some(Start::for_ttl(token, sent))),
                 Asked::Held(queued) => queued,
             };
-            let last = Answered {
+            let last = LastWait {
                 sent,
                 took: Moment::now().since(sent),
                 counted: queued.counted,
             };
             self.on_queued(&queued);
             limit = self.deadline();
-            let grant = self.sleep(&slot).await?;
+            let grant = self.sleep(&waiter).await?;
             if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, &last)) {
                 return Ok(Some(Start {
                     token,
@@ -95,18 +95,18 @@ impl Attempt {
     }
 
     /// Where it hears news, once it has to wait.
-    fn enter_room(&mut self) -> Result<Arc<Slot>> {
-        let slot = self.client.room.enter(&self.lock, &self.owner);
-        let slot = slot.ok_or_else(Error::closed)?;
-        self.slot = Some(slot.clone());
+    fn enter_room(&mut self) -> Result<Arc<Waiter>> {
+        let waiter = self.client.room.enter(&self.lock, &self.owner);
+        let waiter = waiter.ok_or_else(Error::closed)?;
+        self.waiter = Some(waiter.clone());
         self.client.counters.waiting.add();
-        Ok(slot)
+        Ok(waiter)
     }
 
     /// Whether the lease of a grant can begin without a claim. The store set it after it had answered the last wait, so its
     /// time counts from the sending of that. What is left of the window must do until the keeper has set the full TTL:
     /// on a connection that is fast, and whatever the holder's thread does.
-    fn may_begin(&self, grant: &Grant, last: &Answered) -> bool {
+    fn may_begin(&self, grant: &Grant, last: &LastWait) -> bool {
         let options = self.request.options();
         options.renew
             && options.max_hold.is_none()
@@ -115,23 +115,23 @@ impl Attempt {
             && grant.token > last.counted
             && last.took <= grant.window / 10
             && Moment::now().since(last.sent) <= grant.window / 2
-            && self.client.apart
+            && self.client.dedicated_runtime
     }
 
     /// Sleeps until there is a grant, or a reason to ask again.
-    async fn sleep(&self, slot: &Arc<Slot>) -> Result<Option<Grant>> {
+    async fn sleep(&self, waiter: &Arc<Waiter>) -> Result<Option<Grant>> {
         // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
         loop {
-            let look_at = self.client.room.look_at(slot);
+            let look_at = self.client.room.look_at(waiter);
             let deadline = self.deadline();
-            let news = slot.take_news();
+            let news = waiter.take_news();
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
             if news & news::RECHECK == 0 && news & news::GRANTED != 0 {
-                return Ok(slot.grant().filter(|_| slept));
+                return Ok(waiter.grant().filter(|_| slept));
             }
             if news & reasons != 0 {
                 return Ok(None);
@@ -139,7 +139,7 @@ impl Attempt {
             reasons = news::RECHECK;
             slept = true;
             tokio::select! {
-                () = slot.notified() => {}
+                () = waiter.notified() => {}
                 () = until(look_at) => return Ok(None),
                 () = until(deadline) => return Err(self.timed_out()),
             }

@@ -12,7 +12,7 @@ use crate::sync;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 
-type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+type LastJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A tokio runtime that one thread at a time drives.
 pub struct Background {
@@ -30,7 +30,7 @@ struct Turns {
     /// How many callers wait, one of whom drives.
     callers: usize,
     stopped: bool,
-    last_job: Option<Job>,
+    last_job: Option<LastJob>,
 }
 
 impl Background {
@@ -72,7 +72,7 @@ impl Background {
         limit: Option<Duration>,
         work: Pin<&mut F>,
     ) -> Option<F::Output> {
-        let _turn = Turn::begin(self);
+        let _driving = Driving::begin(self);
         self.runtime().block_on(async {
             match limit {
                 Some(limit) => tokio::time::timeout(limit, work).await.ok(),
@@ -119,9 +119,9 @@ impl Drop for Background {
 }
 
 /// A caller's turn at driving.
-struct Turn<'a>(&'a Background);
+struct Driving<'a>(&'a Background);
 
-impl<'a> Turn<'a> {
+impl<'a> Driving<'a> {
     fn begin(background: &'a Background) -> Self {
         let mut turns = background.turns();
         turns.callers += 1;
@@ -134,7 +134,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Driving<'_> {
     fn drop(&mut self) {
         let mut turns = self.0.turns();
         turns.callers -= 1;

@@ -9,18 +9,18 @@ use super::runtime::{Interrupt, Place, Runtime};
 use crate::acquire::{Attempt, First};
 use crate::error::{Error, Result};
 use crate::lock_info::{LockInfo, ReleaseStatus};
-use crate::options::{Asking, Request};
-use crate::shared::Settings;
+use crate::options::{AcquireBuilder, Request};
+use crate::shared::{ClientCore, Settings};
 use crate::stats::Stats;
-use crate::{client, listing, shared};
+use crate::{client, listing};
 
 /// What every handle of one blocking client shares.
-pub(super) struct Inner {
+pub(super) struct BlockingCore {
     pub(super) client: client::Client,
     pub(super) runtime: Runtime,
 }
 
-impl Inner {
+impl BlockingCore {
     /// Opens one more connection for calls in their caller's thread, in the background.
     pub(super) fn open_connection(&self) {
         if !self.client.inner.store.has_own_connections() {
@@ -33,7 +33,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for BlockingCore {
     fn drop(&mut self) {
         let client = self.client.clone();
         self.runtime.stop(async move {
@@ -56,7 +56,7 @@ impl Drop for Inner {
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<BlockingCore>,
 }
 
 impl Client {
@@ -67,8 +67,8 @@ impl Client {
     ) -> Result<Self> {
         let runtime = Runtime::new(place, interrupt);
         Ok(Self {
-            inner: Arc::new(Inner {
-                client: client::Client::from_inner(shared::Inner::new(settings)?),
+            inner: Arc::new(BlockingCore {
+                client: client::Client::from_inner(ClientCore::new(settings)?),
                 runtime,
             }),
         })
@@ -76,12 +76,12 @@ impl Client {
 
     /// Acquires the lock `name`, waiting in line for it; set options, then [`call`](Acquire::call).
     pub fn acquire(&self, name: impl Into<String>) -> Acquire {
-        Acquire(Asking::new(self, name.into()))
+        Acquire(AcquireBuilder::new(self, name.into()))
     }
 
     /// Acquires the lock `name` if it is free; set options, then [`call`](TryAcquire::call).
     pub fn try_acquire(&self, name: impl Into<String>) -> TryAcquire {
-        TryAcquire(Asking::new(self, name.into()))
+        TryAcquire(AcquireBuilder::new(self, name.into()))
     }
 
     /// [`acquire`](Self::acquire) with a request made beforehand.
@@ -222,7 +222,7 @@ impl fmt::Debug for Client {
 
 /// The locks that match a pattern, one by one. Made by [`Client::locks`].
 pub struct Locks {
-    inner: Arc<Inner>,
+    inner: Arc<BlockingCore>,
     listing: Option<listing::Locks>,
 }
 
@@ -249,11 +249,11 @@ crate::options::setters! {
     /// An acquire that waits.
     #[must_use = "nothing is acquired until call()"]
     #[derive(Clone, Debug)]
-    pub struct Acquire(Asking<Client>);
+    pub struct Acquire(AcquireBuilder<Client>);
     /// An acquire that tries once.
     #[must_use = "nothing is acquired until call()"]
     #[derive(Clone, Debug)]
-    pub struct TryAcquire(Asking<Client>);
+    pub struct TryAcquire(AcquireBuilder<Client>);
 }
 
 impl Acquire {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client_calls::Inner;
+use super::client_calls::BlockingCore;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::LossHook;
 use crate::lease;
@@ -14,11 +14,11 @@ use crate::state::LeaseState;
 /// A lock that is held, until its time runs out; see [`Lease`](crate::Lease). Usable from any thread.
 pub struct Lease {
     lease: Arc<lease::Lease>,
-    inner: Arc<Inner>,
+    inner: Arc<BlockingCore>,
 }
 
 impl Lease {
-    pub(super) fn new(inner: Arc<Inner>, lease: lease::Lease) -> Self {
+    pub(super) fn new(inner: Arc<BlockingCore>, lease: lease::Lease) -> Self {
         Self {
             lease: Arc::new(lease),
             inner,

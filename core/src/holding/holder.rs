@@ -14,8 +14,8 @@ impl Holding {
             return Err(error);
         }
         let now = Moment::now();
-        let mut inner = self.lock();
-        let ttl = crate::options::floor(ttl.unwrap_or(inner.ttl));
+        let mut state = self.lock();
+        let ttl = crate::options::floor(ttl.unwrap_or(state.ttl));
         crate::options::check_ttl(ttl, self.unit)?;
         if self.bounded(ttl, now) < ttl {
             return Err(Error::invalid(format!(
@@ -24,21 +24,21 @@ impl Holding {
                 self.hold_until.map_or(Duration::ZERO, Moment::remaining)
             )));
         }
-        if inner.busy {
+        if state.busy {
             return Ok(None);
         }
-        inner.busy = true;
-        inner.deadline = inner.deadline.min(deadline(now, ttl));
+        state.busy = true;
+        state.deadline = state.deadline.min(deadline(now, ttl));
         Ok(Some(ttl))
     }
 
     /// An attempt to extend to `ttl` had no answer: it may still be carried out within `command_timeout`, and shorten what
     /// a later renewal sets.
     pub(crate) fn unanswered_extend(&self, ttl: Duration, command_timeout: Duration) {
-        let mut inner = self.lock();
-        let shortest = inner.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
-        inner.cap = Some((shortest, Moment::now() + command_timeout));
-        inner.deadline = inner.deadline.min(deadline(Moment::now(), shortest));
+        let mut state = self.lock();
+        let shortest = state.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
+        state.cap = Some((shortest, Moment::now() + command_timeout));
+        state.deadline = state.deadline.min(deadline(Moment::now(), shortest));
     }
 
     /// An extension to `ttl` sent at `sent` came to this; `None`: unknown. Returns when the keeper has to look again.
@@ -48,28 +48,28 @@ impl Holding {
         ttl: Duration,
         outcome: Option<Ownership>,
     ) -> Option<Moment> {
-        let mut inner = self.lock();
-        inner.busy = false;
-        let (_, mut told) = inner.observe();
+        let mut state = self.lock();
+        state.busy = false;
+        let (_, mut told) = state.observe();
         if told.is_some() {
-            inner.unsure = true;
+            state.unsure = true;
         }
         let mut due = None;
-        if inner.phase == Phase::Live {
+        if state.phase == Phase::Live {
             match outcome {
                 Some(Ownership::Mine) => {
-                    inner.ttl = ttl;
-                    inner.extended(sent, ttl, self.hold_until);
-                    due = Some(inner.due(self.renew, Moment::now()));
+                    state.ttl = ttl;
+                    state.extended(sent, ttl, self.hold_until);
+                    due = Some(state.due(self.renew, Moment::now()));
                 }
-                Some(ownership) => told = inner.lose(reason(ownership)),
+                Some(ownership) => told = state.lose(reason(ownership)),
                 None => {
-                    inner.unsure = true;
+                    state.unsure = true;
                     due = Some(Moment::now());
                 }
             }
         }
-        drop(inner);
+        drop(state);
         self.tell(told);
         self.changed.notify_waiters();
         due
@@ -77,10 +77,10 @@ impl Holding {
 
     /// Stops renewing; the name is left to its TTL. Whether it was live.
     pub(crate) fn detach(&self) -> bool {
-        let mut inner = self.lock();
-        let live = inner.phase == Phase::Live && !inner.detached;
-        inner.detached = true;
-        drop(inner);
+        let mut state = self.lock();
+        let live = state.phase == Phase::Live && !state.detached;
+        state.detached = true;
+        drop(state);
         self.changed.notify_waiters();
         live
     }
@@ -88,17 +88,17 @@ impl Holding {
     /// The TTL of a detached lease was set by a command sent at `sent`, or was not, since the lease had been given back
     /// elsewhere, which is no loss; `None`: unknown.
     pub(crate) fn end_detach(&self, sent: Moment, ttl: Duration, outcome: Option<Ownership>) {
-        let mut inner = self.lock();
-        inner.busy = false;
-        let (_, told) = inner.observe();
-        if inner.phase == Phase::Live {
+        let mut state = self.lock();
+        state.busy = false;
+        let (_, told) = state.observe();
+        if state.phase == Phase::Live {
             match outcome {
-                Some(Ownership::Mine) => inner.extended(sent, ttl, self.hold_until),
-                Some(_) => inner.window = None,
+                Some(Ownership::Mine) => state.extended(sent, ttl, self.hold_until),
+                Some(_) => state.window = None,
                 None => {}
             }
         }
-        drop(inner);
+        drop(state);
         self.tell(told);
         self.changed.notify_waiters();
     }
@@ -111,28 +111,28 @@ impl Holding {
 
     /// Begins giving it back: from now on it is not held.
     pub(crate) fn begin_release(&self) -> GiveBack {
-        let mut inner = self.lock();
-        let (_, told) = inner.observe();
-        let give_back = if inner.releasing {
+        let mut state = self.lock();
+        let (_, told) = state.observe();
+        let give_back = if state.releasing {
             GiveBack::Busy
-        } else if let Some(gave_back) = inner.gave_back {
+        } else if let Some(gave_back) = state.gave_back {
             GiveBack::Known(gave_back)
         } else {
-            match inner.phase {
+            match state.phase {
                 Phase::Lost(_) => {
-                    inner.gave_back = Some(false);
+                    state.gave_back = Some(false);
                     GiveBack::Known(false)
                 }
                 Phase::Live | Phase::Released => {
-                    inner.phase = Phase::Released;
-                    inner.hooks = Vec::new();
+                    state.phase = Phase::Released;
+                    state.hooks = Vec::new();
                     self.changed.notify_waiters();
-                    inner.releasing = true;
+                    state.releasing = true;
                     GiveBack::Send
                 }
             }
         };
-        drop(inner);
+        drop(state);
         self.tell(told);
         give_back
     }
@@ -140,23 +140,23 @@ impl Holding {
     /// The release was answered, or (`None`) has to be tried again. `unanswered`: an earlier attempt had no answer, and
     /// may be the one that gave the lock back. Returns whether it did, in any case.
     pub(crate) fn end_release(&self, ownership: Option<Ownership>, unanswered: bool) -> bool {
-        let mut inner = self.lock();
-        inner.releasing = false;
-        let unanswered = unanswered || inner.release_unanswered;
+        let mut state = self.lock();
+        state.releasing = false;
+        let unanswered = unanswered || state.release_unanswered;
         let gave_back = match ownership {
             None => {
-                inner.release_unanswered = unanswered;
+                state.release_unanswered = unanswered;
                 None
             }
             Some(Ownership::Mine) => Some(true),
             Some(_) if unanswered => Some(true),
             Some(ownership) => {
-                inner.found_gone = Some(reason(ownership));
+                state.found_gone = Some(reason(ownership));
                 Some(false)
             }
         };
-        inner.gave_back = gave_back;
-        drop(inner);
+        state.gave_back = gave_back;
+        drop(state);
         self.changed.notify_waiters();
         gave_back == Some(true)
     }

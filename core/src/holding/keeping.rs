@@ -23,28 +23,28 @@ impl Holding {
 
     /// The keeper's time has come.
     pub(crate) fn on_due(&self, now: Moment) -> Next {
-        let mut inner = self.lock();
-        let (_, told) = inner.observe();
-        let next = if inner.phase != Phase::Live || inner.detached {
+        let mut state = self.lock();
+        let (_, told) = state.observe();
+        let next = if state.phase != Phase::Live || state.detached {
             Next::Nothing
-        } else if !self.renew || inner.last {
-            Next::At(inner.deadline)
-        } else if inner.busy {
+        } else if !self.renew || state.last {
+            Next::At(state.deadline)
+        } else if state.busy {
             // An extension is under way: look again when it is likely to be over.
-            Next::At((now + inner.ttl / 20).min(inner.deadline))
+            Next::At((now + state.ttl / 20).min(state.deadline))
         } else {
-            let ttl = self.bounded(inner.ttl, now);
-            if deadline(now, ttl) <= inner.deadline {
+            let ttl = self.bounded(state.ttl, now);
+            if deadline(now, ttl) <= state.deadline {
                 // `max_hold` leaves nothing to gain.
-                inner.last = true;
-                Next::At(inner.deadline)
+                state.last = true;
+                Next::At(state.deadline)
             } else {
-                inner.busy = true;
-                let term = inner.window.unwrap_or(inner.ttl).min(ttl);
+                state.busy = true;
+                let term = state.window.unwrap_or(state.ttl).min(ttl);
                 Next::Renew { ttl, term }
             }
         };
-        drop(inner);
+        drop(state);
         self.tell(told);
         next
     }
@@ -65,34 +65,34 @@ impl Holding {
         outcome: Option<Ownership>,
     ) -> Next {
         let now = Moment::now();
-        let mut inner = self.lock();
-        inner.busy = false;
+        let mut state = self.lock();
+        state.busy = false;
         // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
-        let (_, told) = inner.observe();
+        let (_, told) = state.observe();
         if told.is_some() {
-            inner.unsure = true;
+            state.unsure = true;
         }
         let next = match outcome {
-            _ if inner.phase != Phase::Live || inner.detached => Next::Nothing,
+            _ if state.phase != Phase::Live || state.detached => Next::Nothing,
             Some(Ownership::Mine) => {
-                inner.extended(sent, ttl, self.hold_until);
-                Next::At(inner.due(self.renew, now))
+                state.extended(sent, ttl, self.hold_until);
+                Next::At(state.due(self.renew, now))
             }
             Some(ownership) => {
-                let told = inner.lose(reason(ownership));
-                drop(inner);
+                let told = state.lose(reason(ownership));
+                drop(state);
                 self.tell(told);
                 self.changed.notify_waiters();
                 return Next::Nothing;
             }
             None => {
-                inner.unsure = true;
-                let pause = (inner.window.unwrap_or(inner.ttl) / 10)
+                state.unsure = true;
+                let pause = (state.window.unwrap_or(state.ttl) / 10)
                     .clamp(Duration::from_millis(50), Duration::from_secs(1));
-                Next::At((now + pause).min(inner.deadline))
+                Next::At((now + pause).min(state.deadline))
             }
         };
-        drop(inner);
+        drop(state);
         self.tell(told);
         self.changed.notify_waiters();
         next

@@ -31,7 +31,7 @@ static APART: LazyLock<Runtime> = LazyLock::new(|| {
 /// A client that lives there, if what it does is [spawned](spawn_apart) there, too.
 pub(crate) fn client_apart(url: &str) -> Client {
     let builder = Client::builder().url(url).app_id(APP);
-    let builder = builder.runtime(APART.handle().clone()).apart();
+    let builder = builder.runtime(APART.handle().clone()).dedicated_runtime();
     builder.build().expect("a client")
 }
 

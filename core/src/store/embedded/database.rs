@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::boot_clock::Now;
 use super::fork::{self, Inherited, Inside};
-use super::opening::{self, Open};
+use super::opening::{self, OpenDatabase};
 use super::operations;
 use super::post::{News, Post};
 use super::sqlite_failure::{OpenError, from_sqlite, is_busy};
@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 /// One open store.
 pub(super) struct Database {
     location: Location,
-    slot: Arc<Slot>,
+    connection: Arc<SharedConnection>,
     pub(super) post: Post,
     worker: Worker,
     /// Operations that the worker has not finished.
@@ -50,28 +50,30 @@ pub(super) struct Database {
 
 /// The connection, where there is one.
 #[derive(Default)]
-struct Slot {
-    open: Mutex<State>,
+struct SharedConnection {
+    state: Mutex<ConnectionState>,
 }
 
 #[derive(Default)]
-enum State {
+enum ConnectionState {
     #[default]
     Closed,
-    Open(Open),
+    Open(OpenDatabase),
     /// Inherited from the parent process, and not to be used.
     Inherited,
 }
 
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        sync::lock(&self.open)
+impl SharedConnection {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
+        sync::lock(&self.state)
     }
 }
 
-impl Inherited for Slot {
+impl Inherited for SharedConnection {
     fn close_in_child(&self) {
-        if let State::Open(open) = std::mem::replace(&mut *self.lock(), State::Inherited) {
+        if let ConnectionState::Open(open) =
+            std::mem::replace(&mut *self.lock(), ConnectionState::Inherited)
+        {
             // The locks are the parent's: nothing is to be written, and nothing removed.
             let _ = open
                 .connection
@@ -81,7 +83,7 @@ impl Inherited for Slot {
 }
 
 /// What came of one attempt.
-pub(super) enum Attempt<T> {
+pub(super) enum Tried<T> {
     Done(Result<T, Failure>),
     /// Not now, or not here: nothing was done.
     Later,
@@ -89,19 +91,19 @@ pub(super) enum Attempt<T> {
 
 /// Who makes an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+enum ThreadOf {
     Caller,
     Worker,
 }
 
 impl Database {
     pub(super) fn new(location: Location, inside: &Inside) -> Arc<Self> {
-        let slot = Arc::<Slot>::default();
-        fork::opened(inside, slot.clone());
+        let connection = Arc::<SharedConnection>::default();
+        fork::opened(inside, connection.clone());
         Arc::new_cyclic(|this| Self {
             post: Post::new(&location),
             location,
-            slot,
+            connection,
             worker: Worker::default(),
             pending: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
@@ -118,13 +120,13 @@ impl Database {
     pub(super) fn is_idle(&self, inside: &Inside) -> bool {
         let idle = self.attempt_inside(
             inside,
-            By::Caller,
+            ThreadOf::Caller,
             Access::Read,
             &mut operations::is_in_use,
             &mut Vec::new(),
             &mut Vec::new(),
         );
-        matches!(idle, Attempt::Done(Ok(false) | Err(_)))
+        matches!(idle, Tried::Done(Ok(false) | Err(_)))
     }
 
     /// The number of times the file was opened, at least 1.
@@ -137,8 +139,8 @@ impl Database {
         &self,
         access: Access,
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
-    ) -> Attempt<T> {
-        self.attempt(By::Caller, access, operation)
+    ) -> Tried<T> {
+        self.attempt(ThreadOf::Caller, access, operation)
     }
 
     /// The same on the store's own thread, once, whatever waits there.
@@ -146,8 +148,8 @@ impl Database {
         &self,
         access: Access,
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
-    ) -> Attempt<T> {
-        self.attempt(By::Worker, access, operation)
+    ) -> Tried<T> {
+        self.attempt(ThreadOf::Worker, access, operation)
     }
 
     /// Carries an operation out, waiting for other processes up to `timeout`.
@@ -159,7 +161,7 @@ impl Database {
     ) -> Result<T, Failure> {
         // What never has to wait would keep the other tasks of its thread from running.
         tokio::task::coop::consume_budget().await;
-        if let Attempt::Done(result) = self.try_now(access, &mut operation) {
+        if let Tried::Done(result) = self.try_now(access, &mut operation) {
             return result;
         }
         self.run_on_worker(access, timeout, operation).await
@@ -214,7 +216,7 @@ impl Database {
             if unwanted() {
                 return Err(Failure::unsent(Error::closed()));
             }
-            if let Attempt::Done(result) = self.attempt(By::Worker, access, operation) {
+            if let Tried::Done(result) = self.attempt(ThreadOf::Worker, access, operation) {
                 return result;
             }
             if Instant::now() >= give_up_at {
@@ -230,17 +232,17 @@ impl Database {
 
     fn attempt<T>(
         &self,
-        by: By,
+        by: ThreadOf,
         access: Access,
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
-    ) -> Attempt<T> {
+    ) -> Tried<T> {
         let mut news = Vec::new();
         let mut everybody = Vec::new();
         let attempt = {
             let inside = fork::enter();
             self.attempt_inside(&inside, by, access, operation, &mut news, &mut everybody)
         };
-        if access == Access::Write && self.upkeep.is_due() {
+        if access == Access::Write && self.upkeep.count_commit() {
             let this = self.this.clone();
             let keep_up = move || {
                 if let Some(database) = this.upgrade() {
@@ -263,60 +265,60 @@ impl Database {
     fn attempt_inside<T>(
         &self,
         _: &Inside,
-        by: By,
+        by: ThreadOf,
         access: Access,
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
         news: &mut Vec<News>,
         everybody: &mut Vec<Listener>,
-    ) -> Attempt<T> {
-        let mut state = self.slot.lock();
+    ) -> Tried<T> {
+        let mut state = self.connection.lock();
         // Looking overtakes nothing that matters.
-        let ordered = by == By::Caller && access == Access::Write;
+        let ordered = by == ThreadOf::Caller && access == Access::Write;
         if ordered && self.pending.load(Ordering::Acquire) > 0 {
-            return Attempt::Later;
+            return Tried::Later;
         }
-        if let State::Inherited = *state {
-            return Attempt::Done(Err(Failure::unsent(inherited())));
+        if let ConnectionState::Inherited = *state {
+            return Tried::Done(Err(Failure::unsent(inherited())));
         }
-        if let State::Open(open) = &*state
+        if let ConnectionState::Open(open) = &*state
             && !open.is_current(&self.location)
         {
-            *state = State::Closed;
+            *state = ConnectionState::Closed;
         }
-        if let State::Closed = *state {
+        if let ConnectionState::Closed = *state {
             // Opening takes some time, and may have to wait.
-            if by == By::Caller && matches!(self.location, Location::File(_)) {
-                return Attempt::Later;
+            if by == ThreadOf::Caller && matches!(self.location, Location::File(_)) {
+                return Tried::Later;
             }
             match opening::open(&self.location, &self.post) {
-                Ok(open) => *state = State::Open(open),
-                Err(OpenError::Sqlite(error)) if is_busy(&error) => return Attempt::Later,
+                Ok(open) => *state = ConnectionState::Open(open),
+                Err(OpenError::Sqlite(error)) if is_busy(&error) => return Tried::Later,
                 Err(OpenError::Sqlite(error)) => {
-                    return Attempt::Done(Err(from_sqlite(&self.location, &error)));
+                    return Tried::Done(Err(from_sqlite(&self.location, &error)));
                 }
                 Err(OpenError::Refused(error)) => {
-                    return Attempt::Done(Err(Failure::unsent(error)));
+                    return Tried::Done(Err(Failure::unsent(error)));
                 }
             }
             if self.opened.fetch_add(1, Ordering::AcqRel) > 0 {
                 *everybody = self.post.everybody();
             }
         }
-        let State::Open(open) = &*state else {
-            return Attempt::Later;
+        let ConnectionState::Open(open) = &*state else {
+            return Tried::Later;
         };
         let result = self.transact(open, by, access, operation, news);
         match result {
-            Ok(value) => Attempt::Done(Ok(value)),
-            Err(error) if is_busy(&error) => Attempt::Later,
-            Err(error) => Attempt::Done(Err(from_sqlite(&self.location, &error))),
+            Ok(value) => Tried::Done(Ok(value)),
+            Err(error) if is_busy(&error) => Tried::Later,
+            Err(error) => Tried::Done(Err(from_sqlite(&self.location, &error))),
         }
     }
 
     fn transact<T>(
         &self,
-        open: &Open,
-        by: By,
+        open: &OpenDatabase,
+        by: ThreadOf,
         access: Access,
         operation: &mut impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
         news: &mut Vec<News>,
@@ -324,7 +326,9 @@ impl Database {
         let begun = Instant::now();
         let transaction = loop {
             match Transaction::begin(&open.connection, access) {
-                Err(error) if is_busy(&error) && by == By::Caller && begun.elapsed() < PATIENCE => {
+                Err(error)
+                    if is_busy(&error) && by == ThreadOf::Caller && begun.elapsed() < PATIENCE =>
+                {
                     thread::sleep(FIRST_PAUSE);
                 }
                 transaction => break transaction?,
@@ -347,13 +351,13 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let inside = fork::enter();
-        let mut state = self.slot.lock();
-        if let State::Open(_) = *state {
-            *state = State::Closed;
+        let mut state = self.connection.lock();
+        if let ConnectionState::Open(_) = *state {
+            *state = ConnectionState::Closed;
         }
         drop(state);
-        let slot: Arc<dyn Inherited> = self.slot.clone();
-        fork::closed(&inside, &slot);
+        let connection: Arc<dyn Inherited> = self.connection.clone();
+        fork::closed(&inside, &connection);
     }
 }
 

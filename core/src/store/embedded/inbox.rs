@@ -44,7 +44,7 @@ impl Inbox {
         let cannot = |error: io::Error| from_io(what, directory, &error);
         let path = directory.join(client_id);
         make(directory, &path).map_err(cannot)?;
-        match Reader::open(&path) {
+        match InboxReader::open(&path) {
             Ok(reader) => Ok(Self {
                 path,
                 reading: tokio::spawn(reader.run(listener)),
@@ -70,14 +70,14 @@ impl Drop for Inbox {
 }
 
 /// The reading end.
-struct Reader {
+struct InboxReader {
     // Dropped before the descriptor is closed, and its number used again.
     _in_child: InChild,
     pipe: pipe::Receiver,
     room: usize,
 }
 
-impl Reader {
+impl InboxReader {
     fn open(path: &Path) -> io::Result<Self> {
         // For writing too: so it never ends, whoever comes and goes.
         let file = OpenOptions::new()

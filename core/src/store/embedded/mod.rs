@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use self::database::{Attempt, Database};
+use self::database::{Database, Tried};
 use self::inbox::Inbox;
 use self::sqlite_failure::from_io;
 use self::transaction::Access;
@@ -53,11 +53,11 @@ pub(crate) struct EmbeddedStore {
     client_id: Arc<str>,
     timeout: Duration,
     listener: Listener,
-    state: Mutex<State>,
+    session: Mutex<Session>,
 }
 
 #[derive(Default)]
-struct State {
+struct Session {
     database: Option<Attached>,
     inbox: Option<Inbox>,
     /// A command has gone the async way, and so the client has a runtime for its background work.
@@ -84,7 +84,7 @@ impl EmbeddedStore {
             client_id,
             timeout,
             listener,
-            state: Mutex::default(),
+            session: Mutex::default(),
         };
         if let Location::Memory(_) = &store.location
             && !fork::is_under_way()
@@ -95,13 +95,13 @@ impl EmbeddedStore {
         Ok(store)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        sync::lock(&self.state)
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        sync::lock(&self.session)
     }
 
-    fn attach(&self, state: &mut State, location: &Location) -> Arc<Database> {
+    fn attach(&self, session: &mut Session, location: &Location) -> Arc<Database> {
         let database = registry::attach(location, &self.client_id, self.listener.clone());
-        state.database = Some(Attached {
+        session.database = Some(Attached {
             since: database.epoch(),
             database: database.clone(),
         });
@@ -110,19 +110,19 @@ impl EmbeddedStore {
 
     /// For an async command; the first one opens the store.
     fn database(&self) -> Result<Arc<Database>, Failure> {
-        let mut state = self.lock();
-        if state.closed {
+        let mut session = self.lock();
+        if session.closed {
             return Err(Failure::unsent(Error::closed()));
         }
-        state.runs = true;
-        if let Some(attached) = &state.database {
+        session.runs = true;
+        if let Some(attached) = &session.database {
             return Ok(attached.database.clone());
         }
         let location = match &self.location {
             Location::File(path) => Location::File(canonical(path).map_err(Failure::unsent)?),
             memory @ Location::Memory(_) => memory.clone(),
         };
-        Ok(self.attach(&mut state, &location))
+        Ok(self.attach(&mut session, &location))
     }
 
     /// Writes in the caller's thread, if the client has a runtime by now and the store is free.
@@ -131,14 +131,14 @@ impl EmbeddedStore {
         mut operation: impl FnMut(&mut Work<'_>) -> rusqlite::Result<T>,
     ) -> Option<Result<T, Failure>> {
         let database = {
-            let state = self.lock();
-            let attached = state.database.as_ref().filter(|_| state.runs)?;
+            let session = self.lock();
+            let attached = session.database.as_ref().filter(|_| session.runs)?;
             attached.database.clone()
         };
         match database.try_now(Access::Write, &mut operation) {
-            Attempt::Done(Ok(done)) => Some(Ok(done)),
+            Tried::Done(Ok(done)) => Some(Ok(done)),
             // What failed was not done, and fails again the async way, where nothing is undone in vain.
-            Attempt::Done(Err(_)) | Attempt::Later => None,
+            Tried::Done(Err(_)) | Tried::Later => None,
         }
     }
 }
@@ -236,15 +236,15 @@ impl Store for EmbeddedStore {
             let Some(directory) = database.post.directory() else {
                 return Ok(());
             };
-            let mut state = self.lock();
-            if state.closed {
+            let mut session = self.lock();
+            if session.closed {
                 return Err(Failure::unsent(Error::closed()));
             }
-            if !state.inbox.as_ref().is_some_and(Inbox::is_open) {
+            if !session.inbox.as_ref().is_some_and(Inbox::is_open) {
                 // The old one removes its FIFO, which has the name of the new one.
-                state.inbox = None;
+                session.inbox = None;
                 let inbox = Inbox::open(directory, &self.client_id, self.listener.clone());
-                state.inbox = Some(inbox.map_err(Failure::unsent)?);
+                session.inbox = Some(inbox.map_err(Failure::unsent)?);
             }
             Ok(())
         })
@@ -255,16 +255,16 @@ impl Store for EmbeddedStore {
     }
 
     fn epoch(&self) -> u64 {
-        let state = self.lock();
-        state
+        let session = self.lock();
+        session
             .database
             .as_ref()
             .map_or(1, |attached| attached.database.epoch())
     }
 
     fn reconnects(&self) -> u64 {
-        let state = self.lock();
-        let attached = state.database.as_ref();
+        let session = self.lock();
+        let attached = session.database.as_ref();
         attached.map_or(0, |attached| attached.database.epoch() - attached.since)
     }
 
@@ -299,10 +299,10 @@ impl Store for EmbeddedStore {
     }
 
     fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        let (database, inbox) = (state.database.take(), state.inbox.take());
-        drop(state);
+        let mut session = self.lock();
+        session.closed = true;
+        let (database, inbox) = (session.database.take(), session.inbox.take());
+        drop(session);
         let client_id = self.client_id.clone();
         let end = move || {
             drop(inbox);

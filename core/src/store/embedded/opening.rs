@@ -25,13 +25,13 @@ const PAGE_SIZE: u32 = 1024;
 const STATEMENTS: usize = 32;
 
 /// An open store.
-pub(super) struct Open {
+pub(super) struct OpenDatabase {
     pub(super) connection: Connection,
     /// Device and inode, by which a file that was replaced is noticed.
     identity: Option<(u64, u64)>,
 }
 
-impl Open {
+impl OpenDatabase {
     /// Whether the file is still there where it was opened.
     pub(super) fn is_current(&self, location: &Location) -> bool {
         match (location, self.identity) {
@@ -44,15 +44,15 @@ impl Open {
 }
 
 /// Opens the store, which may be new.
-pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> {
+pub(super) fn open(location: &Location, post: &Post) -> Result<OpenDatabase, OpenError> {
     let open = match location {
-        Location::Memory(_) => Open {
+        Location::Memory(_) => OpenDatabase {
             connection: Connection::open_in_memory()?,
             identity: None,
         },
         Location::File(path) => open_file(location, path)?,
     };
-    let Open { connection, .. } = &open;
+    let OpenDatabase { connection, .. } = &open;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -78,7 +78,7 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<Open, OpenError> 
     Ok(open)
 }
 
-fn open_file(location: &Location, path: &Path) -> Result<Open, OpenError> {
+fn open_file(location: &Location, path: &Path) -> Result<OpenDatabase, OpenError> {
     let before = match identity(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
         found => found.map_err(|error| cannot("the store's file cannot be used:", path, &error))?,
@@ -111,7 +111,7 @@ fn open_file(location: &Location, path: &Path) -> Result<Open, OpenError> {
     if before != after {
         return Err(busy());
     }
-    Ok(Open {
+    Ok(OpenDatabase {
         connection,
         identity: Some(after),
     })

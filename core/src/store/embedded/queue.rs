@@ -13,7 +13,7 @@ use crate::store::Event;
 pub(super) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 
 /// One who waits.
-pub(super) struct Waiter {
+pub(super) struct QueueEntry {
     pub(super) place: i64,
     pub(super) owner: String,
     pub(super) inbox: String,
@@ -31,13 +31,13 @@ pub(super) enum Handed {
 
 impl Work<'_> {
     /// Who is next.
-    pub(super) fn first(&self, lock: &LockId) -> Result<Option<Waiter>> {
+    pub(super) fn first(&self, lock: &LockId) -> Result<Option<QueueEntry>> {
         let mut select = self.connection.prepare_cached(
             "SELECT place, owner, inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
         )?;
         select
             .query_row(params![lock.app_id(), lock.name()], |row| {
-                Ok(Waiter {
+                Ok(QueueEntry {
                     place: row.get(0)?,
                     owner: row.get(1)?,
                     inbox: row.get(2)?,
@@ -128,7 +128,7 @@ impl Work<'_> {
         Ok(Handed::Nobody)
     }
 
-    fn pop(&self, lock: &LockId, waiter: &Waiter) -> Result<()> {
+    fn pop(&self, lock: &LockId, waiter: &QueueEntry) -> Result<()> {
         let mut pop = self.connection.prepare_cached(
             "DELETE FROM waiters WHERE app = ?1 AND name = ?2 AND place = ?3 AND owner = ?4",
         )?;

@@ -33,7 +33,7 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Counts a commit; whether it is time, which is said but once.
-    pub(super) fn is_due(&self) -> bool {
+    pub(super) fn count_commit(&self) -> bool {
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         commits.is_multiple_of(EVERY) && !self.under_way.swap(true, Ordering::AcqRel)
     }
