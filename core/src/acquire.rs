@@ -25,9 +25,9 @@ pub(crate) use elsewhere::First;
 /// A short wait still gives the server this long for its first answer: an acquire that finds the name free is not to
 /// fail for being slower than its wait.
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
-/// A queue outlives its lock by this, and with it the entry of a waiter that could not leave.
+/// A queue in the store outlives its lock by this, and so does the entry of a waiter that could not leave.
 const QUEUE_LASTS: Duration = Duration::from_secs(90);
-/// One acquire, from its first command to a lease; dropped before, it undoes itself in the background.
+/// One acquire, from its first command to a lease. An attempt that is dropped before is undone in the background.
 pub(crate) struct Attempt {
     client: Arc<ClientCore>,
     request: Request,
@@ -36,12 +36,13 @@ pub(crate) struct Attempt {
     started: Instant,
     /// The connection's epoch at the first command that may have left something behind.
     sent_in: Option<u64>,
-    /// A command went unanswered on a connection that broke.
+    /// A command of this attempt went unanswered on a connection that broke.
     stale: bool,
     waiter: Option<Arc<Waiter>>,
     place: Option<u64>,
     contended: bool,
-    /// The first command, sent elsewhere, was refused: all that is left is to undo it.
+    /// The store refused the first command, which went by a connection other than the shared one: the attempt is only to
+    /// be undone.
     refusal: Option<Error>,
     done: bool,
     _under_way: TaskTrackerToken,
@@ -89,7 +90,8 @@ impl Attempt {
         limit.max(Instant::now() + FIRST_ANSWER.min(timeout))
     }
 
-    /// A wait that ends before a silent connection would be given up.
+    /// The request's wait, but no less than the time for a first answer; `None` where the request is to be tried once, or
+    /// waits for ever.
     fn short_wait(&self) -> Option<Duration> {
         self.wait()
             .filter(|wait| !wait.is_zero())
@@ -103,12 +105,12 @@ impl Attempt {
             .map(|wait| self.started + wait)
     }
 
-    /// Half the TTL is the least that a lease handed to a user has left.
+    /// Whether a lease set by a command that was sent at `sent` is too old to hand out: less than half its TTL is left.
     fn is_late(&self, sent: Moment) -> bool {
         Moment::now().since(sent) > self.request.options().ttl / 2
     }
 
-    /// The answer to a first command was that someone else holds it.
+    /// The answer to the first command was that someone else holds the lock.
     fn on_held(&mut self) {
         if !self.stale {
             // What met a holder left nothing behind.
@@ -117,7 +119,7 @@ impl Attempt {
         self.contend();
     }
 
-    /// The answer was that it waits, and where.
+    /// The answer to a wait was that this attempt stands in the queue, at `queued.place`.
     fn on_queued(&mut self, queued: &Queued) {
         if let Some(waiter) = &self.waiter {
             self.client.room.update(waiter, self.place, queued);
@@ -148,7 +150,7 @@ impl Attempt {
         Ok(lease)
     }
 
-    /// Undoes the attempt, waiting for that if there is reason to, and says what to tell the user.
+    /// Undoes the attempt, waits until it is undone if there is reason to, and gives the error to tell the user.
     async fn fail(&mut self, error: Error) -> Error {
         self.done = true;
         let undo = self.undo_later();

@@ -88,7 +88,8 @@ impl ClientBuilder {
         self.dedicated_runtime()
     }
 
-    /// Everything of the client is polled on its runtime, or without waiting, and nothing that holds a lease is.
+    /// Promises that the runtime is for the client's own work: all futures of the client are polled there, or without
+    /// waiting, and no code that holds a lease runs there. So no holder can block the renewal of its lease.
     #[doc(hidden)]
     #[must_use]
     pub fn dedicated_runtime(mut self) -> Self {

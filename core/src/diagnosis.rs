@@ -1,4 +1,5 @@
-//! What a store shows of itself to whoever wants to know whether it can keep the promises: facts, and no judgement.
+//! What a store shows of itself to anybody who asks whether the store can keep the promises of a lock: facts, and no
+//! judgement.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,16 +25,16 @@ pub enum Diagnosis {
 pub struct Refusal {
     /// The first word, such as `NOPERM`.
     pub code: String,
-    /// All of it.
+    /// The whole refusal.
     pub words: String,
 }
 
 /// What a server shows.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
-    /// Where it is, without credentials.
+    /// The server's address, without credentials.
     pub address: String,
-    /// How it is reached.
+    /// How the server is reached.
     pub transport: Transport,
     /// The user that the URL names; without one the server's `default`.
     pub user: String,
@@ -71,11 +72,11 @@ pub enum Transport {
 /// A command that kept the server busy: nobody else is served meanwhile.
 #[derive(Clone, Debug)]
 pub struct SlowCommand {
-    /// Its name.
+    /// The command's name.
     pub command: String,
-    /// When it began, by the server's clock.
+    /// When the command began, by the server's clock.
     pub at: SystemTime,
-    /// How long it took.
+    /// How long the command took.
     pub took: Duration,
 }
 
@@ -90,7 +91,7 @@ pub struct ClockOffset {
     pub within: Duration,
 }
 
-/// What a user may do, of what leaselock needs. It was asked for without carrying anything out.
+/// Which of the rights that leaselock needs a user has. They were asked for without carrying anything out.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
     /// What the user lacks, in the words of an ACL rule: `+incr`, `~lock||*`.
@@ -108,21 +109,21 @@ pub struct Rights {
 /// What a store in a file shows.
 #[derive(Clone, Debug)]
 pub struct FileFacts {
-    /// Where it is.
+    /// The file's path.
     pub path: PathBuf,
-    /// What SQLite finds wrong in it; `None` where there is no file yet.
+    /// What SQLite finds wrong in the file; `None` where there is no file yet.
     pub integrity: Option<Vec<String>>,
     /// The file's mode, where there is one.
     pub mode: Option<u32>,
-    /// The mode of its folder.
+    /// The mode of the file's folder.
     pub folder_mode: Option<u32>,
-    /// Its bytes.
+    /// The bytes of the file.
     pub size: u64,
-    /// The bytes of its write-ahead log.
+    /// The bytes of the file's write-ahead log.
     pub log_size: u64,
-    /// The bytes that are free where it lies.
+    /// The bytes that are free on the file system the file lies on.
     pub free: Option<u64>,
-    /// What it lies on.
+    /// The kind of file system the file lies on.
     pub file_system: FileSystem,
 }
 

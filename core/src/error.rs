@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The result of everything that can fail here.
+/// The result of every call of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, as a caller can act on it.
@@ -67,13 +67,13 @@ impl ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LossReason {
-    /// Its time ran out without a renewal.
+    /// The lease's time ran out without a renewal.
     Expired,
     /// The store says that someone else holds the name.
     Taken,
     /// `max_hold` was reached.
     MaxHold,
-    /// Somebody else released it, or the store lost it.
+    /// Somebody else released the lease, or the store lost it.
     Released,
 }
 
@@ -126,7 +126,7 @@ impl Error {
         Self::new(ErrorKind::StoreUnavailable, message)
     }
 
-    /// The error of an acquire whose first command had no answer while it was waited for.
+    /// The error of an acquire whose first command had no answer within the acquire's wait.
     pub(crate) fn unanswered() -> Self {
         Self::unavailable(
             "the store gave no answer within the wait of this acquire; is the server reachable?",
@@ -155,7 +155,7 @@ impl Error {
         error
     }
 
-    /// The error of an acquire that was to try once, where it raises.
+    /// The error of an acquire with a wait of zero that met a held lock.
     pub(crate) fn held(name: &str) -> Self {
         Self::new(
             ErrorKind::LockTimeout,

@@ -25,38 +25,40 @@ const RENEW_AFTER: u32 = 3;
 /// are over by then, and cost no renewal.
 const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(25);
 
+/// What a user has called once when a lease is lost.
 pub(crate) type LossHook = Box<dyn FnOnce(LossReason) + Send>;
 
-/// What is asked of the keeper next.
+/// What the keeper has to do next for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Renew it now, for this long.
+    /// Renew the lease now, for `ttl`.
     Renew {
         ttl: Duration,
-        /// What it was set to last.
+        /// How long the lease was last set to live.
         term: Duration,
     },
-    /// Look again then.
+    /// Look at the lease again at this moment.
     At(Moment),
-    /// Nothing more to do.
+    /// Nothing more: the lease has ended.
     Nothing,
 }
 
 /// How a release has to be carried out.
 pub(crate) enum GiveBack {
-    /// Send it.
+    /// Send the release.
     Send,
-    /// Someone else is sending it: wait for a change.
+    /// Someone else is sending the release: wait for a change.
     Busy,
-    /// It is known already whether this lease gave the name back.
+    /// Known already: whether this lease gave the name back.
     Known(bool),
 }
 
+/// One lease, shared by the handle that the user has and the keeper that renews it.
 pub(crate) struct Holding {
     pub(crate) lock: LockId,
     pub(crate) owner: Arc<str>,
     pub(crate) token: u64,
-    /// A command of this owner went unanswered on a connection that broke.
+    /// Whether a command of this owner went unanswered on a connection that broke.
     pub(crate) stale: bool,
     renew: bool,
     /// Where `max_hold` ends.
@@ -66,11 +68,12 @@ pub(crate) struct Holding {
     state: Mutex<HoldingState>,
 }
 
+/// What changes of a lease while it is held.
 // Independent facts, not a state machine: the phase is one.
 #[allow(clippy::struct_excessive_bools)]
 struct HoldingState {
     ttl: Duration,
-    /// The store keeps it for this long as yet, since no renewal has set the TTL.
+    /// The store keeps the lease for this claim window only, since no renewal has set the TTL yet.
     window: Option<Duration>,
     deadline: Moment,
     /// The deadline is that of `max_hold`: there is no renewing past it.
@@ -78,7 +81,8 @@ struct HoldingState {
     phase: Phase,
     unsure: bool,
     detached: bool,
-    /// An extension to this TTL had no answer; it may still be carried out until then, and shorten a later renewal.
+    /// A TTL whose extension had no answer, and the moment until which that extension may still be carried out, and shorten
+    /// a later renewal.
     cap: Option<(Duration, Moment)>,
     /// A renewal or an extension is under way; they take turns.
     busy: bool,
@@ -86,7 +90,7 @@ struct HoldingState {
     /// An earlier release had no answer, and may be the one that gave the lock back.
     release_unanswered: bool,
     gave_back: Option<bool>,
-    /// The release found it gone: lost on the way, and nobody had noticed.
+    /// The release found the lease gone: lost on the way, and nobody had noticed.
     found_gone: Option<LossReason>,
     hooks: Vec<LossHook>,
 }
@@ -101,14 +105,14 @@ enum Phase {
 /// How a lease begins.
 pub(crate) struct Start {
     pub(crate) token: u64,
-    /// Its time counts from here.
+    /// When the command was sent from which the lease's time counts.
     pub(crate) sent: Moment,
-    /// The store keeps it for this long as yet, and not for its TTL.
+    /// The claim window, where the store keeps the lease for no longer than that as yet.
     pub(crate) window: Option<Duration>,
 }
 
 impl Start {
-    /// By a command that set the TTL and was sent at `sent`.
+    /// A lease that begins by a command which set its TTL and was sent at `sent`.
     pub(crate) fn for_ttl(token: u64, sent: Moment) -> Self {
         Self {
             token,
@@ -166,7 +170,7 @@ impl Holding {
         sync::lock(&self.state)
     }
 
-    // ---- what it is
+    // ---- what the lease is
 
     pub(crate) fn state(&self) -> LeaseState {
         let (seen, hooks) = self.lock().observe();
@@ -194,7 +198,7 @@ impl Holding {
         }
     }
 
-    /// Whether it needs no giving back: released, detached, or lost.
+    /// Whether the lease needs no giving back: released, detached, or lost.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.lock();
         state.detached || state.phase != Phase::Live || state.deadline.is_past()
@@ -209,13 +213,13 @@ impl Holding {
         }
     }
 
-    /// The error of having lost it, also where only the release noticed.
+    /// The error of having lost the lease, also where only the release noticed.
     pub(crate) fn loss_error(&self) -> Option<Error> {
         let reason = self.loss().or_else(|| self.lock().found_gone)?;
         Some(Error::lost(self.lock.name(), reason))
     }
 
-    /// Whether it ran out after a renewal without an answer, which may have set its TTL anew in the store.
+    /// Whether the lease ran out after a renewal without an answer, which may have set its TTL anew in the store.
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
         let state = self.lock();
         state.unsure
@@ -317,7 +321,7 @@ impl HoldingState {
         self.cap.map_or(ttl, |(cap, _)| cap.min(ttl))
     }
 
-    /// When to renew, or else when it ends.
+    /// When to renew the lease, or else when it ends.
     fn due(&self, renew: bool, now: Moment) -> Moment {
         if renew && self.window.is_some() {
             now + WINDOW_RENEW_AFTER
@@ -343,6 +347,7 @@ fn deadline(sent: Moment, ttl: Duration) -> Moment {
     sent + ttl.saturating_sub(drift(ttl))
 }
 
+/// Why a lease is lost when the store answered `ownership` for its owner.
 fn reason(ownership: Ownership) -> LossReason {
     match ownership {
         Ownership::Other => LossReason::Taken,

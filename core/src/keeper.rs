@@ -16,7 +16,7 @@ use crate::sync;
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
 const TICK: Duration = Duration::from_secs(1);
-/// What is due this soon is done now, so that renewals go in batches.
+/// A renewal that is due this soon is sent now, so that renewals go in batches.
 const BATCH: Duration = Duration::from_millis(20);
 /// A renewal waits for its answer this part of the TTL, and no less than the floor.
 const TIMEOUT_PART: u32 = 6;
@@ -54,7 +54,7 @@ impl Keeper {
         sync::lock(&self.schedule)
     }
 
-    /// Takes charge of a lease; returns its number here.
+    /// Takes charge of a lease; returns the keeper's number for it.
     pub(crate) fn add(self: &Arc<Self>, client: &Arc<ClientCore>, holding: Arc<Holding>) -> u64 {
         let due = holding.first_due();
         let mut schedule = self.lock();
@@ -74,7 +74,7 @@ impl Keeper {
         id
     }
 
-    /// Lets go of a lease; whether it was still in charge of it.
+    /// Lets go of the lease of number `id`; `false` when the keeper had let go of it before.
     pub(crate) fn remove(&self, id: u64) -> bool {
         let mut schedule = self.lock();
         match schedule.leases.remove(&id) {
@@ -100,7 +100,7 @@ impl Keeper {
         }
     }
 
-    /// Whether `owner` is that of a lease in charge.
+    /// Whether the keeper is in charge of a lease of `owner`.
     pub(crate) fn holds(&self, owner: &str) -> bool {
         let schedule = self.lock();
         schedule
@@ -109,7 +109,7 @@ impl Keeper {
             .any(|(_, holding)| *holding.owner == *owner)
     }
 
-    /// Every lease in charge.
+    /// Every lease that the keeper is in charge of.
     pub(crate) fn all(&self) -> Vec<(u64, Arc<Holding>)> {
         let schedule = self.lock();
         schedule
@@ -125,7 +125,7 @@ impl Keeper {
         self.wake.notify_one();
     }
 
-    /// Takes out what is due by `until`. Each is due again at its own deadline until it is rescheduled.
+    /// Takes out the leases that are due by `until`. None of them is due again before it is rescheduled.
     fn take_due(&self, until: Moment) -> Vec<(u64, Arc<Holding>)> {
         let mut schedule = self.lock();
         let mut taken = Vec::new();
@@ -156,9 +156,9 @@ impl Keeper {
 
 /// Leases that are renewed together.
 struct Batch {
-    /// With the TTL that each is to have.
+    /// The leases, each with its number and the TTL to set.
     leases: Vec<(u64, Arc<Holding>, Duration)>,
-    /// The least time that any of them was set to last.
+    /// The least time that any of the leases was set to last.
     shortest: Duration,
 }
 
@@ -258,7 +258,7 @@ async fn renew(keeper: &Keeper, client: &Arc<ClientCore>, batch: Batch) {
     }
 }
 
-/// Says once that a lease has become unsure; that it still is, only to who listens closely.
+/// Logs a failed renewal: as a warning when the lease becomes unsure by it, and only for debugging when it was before.
 fn report(client: &ClientCore, holding: &Holding, failure: &Failure) {
     const SAYING: &str = "a renewal failed; it is tried again until the deadline";
     let (id, name, owner) = (&client.client_id, holding.lock.name(), &holding.owner);

@@ -56,7 +56,7 @@ impl Lease {
         self.holding.lock.name()
     }
 
-    /// What is written in the store: unique to this lease.
+    /// The owner string that the store has for the lock: unique to this lease.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.holding.owner
@@ -106,14 +106,14 @@ impl Lease {
         self.holding.loss()
     }
 
-    /// The error of having lost it on the way, for the end of a scope.
+    /// The error of having lost the lease on the way, for the end of a scope.
     #[doc(hidden)]
     #[must_use]
     pub fn lost_error(&self) -> Option<Error> {
         self.holding.loss_error()
     }
 
-    /// Whether dropping it has nothing to give back.
+    /// Whether dropping the lease has nothing to give back.
     #[doc(hidden)]
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -276,7 +276,7 @@ impl Lease {
     pub fn detach(&self) {
         if self.holding.detach() {
             self.leave_keeper();
-            if self.holding.is_brief() {
+            if self.holding.held_briefly() {
                 self.client.set_ttl(&self.holding);
             }
         }
@@ -290,7 +290,7 @@ impl Lease {
             let changed = self.holding.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if !self.holding.is_brief() {
+            if !self.holding.held_briefly() {
                 return;
             }
             let _ = tokio::time::timeout(self.expires_in(), changed).await;
@@ -304,7 +304,7 @@ impl Lease {
     }
 }
 
-/// An extension's turn: ends however the future does.
+/// The turn of one extension, which ends however the future of [`Lease::extend`] does.
 struct Extending<'a> {
     lease: &'a Lease,
     ttl: Duration,

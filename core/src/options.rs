@@ -15,7 +15,7 @@ pub const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long a command may go unanswered before the server counts as unreachable.
 pub const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The unit in which the caller writes durations; error texts speak it.
+/// The unit in which the caller writes durations, and in which error texts give them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds, as in Python.
@@ -110,7 +110,7 @@ impl Default for AcquireOptions {
     }
 }
 
-/// A lock that `client` is asked for: its options, until it is.
+/// Collects the options of an acquire that `client` is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct AcquireBuilder<C> {
     pub(crate) client: C,
@@ -224,7 +224,7 @@ impl Request {
         &self.options
     }
 
-    /// The same request, to be tried once.
+    /// This request, to be tried once.
     #[must_use]
     pub(crate) fn without_wait(mut self) -> Self {
         self.options.wait = Some(Duration::ZERO);
@@ -263,7 +263,7 @@ pub(crate) fn check_command_timeout(timeout: Duration, unit: Unit) -> Result<()>
     )))
 }
 
-/// The server counts in whole milliseconds.
+/// Rounds down to whole milliseconds, in which the stores count.
 pub(crate) fn floor(duration: Duration) -> Duration {
     Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)
 }

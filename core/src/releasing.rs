@@ -11,19 +11,20 @@ use crate::undo;
 
 /// How a release begins.
 pub(crate) enum Begun {
-    /// It is known already whether this lease gave the lock back.
+    /// Known already: whether this lease gave the lock back.
     Known(bool),
-    /// Another release is under way: wait for that.
+    /// Another release of this lease is under way: wait for its end.
     Busy,
-    /// It has to be sent.
+    /// The release has to be sent.
     Turn(Turn),
 }
 
-/// The turn of one release, which nobody else has meanwhile. Dropped on the way, it goes on in the background.
+/// The turn of one release of a lease; nobody else has one meanwhile. Where it is dropped on the way, the release goes on
+/// in the background.
 pub(crate) struct Turn {
     client: Arc<ClientCore>,
     holding: Arc<Holding>,
-    /// It may have been carried out.
+    /// The release was sent, and may have been carried out.
     sent: bool,
     over: bool,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Turn {
 /// What came of a release that was sent once.
 pub(crate) enum Answered {
     Done(Result<bool>),
-    /// It has to be sent again; `unanswered`: it may have been carried out already.
+    /// The release has to be sent again; `unanswered`: it may have been carried out already.
     Again {
         turn: Turn,
         unanswered: bool,
@@ -54,15 +55,15 @@ impl Turn {
         (&self.holding.lock, &self.holding.owner)
     }
 
-    /// Sends it until it is answered, at most for the command time-out. `unanswered`: one was sent before, and may have
-    /// been carried out.
+    /// Sends the release until it is answered, at most for the command time-out. `unanswered`: one was sent before, and may
+    /// have been carried out.
     pub(crate) async fn send(mut self, unanswered: bool) -> Result<bool> {
         self.sent = true;
         let answer = give_back(&self.client, &self.holding, unanswered).await;
         self.end(answer)
     }
 
-    /// Sends it in the caller's thread; `None` where there is no connection for that.
+    /// Sends the release in the caller's thread; `None` where the store has no connection for that thread.
     pub(crate) fn send_blocking(
         &mut self,
         interrupted: &dyn Fn() -> bool,
@@ -74,7 +75,7 @@ impl Turn {
         answer
     }
 
-    /// It was sent on a connection other than the shared one, and this came of it.
+    /// Takes the answer to a release that went by a connection other than the shared one.
     pub(crate) fn answered(mut self, answer: Result<Ownership, Failure>) -> Answered {
         match answer {
             Ok(ownership) => Answered::Done(self.end((Ok(ownership), false))),
@@ -104,7 +105,7 @@ impl Drop for Turn {
     }
 }
 
-/// Gives a lease back in the background, after its keeper let go of it.
+/// Gives a lease back in the background, after the keeper let go of it.
 pub(crate) fn release_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>) {
     client.on_ended(holding);
     if let GiveBack::Send = holding.begin_release() {

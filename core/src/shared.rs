@@ -25,7 +25,8 @@ use crate::stats::Counters;
 use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
 use crate::waiting::WaitingRoom;
 
-/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports.
+/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports, and how long a client
+/// that closes waits for its acquires.
 pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Checked settings of a client.
@@ -34,11 +35,11 @@ pub(crate) struct Settings {
     pub(crate) app_id: String,
     pub(crate) command_timeout: Duration,
     pub(crate) runtime: Option<Handle>,
-    /// Who holds a lease does not run on the client's runtime.
+    /// See [`ClientCore::dedicated_runtime`].
     pub(crate) dedicated_runtime: bool,
 }
 
-/// What every handle of one client shares.
+/// The one core of a client, which all its handles share.
 pub(crate) struct ClientCore {
     pub(crate) store: Box<dyn Store>,
     pub(crate) app_id: Arc<str>,
@@ -49,12 +50,13 @@ pub(crate) struct ClientCore {
     pub(crate) lane: Arc<Lane>,
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
-    /// Its runtime is not that of who holds a lease: leases are renewed whatever keeps their holder busy.
+    /// Whether the code of lease holders runs outside the client's runtime, and so cannot block it. Only then are leases
+    /// renewed in time whatever their holders do, and a lease may begin with no more than the claim window of its grant.
     pub(crate) dedicated_runtime: bool,
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
-    /// Background jobs that the store did not answer.
+    /// How many background jobs ended without an answer from the store.
     undelivered: AtomicU64,
 }
 
@@ -105,7 +107,7 @@ impl ClientCore {
         self.closed.cancelled()
     }
 
-    /// Remembers the runtime this is called on, if none was given: background work goes there.
+    /// Makes the current runtime the client's, if the client has none yet: background work goes there.
     pub(crate) fn enter(&self) {
         self.runtime.get_or_init(Handle::current);
     }
@@ -134,7 +136,7 @@ impl ClientCore {
         Some(self.jobs.spawn_on(job, runtime))
     }
 
-    /// Held by an acquire while it is under way, for closing the client.
+    /// A token that an acquire holds while it is under way: a client that closes waits for all of them.
     pub(crate) fn attempt(&self) -> TaskTrackerToken {
         self.attempts.token()
     }
@@ -196,7 +198,7 @@ impl ClientCore {
         }
     }
 
-    /// Releases in the store what is lost here, and may live on there.
+    /// Releases in the store a lease that is lost here, and may live on there.
     pub(crate) fn let_go(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, holding) = (self.clone(), holding.clone());
         self.background(async move {
@@ -220,13 +222,13 @@ impl ClientCore {
         })
     }
 
-    /// Sets the TTL of a detached lease that is held for a window as yet.
+    /// Sets the TTL of a detached lease that so far lasts for its claim window only.
     pub(crate) fn set_ttl(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, holding) = (self.clone(), holding.clone());
         self.background(async move {
             let timeout = renew_timeout(client.command_timeout, holding.expires_in());
             let mut backoff = Backoff::new();
-            while holding.is_brief() {
+            while holding.held_briefly() {
                 let changed = holding.changed();
                 let ttl = match holding.begin_extend(None) {
                     Ok(Some(ttl)) => ttl,
@@ -284,7 +286,8 @@ impl ClientCore {
         Ok((value, unanswered))
     }
 
-    /// The same, also for a client that is closing. `unanswered` is set when an attempt goes unanswered.
+    /// One command, repeated as [`retrying`](Self::retrying) does, also for a client that is closing. `unanswered` is set
+    /// when an attempt goes unanswered.
     pub(crate) async fn repeat<'a, T, F>(
         &'a self,
         unanswered: &mut bool,

@@ -11,7 +11,7 @@ use crate::shared::ClientCore;
 use crate::store::Releaser;
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
-/// passed on. What is not taken back ends by itself after `lasts`. Returns whether the store answered.
+/// passed on. What is not taken back ends by itself after `lasts`. `true` when the store answered.
 pub(crate) async fn undo(
     client: Arc<ClientCore>,
     lock: LockId,

@@ -21,20 +21,20 @@ const HEAD_DELAY: Duration = Duration::from_millis(2);
 /// The others look up to this much later, so that the next in line is first and they do not come all at once.
 const OTHERS_JITTER: Duration = Duration::from_millis(400);
 /// However long the holder's time is, someone looks after as many twentieths of a second as there are waiters, and no
-/// sooner or later than this. It catches a lost message and a foreign holder, which never tells.
+/// sooner or later than this. So a lost message is noticed, and a foreign holder, which never tells.
 const CHECK_MIN: Duration = Duration::from_secs(3);
 const CHECK_MAX: Duration = Duration::from_secs(30);
 const CHECKS_PER_SECOND: u64 = 20;
 
 /// News for a waiter, as bits.
 pub(crate) mod news {
-    /// The name was handed to it: claim it, or begin the lease.
+    /// The name was handed to the waiter: it is to be claimed, or the lease begins.
     pub(crate) const GRANTED: u8 = 1;
-    /// News may have been lost: ask again.
+    /// News may have been lost: ask the store again.
     pub(crate) const RECHECK: u8 = 2;
     /// The client is closing.
     pub(crate) const CLOSED: u8 = 4;
-    /// It is the next in line, and has the holder's time to watch.
+    /// The waiter is the next in line, and has the holder's time to watch.
     pub(crate) const NEXT: u8 = 8;
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Waiter {
     lock: LockId,
     owner: Arc<str>,
     news: AtomicU8,
-    /// What came with the last grant.
+    /// The lease that came with the last grant.
     grant: Mutex<Option<Grant>>,
     notify: Notify,
 }
@@ -54,7 +54,7 @@ impl Waiter {
         self.news.swap(0, Ordering::AcqRel)
     }
 
-    /// What came with the grant that it was told of last.
+    /// The lease that came with the last grant the waiter was told of.
     pub(crate) fn grant(&self) -> Option<Grant> {
         *sync::lock(&self.grant)
     }
@@ -95,7 +95,7 @@ struct Seen {
     at: Instant,
     expires_at: Option<Instant>,
     waiters: u64,
-    /// The first of all, if it is one of ours.
+    /// The owner of the first of all waiters, if that one is of this client.
     head: Option<Arc<str>>,
     jitter: Duration,
 }
@@ -134,7 +134,7 @@ impl WaitingRoom {
         sync::lock(&self.waiters)
     }
 
-    /// A new waiter; it hears news from now on. `None` when the client is closed.
+    /// A new waiter, which hears news from now on. `None` when the client is closed.
     pub(crate) fn enter(&self, lock: &LockId, owner: &Arc<str>) -> Option<Arc<Waiter>> {
         let mut room = self.lock();
         if room.closed {
@@ -178,7 +178,7 @@ impl WaitingRoom {
         queue.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
     }
 
-    /// When this waiter has to look by itself; `None`: another one does.
+    /// When this waiter has to ask by itself; `None` while another one of the same name does.
     pub(crate) fn look_at(&self, waiter: &Arc<Waiter>) -> Option<Instant> {
         let room = self.lock();
         let queue = room.queues.get(&waiter.lock)?;
@@ -190,7 +190,7 @@ impl WaitingRoom {
         }
     }
 
-    /// The waiter is gone; the next one here watches the clock if it did.
+    /// The waiter is gone. If it watched the clock for its name, the next waiter of this client does.
     pub(crate) fn leave(&self, waiter: &Arc<Waiter>, place: Option<u64>) {
         let mut room = self.lock();
         let room = &mut *room;

@@ -1,4 +1,4 @@
-//! An attempt's first command, where that goes by another connection than the shared one.
+//! An attempt's first command, where the command goes by a connection other than the client's shared one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::lease::Lease;
 use crate::name::{LockId, Name};
 use crate::store::{Asked, Failure};
 
-/// What came of it.
+/// What came of an attempt's first command.
 pub(crate) enum First {
     Acquired(Lease),
-    /// Someone else holds it, and it was to be tried once.
+    /// Someone else holds the lock, and the request was to be tried once.
     Held,
-    /// [`Attempt::run`] goes on.
+    /// Not decided yet: [`Attempt::run`] goes on.
     Undecided,
 }
 
 impl Attempt {
-    /// The first command, in the calling thread, if the store can do that.
+    /// Sends the first command in the calling thread, if the store has a connection for that thread.
     pub(crate) fn take_blocking(&mut self, interrupted: &dyn Fn() -> bool) -> Result<First> {
         if self.is_behind_own_waiters() {
             self.contend();
@@ -34,7 +34,7 @@ impl Attempt {
         self.on_first(asked)
     }
 
-    /// What came of the first command, sent on a connection other than the shared one.
+    /// Notes the answer to the first command, which went by a connection other than the shared one.
     pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
         match asked {
             Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
@@ -67,13 +67,15 @@ impl Attempt {
         }
     }
 
-    /// The first command is going by a connection of its own: what to send there.
+    /// What to send as the first command on a connection other than the shared one: the lock, its owner and the TTL. From
+    /// here on the command counts as sent.
     pub(crate) fn first(&mut self) -> (&LockId, &Arc<str>, Duration) {
         self.sent_in = Some(self.client.store.epoch());
         (&self.lock, &self.owner, self.request.options().ttl)
     }
 
-    /// Whether it is to wait and others of this client do: then a take would be in vain, or unfair to them.
+    /// Whether the attempt is to wait and others of this client wait for the lock already: a take would be in vain, or
+    /// unfair to them.
     pub(crate) fn is_behind_own_waiters(&self) -> bool {
         self.wait() != Some(Duration::ZERO) && self.client.room.has_queue(&self.lock)
     }
@@ -83,12 +85,12 @@ impl Attempt {
         self.lock.name().clone()
     }
 
-    /// Whether nothing was asked yet.
+    /// Whether the store was not asked for the lock yet.
     pub(crate) fn is_untried(&self) -> bool {
         !self.contended && self.sent_in.is_none()
     }
 
-    /// Notes the runtime it goes on on.
+    /// Notes the current runtime as the client's, if the client has none yet.
     pub(crate) fn enter(&self) {
         self.client.enter();
     }

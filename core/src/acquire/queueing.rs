@@ -15,16 +15,17 @@ use crate::lease::Lease;
 use crate::store::{Ask, Asked, Failure, Grant};
 use crate::waiting::{Waiter, news};
 
-/// The last wait that was answered.
+/// The last wait that the store answered.
 struct LastWait {
     sent: Moment,
     took: Duration,
-    /// The token counter by then.
+    /// The store's token counter at the time of the answer.
     counted: u64,
 }
 
 impl Attempt {
-    /// Takes the lock, or waits for it as long as the request says; `None` when it was to be tried once and is held.
+    /// Takes the lock, or waits for it as long as the request says; `None` when the lock is held and
+    /// the request was to be tried once.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
         match self.drive().await {
             Ok(Some(start)) => Ok(Some(self.finish(&start)?)),
@@ -38,7 +39,7 @@ impl Attempt {
         }
     }
 
-    /// How the lease begins; `None` when someone else holds it, and it was to be tried once.
+    /// How the lease begins; `None` when someone else holds the lock and the request was to be tried once.
     async fn drive(&mut self) -> Result<Option<Start>> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
@@ -94,7 +95,7 @@ impl Attempt {
         }
     }
 
-    /// Where it hears news, once it has to wait.
+    /// Enters the client's waiting room, where the attempt hears news from now on.
     fn enter_room(&mut self) -> Result<Arc<Waiter>> {
         let waiter = self.client.room.enter(&self.lock, &self.owner);
         let waiter = waiter.ok_or_else(Error::closed)?;
@@ -103,9 +104,9 @@ impl Attempt {
         Ok(waiter)
     }
 
-    /// Whether the lease of a grant can begin without a claim. The store set it after it had answered the last wait, so its
-    /// time counts from the sending of that. What is left of the window must do until the keeper has set the full TTL:
-    /// on a connection that is fast, and whatever the holder's thread does.
+    /// Whether the lease of `grant` can begin without a claim. The store set that lease after it had answered the last wait,
+    /// so its time counts from when that wait was sent. What is left of the claim window must last until the keeper has set
+    /// the full TTL: on a connection that is fast, and whatever the holder's thread does.
     fn may_begin(&self, grant: &Grant, last: &LastWait) -> bool {
         let options = self.request.options();
         options.renew
@@ -146,7 +147,7 @@ impl Attempt {
         }
     }
 
-    /// One command, repeated while its failure is temporary and `limit` has not come.
+    /// Asks the store, again while the failure is temporary and `limit` has not come.
     async fn ask(&mut self, mut ask: Ask, limit: Option<Instant>) -> Result<Asked> {
         let client = self.client.clone();
         let ttl = self.request.options().ttl;

@@ -1,5 +1,5 @@
-//! A runtime that whoever waits for it drives: a caller who blocks reads its own news, with no thread to wake in between.
-//! While nobody waits, a thread of its own drives it.
+//! A runtime driven by the callers that wait for it: a caller who blocks reads its own news, with no thread to wake in
+//! between. While no caller waits, the runtime's own thread drives it.
 
 use std::future::Future;
 use std::io;
@@ -16,12 +16,12 @@ type LastJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A tokio runtime that one thread at a time drives.
 pub struct Background {
-    /// Taken out when it is dropped.
+    /// Taken out when the background is dropped.
     runtime: Option<Runtime>,
     turns: Mutex<Turns>,
-    /// Someone else drives from now on, or the end has come.
+    /// Tells the thread that a caller drives from now on, or that the end has come.
     step_aside: Notify,
-    /// Nobody else drives any more, or the end has come.
+    /// Tells the thread that no caller drives any more, or that the end has come.
     alone: Condvar,
 }
 
@@ -52,7 +52,7 @@ impl Background {
         Ok(background)
     }
 
-    /// For spawning on it.
+    /// The handle by which tasks are spawned on the runtime.
     pub fn handle(&self) -> &Handle {
         self.runtime().handle()
     }

@@ -14,7 +14,7 @@ use crate::shared::{ClientCore, Settings};
 use crate::stats::Stats;
 use crate::{client, listing};
 
-/// What every handle of one blocking client shares.
+/// The one core of a blocking client, which all its handles and leases share.
 pub(super) struct BlockingCore {
     pub(super) client: client::Client,
     pub(super) runtime: Runtime,

@@ -31,7 +31,7 @@ impl Lease {
         self.lease.name()
     }
 
-    /// What is written in the store: unique to this lease.
+    /// The owner string that the store has for the lock: unique to this lease.
     #[must_use]
     pub fn owner(&self) -> &str {
         self.lease.owner()
@@ -81,14 +81,14 @@ impl Lease {
         self.lease.loss_reason()
     }
 
-    /// The error of having lost it on the way, for the end of a scope.
+    /// The error of having lost the lease on the way, for the end of a scope.
     #[doc(hidden)]
     #[must_use]
     pub fn lost_error(&self) -> Option<Error> {
         self.lease.lost_error()
     }
 
-    /// Whether dropping it has nothing to give back.
+    /// Whether dropping the lease has nothing to give back.
     #[doc(hidden)]
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -151,7 +151,7 @@ impl Lease {
     /// been handed over it waits until the store has that TTL, 2 s at most.
     pub fn detach(&self) {
         self.lease.detach();
-        if self.lease.holding.is_brief() {
+        if self.lease.holding.held_briefly() {
             let lease = self.lease.clone();
             let detached = async move { lease.detached().await };
             self.inner.runtime.wait_through(detached);

@@ -18,11 +18,11 @@ const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 /// Says whether a blocked call is to end; asked at least every 50 ms. `None`: this thread's calls are never interrupted.
 pub(crate) type Interrupt = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
 
-/// Where the work runs.
+/// Where a blocking client's background work runs.
 pub(crate) enum Place {
     /// A runtime of the caller's, which somebody else drives.
     Foreign(Handle),
-    /// One that waiting callers drive themselves.
+    /// A runtime that waiting callers drive themselves.
     Shared(Arc<Background>),
 }
 
@@ -35,10 +35,10 @@ impl Place {
     }
 }
 
-/// The runtime of a client: one that was given, or one of its own, started when it is first needed.
+/// The runtime of a blocking client: a given one, or one of the client's own, started when it is first needed.
 pub(super) struct Runtime {
     place: OnceLock<Place>,
-    /// The one of its own, to be stopped with the client.
+    /// The client's own runtime, to be stopped with the client.
     own: Mutex<Option<Arc<Background>>>,
     interrupt: Option<Interrupt>,
 }
@@ -81,7 +81,7 @@ impl Runtime {
         }
     }
 
-    /// Whether the caller is to stop.
+    /// Whether the interrupt hook says that the calling thread is to stop waiting.
     pub(super) fn interrupted(&self) -> bool {
         self.interrupt
             .as_ref()

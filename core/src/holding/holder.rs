@@ -1,4 +1,4 @@
-//! What its holder does with a lease: extends it, lets it run out, gives it back.
+//! What the holder of a lease does with it: extends it, lets it run out, gives it back.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Holding {
         due
     }
 
-    /// Stops renewing; the name is left to its TTL. Whether it was live.
+    /// Stops renewing; the name is left to its TTL. `true` when the lease was live and not detached before.
     pub(crate) fn detach(&self) -> bool {
         let mut state = self.lock();
         let live = state.phase == Phase::Live && !state.detached;
@@ -103,13 +103,13 @@ impl Holding {
         self.changed.notify_waiters();
     }
 
-    /// Whether it is held for a window as yet, and not for its TTL.
-    pub(crate) fn is_brief(&self) -> bool {
+    /// Whether the lease is held for its claim window as yet, and not for its TTL.
+    pub(crate) fn held_briefly(&self) -> bool {
         let brief = self.lock().window.is_some();
         brief && self.not_held().is_none()
     }
 
-    /// Begins giving it back: from now on it is not held.
+    /// Begins giving the lease back: from now on it is not held.
     pub(crate) fn begin_release(&self) -> GiveBack {
         let mut state = self.lock();
         let (_, told) = state.observe();
@@ -138,7 +138,7 @@ impl Holding {
     }
 
     /// The release was answered, or (`None`) has to be tried again. `unanswered`: an earlier attempt had no answer, and
-    /// may be the one that gave the lock back. Returns whether it did, in any case.
+    /// may be the one that gave the lock back. Returns whether this lease gave the lock back.
     pub(crate) fn end_release(&self, ownership: Option<Ownership>, unanswered: bool) -> bool {
         let mut state = self.lock();
         state.releasing = false;

@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::store::{Ownership, Renewal};
 
 impl Holding {
-    /// What extends it in the store.
+    /// The command that extends the lease in the store to `ttl`.
     pub(crate) fn renewal(&self, ttl: Duration) -> Renewal {
         Renewal {
             lock: self.lock.clone(),
@@ -21,7 +21,7 @@ impl Holding {
         self.lock().due(self.renew, Moment::now())
     }
 
-    /// The keeper's time has come.
+    /// The time has come at which the keeper was to look at the lease.
     pub(crate) fn on_due(&self, now: Moment) -> Next {
         let mut state = self.lock();
         let (_, told) = state.observe();

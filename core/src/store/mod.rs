@@ -1,4 +1,4 @@
-//! What a client needs of a store, and nothing of how it does it.
+//! What a client needs of a store, and nothing of how a store does its work.
 //!
 //! A store speaks of owners: an owner is unique to one lease, so every operation may be repeated, and a repeat after
 //! a lost reply finds its own first success.
@@ -22,11 +22,11 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// One way to ask for a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// Take it if it is free; nothing was asked for this owner before.
+    /// Take the name if it is free; nothing was asked for this owner before.
     Take,
-    /// Take it if it is free or already the owner's: the retry of a take whose reply was lost.
+    /// Take the name if it is free or already the owner's: the retry of a take whose reply was lost.
     Retake,
-    /// Claim it, take it, or queue for it; `place` is the place already held in the queue.
+    /// Claim the name, take it, or queue for it; `place` is the place already held in the queue.
     Queue { place: Option<u64> },
 }
 
@@ -35,11 +35,11 @@ pub(crate) enum Ask {
 pub(crate) enum Asked {
     /// Acquired, for the full TTL, counted from before the command that set it was sent.
     Acquired { token: u64, sent: Moment },
-    /// Someone else holds it.
+    /// Someone else holds the name.
     Held(Queued),
 }
 
-/// Where a waiter stands. All zero when it did not queue.
+/// Where a waiter stands. All zero for an owner that did not queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Queued {
     /// When the holder's time ends, if it has an end.
@@ -50,7 +50,7 @@ pub(crate) struct Queued {
     pub(crate) head: bool,
     /// How many wait, this one included.
     pub(crate) waiters: u64,
-    /// The token counter by then: a grant made later has a larger token.
+    /// The token counter at the time of the answer: a grant made later has a larger token.
     pub(crate) counted: u64,
 }
 
@@ -59,9 +59,9 @@ pub(crate) struct Queued {
 pub(crate) enum Ownership {
     /// The name was the owner's.
     Mine,
-    /// Nobody holds it.
+    /// Nobody holds the name.
     Nobody,
-    /// Someone else holds it.
+    /// Someone else holds the name.
     Other,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum Releaser {
     Own(Arc<str>),
     /// An owner named by hand: no queue entry is touched.
     ByHand(Arc<str>),
-    /// Whoever holds it.
+    /// Whoever holds the name.
     Forced,
 }
 
@@ -87,13 +87,13 @@ pub(crate) struct Renewal {
 /// News for waiters.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The name was handed to this owner, which must claim it, or may begin the lease that comes with it.
+    /// The name was handed to this owner, who must claim it, or may begin the lease in `grant`.
     Granted {
         lock: LockId,
         owner: String,
         grant: Option<Grant>,
     },
-    /// This owner is the next; the holder's time ends then.
+    /// This owner is the next in line; the holder's time ends in `expires_in`.
     Next {
         owner: String,
         expires_in: Option<Duration>,
@@ -106,7 +106,7 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) token: u64,
-    /// Its time, from the hand-over on.
+    /// How long the store keeps the lease, from the hand-over on.
     pub(crate) window: Duration,
 }
 
@@ -116,11 +116,11 @@ pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 /// What became of the command of a failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It was not sent.
+    /// The command was not sent.
     Unsent,
-    /// It was answered with an error.
+    /// The command was answered with an error.
     Answered,
-    /// It may have been carried out, or may still be.
+    /// The command may have been carried out, or may still be.
     Unanswered,
 }
 
@@ -166,9 +166,9 @@ pub(crate) struct Page {
     pub(crate) next: Option<u64>,
 }
 
-/// Where locks are kept. Each method is one exchange with the store, and safe to repeat. A future that is dropped may
-/// or may not have been carried out, but nothing sent later for that owner overtakes it while [`epoch`](Self::epoch)
-/// stays the same.
+/// Where locks are kept. Each method is one exchange with the store, and safe to repeat. A command whose
+/// future is dropped may or may not be carried out, but nothing sent later for its owner overtakes it while
+/// [`epoch`](Self::epoch) stays the same.
 pub(crate) trait Store: Send + Sync {
     /// Asks for a name.
     fn ask<'a>(
@@ -186,7 +186,7 @@ pub(crate) trait Store: Send + Sync {
         releaser: Releaser,
     ) -> BoxFuture<'a, Result<Ownership, Failure>>;
 
-    /// Extends many leases at once, each by itself. The outer failure is that of all.
+    /// Extends many leases at once. Each has a result of its own; the outer failure is one of them all.
     fn renew<'a>(
         &'a self,
         renewals: &'a [Renewal],
@@ -207,13 +207,14 @@ pub(crate) trait Store: Send + Sync {
     /// Makes sure that events arrive from now on; before a waiter queues, and after a [`Event::Reset`].
     fn listen(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
-    /// Whether a command can still be carried out after others of its owner, so that someone who has left is granted a name.
+    /// Whether a command may still be carried out after later ones of its owner, so that a waiter who has left is granted a
+    /// name.
     fn may_be_late(&self) -> bool {
         true
     }
 
-    /// The number of the connection that commands go by, or of the first one before it is made. Commands sent under
-    /// different numbers may overtake each other.
+    /// The number of the connection that commands go by; before the first connection is made, the number of that one.
+    /// Commands sent under different numbers may overtake each other.
     fn epoch(&self) -> u64;
 
     /// How often a connection was lost and made again.
@@ -231,7 +232,8 @@ pub(crate) trait Store: Send + Sync {
         None
     }
 
-    /// The twin of [`release`](Self::release) for an own owner, likewise.
+    /// The twin of [`release`](Self::release) with [`Releaser::Own`] for a caller who may block, under the rules of
+    /// [`take_blocking`](Self::take_blocking).
     fn release_blocking(
         &self,
         _lock: &LockId,

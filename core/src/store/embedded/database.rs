@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::store::{Event, Failure, Listener};
 use crate::sync;
 
-/// How long a caller's thread tries by itself.
+/// How long a caller's thread tries to get the write lock by itself.
 const PATIENCE: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_micros(30);
 /// An operation that had to wait is given up this long before its caller stops listening.
@@ -48,7 +48,7 @@ pub(super) struct Database {
     this: Weak<Self>,
 }
 
-/// The connection, where there is one.
+/// The connection of a database, where there is one. A child process closes the one that it inherited.
 #[derive(Default)]
 struct SharedConnection {
     state: Mutex<ConnectionState>,
@@ -82,14 +82,14 @@ impl Inherited for SharedConnection {
     }
 }
 
-/// What came of one attempt.
+/// What came of one attempt at an operation.
 pub(super) enum Tried<T> {
     Done(Result<T, Failure>),
-    /// Not now, or not here: nothing was done.
+    /// Nothing was done: not now, or not in this thread.
     Later,
 }
 
-/// Who makes an attempt.
+/// Whose thread an attempt is made in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ThreadOf {
     Caller,
@@ -116,8 +116,8 @@ impl Database {
         &self.location
     }
 
-    /// Whether it holds nothing that anybody could miss: no lock, no waiter.
-    pub(super) fn is_idle(&self, inside: &Inside) -> bool {
+    /// Whether the store has nothing that anybody could miss: no lock, no waiter.
+    pub(super) fn found_idle(&self, inside: &Inside) -> bool {
         let idle = self.attempt_inside(
             inside,
             ThreadOf::Caller,
@@ -134,7 +134,7 @@ impl Database {
         self.opened.load(Ordering::Acquire).max(1)
     }
 
-    /// Carries an operation out in the calling thread, if that takes but a moment.
+    /// Carries an operation out in the calling thread, if the operation takes but a moment.
     pub(super) fn try_now<T>(
         &self,
         access: Access,
@@ -143,7 +143,7 @@ impl Database {
         self.attempt(ThreadOf::Caller, access, operation)
     }
 
-    /// The same on the store's own thread, once, whatever waits there.
+    /// Tries an operation once, on the store's own thread, whatever waits there.
     pub(super) fn try_waiting<T>(
         &self,
         access: Access,
@@ -167,7 +167,7 @@ impl Database {
         self.run_on_worker(access, timeout, operation).await
     }
 
-    /// The same, always on the store's own thread: for what takes long.
+    /// Carries an operation out on the store's own thread, for what takes long; waits for other processes up to `timeout`.
     pub(super) async fn run_on_worker<T: Send + 'static>(
         self: &Arc<Self>,
         access: Access,
@@ -202,7 +202,7 @@ impl Database {
             .unwrap_or_else(|_| Err(Failure::unanswered(Error::closed())))
     }
 
-    /// On the store's own thread: tries until it is done, given up or no longer wanted.
+    /// On the store's own thread: tries until the operation is done, given up or no longer wanted.
     fn wait<T>(
         &self,
         access: Access,

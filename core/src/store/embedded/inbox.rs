@@ -20,7 +20,7 @@ use super::sqlite_failure::from_io;
 use crate::error::Error;
 use crate::store::{Event, Listener};
 
-/// The most that is written at once. A pipe with less room than this refuses what does not fit.
+/// The longest line that is written into an inbox at once. A pipe with less room than this refuses what does not fit.
 const LONGEST_LINE: usize = 4096;
 /// What a pipe holds where the system does not say.
 const PIPE: usize = 65_536;
@@ -56,7 +56,7 @@ impl Inbox {
         }
     }
 
-    /// Whether it is there and read; not so once its runtime has ended, or somebody has removed it.
+    /// Whether the inbox is there and read; not so once its runtime has ended, or somebody has removed the FIFO.
     pub(super) fn is_open(&self) -> bool {
         !self.reading.is_finished() && self.path.symlink_metadata().is_ok()
     }
@@ -69,7 +69,7 @@ impl Drop for Inbox {
     }
 }
 
-/// The reading end.
+/// The reading end of an inbox.
 struct InboxReader {
     // Dropped before the descriptor is closed, and its number used again.
     _in_child: InChild,
@@ -166,7 +166,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// How much fits into the pipe.
+/// How many bytes fit into the pipe.
 fn room(file: &File) -> usize {
     #[cfg(target_os = "linux")]
     if let Ok(size) = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETPIPE_SZ) {

@@ -44,10 +44,10 @@ use crate::sync;
 
 /// Renewals of one transaction: more of them keep others waiting.
 const RENEWALS_AT_ONCE: usize = 256;
-/// More than this is nothing for a caller's thread.
+/// More renewals than this are too many for a caller's thread.
 const RENEWALS_IN_PLACE: usize = 64;
 
-/// A client's view of a store.
+/// The store as one client sees it.
 pub(crate) struct EmbeddedStore {
     location: Location,
     client_id: Arc<str>,
@@ -56,6 +56,7 @@ pub(crate) struct EmbeddedStore {
     session: Mutex<Session>,
 }
 
+/// What a client has opened of its store.
 #[derive(Default)]
 struct Session {
     database: Option<Attached>,
@@ -108,7 +109,7 @@ impl EmbeddedStore {
         database
     }
 
-    /// For an async command; the first one opens the store.
+    /// The database for an async command; the first one opens it.
     fn database(&self) -> Result<Arc<Database>, Failure> {
         let mut session = self.lock();
         if session.closed {

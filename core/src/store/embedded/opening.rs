@@ -24,7 +24,7 @@ const VERSION: i32 = 1;
 const PAGE_SIZE: u32 = 1024;
 const STATEMENTS: usize = 32;
 
-/// An open store.
+/// An open database of a store.
 pub(super) struct OpenDatabase {
     pub(super) connection: Connection,
     /// Device and inode, by which a file that was replaced is noticed.
@@ -32,7 +32,7 @@ pub(super) struct OpenDatabase {
 }
 
 impl OpenDatabase {
-    /// Whether the file is still there where it was opened.
+    /// Whether the file at `location` is still the one that was opened.
     pub(super) fn is_current(&self, location: &Location) -> bool {
         match (location, self.identity) {
             (Location::File(path), Some(opened)) => {
@@ -179,8 +179,8 @@ fn busy() -> OpenError {
     OpenError::Sqlite(rusqlite::Error::SqliteFailure(code, None))
 }
 
-/// Whether it is a store already; `false`: an empty database, to be made one. Within a transaction: somebody else may be
-/// making it one.
+/// Whether the database is a store already; `false`: an empty one, to be made a store. To be asked within a transaction,
+/// since another process may be making it one.
 fn is_store(connection: &Connection, location: &Location) -> Result<bool, OpenError> {
     let number =
         |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
@@ -207,7 +207,7 @@ fn newer(location: &Location, version: i32) -> Error {
     ))
 }
 
-/// Commits go to a log beside the file, so that readers do not wait; the worker brings them home.
+/// Has commits go to a log beside the file, so that readers do not wait; the store's own thread brings them home.
 fn use_log(connection: &Connection, location: &Location) -> Result<(), OpenError> {
     let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
     let mode: String = mode?;

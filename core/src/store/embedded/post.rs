@@ -23,11 +23,11 @@ use crate::sync;
 /// An inbox is made before it is opened for reading: a young one without a reader is not abandoned.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// Everybody who may be told something.
+/// How the clients of a store are told news.
 pub(super) struct Post {
     /// The clients of this process.
     here: Mutex<HashMap<Arc<str>, Listener>>,
-    /// Where the inboxes of others are.
+    /// The directory of the inboxes of other processes.
     directory: Option<PathBuf>,
 }
 
@@ -35,11 +35,11 @@ pub(super) struct Post {
 pub(super) enum Way {
     Here(Listener),
     Inbox(File),
-    /// It cannot be told now; its own timer has to do.
+    /// The client cannot be told now; its own timer has to do.
     None,
 }
 
-/// News on its way, sent when what it tells is committed.
+/// An event on its way to a client, to be sent when the transaction that it tells of is committed.
 pub(super) struct News {
     pub(super) by: Way,
     pub(super) event: Event,
@@ -71,7 +71,7 @@ impl Post {
         sync::lock(&self.here)
     }
 
-    /// Where the inboxes are, where there are any.
+    /// The directory of the inboxes; `None` where there are none.
     pub(super) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
@@ -89,12 +89,12 @@ impl Post {
         self.here().is_empty()
     }
 
-    /// What to call when everybody here has to ask again.
+    /// The listeners of all clients of this process, to be called when all have to ask again.
     pub(super) fn everybody(&self) -> Vec<Listener> {
         self.here().values().cloned().collect()
     }
 
-    /// How to tell a client; `None` when it is gone.
+    /// The way to tell a client; `None` when the client is gone.
     pub(super) fn reach(&self, client_id: &str) -> Option<Way> {
         if let Some(listener) = self.here().get(client_id) {
             return Some(Way::Here(listener.clone()));

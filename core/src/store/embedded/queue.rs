@@ -9,19 +9,19 @@ use super::work::Work;
 use crate::name::LockId;
 use crate::store::Event;
 
-/// A grant is claimed within this, or the name goes on to the next.
+/// A grant is claimed within this time, or the name goes on to the next waiter.
 pub(super) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 
-/// One who waits.
+/// One waiter's entry in the queue of a name.
 pub(super) struct QueueEntry {
     pub(super) place: i64,
     pub(super) owner: String,
     pub(super) inbox: String,
 }
 
-/// Whose turn it is.
+/// Whose turn it is when a free name is handed over.
 pub(super) enum Handed {
-    /// It is the turn of the one who asks.
+    /// The owner that asks is the next.
     Asking,
     /// The name is the first waiter's now.
     Granted,
@@ -30,7 +30,7 @@ pub(super) enum Handed {
 }
 
 impl Work<'_> {
-    /// Who is next.
+    /// The first waiter in the queue.
     pub(super) fn first(&self, lock: &LockId) -> Result<Option<QueueEntry>> {
         let mut select = self.connection.prepare_cached(
             "SELECT place, owner, inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
@@ -46,7 +46,7 @@ impl Work<'_> {
             .optional()
     }
 
-    /// How many wait.
+    /// How many wait for the name.
     pub(super) fn count(&self, lock: &LockId) -> Result<u64> {
         let mut count = self
             .connection
@@ -55,7 +55,7 @@ impl Work<'_> {
         Ok(count.unsigned_abs())
     }
 
-    /// Queues, once; who was queued gets the earlier place back.
+    /// Queues the owner, once; an owner that was queued before gets the earlier place back.
     pub(super) fn queue(
         &self,
         lock: &LockId,
@@ -88,7 +88,7 @@ impl Work<'_> {
         Ok(place)
     }
 
-    /// Takes the owner out of the queue; whether it was the first.
+    /// Takes the owner out of the queue; `true` when the owner was the first.
     pub(super) fn leave(&self, lock: &LockId, owner: &str) -> Result<bool> {
         let first = self.first(lock)?;
         let Some(first) = first else {

@@ -12,7 +12,7 @@ use crate::sync;
 #[derive(Default)]
 struct Registry {
     open: Option<HashMap<Location, Weak<Database>>>,
-    /// What is only in memory lives as long as it has a client, a lock or a waiter.
+    /// The stores in memory, each kept as long as it has a client, a lock or a waiter.
     memory: Vec<Arc<Database>>,
 }
 
@@ -49,14 +49,14 @@ pub(super) fn attach(
     database
 }
 
-/// `client_id` does not use it any more. What nobody needs then is dropped.
+/// `client_id` does not use `database` any more. Stores that nobody needs then are dropped.
 pub(super) fn detach(database: Arc<Database>, client_id: &Arc<str>) {
     let inside = fork::enter();
     database.post.leave(client_id);
     let mut registry = registry(&inside);
     let Registry { open, memory } = &mut *registry;
     let unused = memory
-        .extract_if(.., |kept| kept.post.is_empty() && kept.is_idle(&inside))
+        .extract_if(.., |kept| kept.post.is_empty() && kept.found_idle(&inside))
         .collect::<Vec<_>>();
     for database in &unused {
         if let Some(open) = open {

@@ -22,7 +22,7 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Whether another process has it locked for the moment.
+/// Whether the error says that another process has the database locked for the moment.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -38,7 +38,7 @@ pub(super) fn refused(message: String) -> Error {
     Error::new(ErrorKind::StoreRefused, message)
 }
 
-/// The failure of an operation. It was rolled back: nothing is left to undo.
+/// The failure of an operation that was rolled back, so that nothing is left to undo.
 pub(super) fn from_sqlite(location: &Location, error: &rusqlite::Error) -> Failure {
     let address = location.address();
     let Some(code) = error.sqlite_error_code() else {

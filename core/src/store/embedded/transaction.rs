@@ -9,7 +9,7 @@ pub(super) enum Access {
     Write,
 }
 
-/// Dropped before it is committed, it is rolled back.
+/// A transaction that is rolled back when it is dropped before it is committed.
 pub(super) struct Transaction<'a>(&'a Connection);
 
 impl<'a> Transaction<'a> {

@@ -1,8 +1,8 @@
 //! What has to be done now and then, so that a store does not grow: leases that nobody gave back are removed, and commits are
 //! brought home from the log beside the file.
 //!
-//! The latter waits for the disk. So no commit does it on the way: the store's own thread does, on a connection of its own,
-//! while others go on.
+//! Bringing commits home waits for the disk. So no commit does it on the way: the store's own thread does, on a connection
+//! of its own, while others go on.
 
 use std::fs;
 use std::path::Path;
@@ -17,14 +17,14 @@ use super::opening::{beside, sweep};
 use super::transaction::Access;
 use super::url::Location;
 
-/// How many commits pass between two times.
+/// How many commits pass between two rounds of upkeep.
 const EVERY: u32 = 1024;
 /// A log of this size is brought home.
 const LONG: u64 = 4 << 20;
 /// The end of the log is brought home while nobody writes: it is tried for this long to be alone.
 const TRY: Duration = Duration::from_millis(10);
 
-/// Whether it is time.
+/// Counts the commits of a store, to tell when its upkeep is due.
 #[derive(Default)]
 pub(super) struct Upkeep {
     commits: AtomicU32,
@@ -32,13 +32,13 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Counts a commit; whether it is time, which is said but once.
+    /// Counts a commit; `true` when upkeep is due, which is said to one caller only.
     pub(super) fn count_commit(&self) -> bool {
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         commits.is_multiple_of(EVERY) && !self.under_way.swap(true, Ordering::AcqRel)
     }
 
-    /// Does what is due, on the store's own thread.
+    /// Removes what has ended and brings the log home, on the store's own thread.
     pub(super) fn run(&self, database: &Database) {
         // Where it is busy, there will be another time.
         let _ = database.try_waiting(Access::Write, &mut |work| {

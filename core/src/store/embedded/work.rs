@@ -15,7 +15,7 @@ pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) now: Now,
     pub(super) post: &'a Post,
-    /// What is to be told when it is committed.
+    /// What is to be told when the transaction is committed.
     pub(super) news: Vec<News>,
 }
 
@@ -42,7 +42,8 @@ impl Work<'_> {
             .optional()
     }
 
-    /// The common case of taking, in one statement: nobody holds it, nobody waits. Whether that was so.
+    /// The common case of taking, in one statement: nobody holds the name, nobody waits. `false` when it was not so, and
+    /// nothing was done.
     pub(super) fn take(&self, lock: &LockId, owner: &str, ttl: Duration) -> Result<bool> {
         let mut take = self.connection.prepare_cached(
             "INSERT INTO entries (app, name, owner, ttl, expires, ends)
@@ -64,7 +65,8 @@ impl Work<'_> {
         Ok(set == 1)
     }
 
-    /// The common case of giving back, in one statement: the owner holds it, nobody waits. Whether that was so.
+    /// The common case of giving back, in one statement: the owner holds the name, nobody waits. `false` when it
+    /// was not so, and nothing was done.
     pub(super) fn give_back(&self, lock: &LockId, owner: &str) -> Result<bool> {
         let mut give_back = self.connection.prepare_cached(
             "DELETE FROM entries WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?4
@@ -91,7 +93,7 @@ impl Work<'_> {
         self.acquired(lock)
     }
 
-    /// The name is the owner's, under the next token.
+    /// Counts the next token for a name that was just made an owner's.
     pub(super) fn acquired(&self, lock: &LockId) -> Result<Asked> {
         // Never behind the clock: so it grows also when the file was lost.
         let mut count = self.connection.prepare_cached(

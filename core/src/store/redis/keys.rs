@@ -8,7 +8,7 @@ const PREFIX: &str = "lock||";
 
 /// The keys of one lock.
 pub(super) struct Keys {
-    /// Its queue: a sorted set of waiters. The name of the lock's own key is part of this one.
+    /// The lock's queue: a sorted set of waiters. The lock's own key is part of this key.
     pub(super) queue: String,
     /// The app id's token counter.
     pub(super) fence: String,
@@ -34,7 +34,7 @@ impl Keys {
         }
     }
 
-    /// The lock itself: a string, its value the owner.
+    /// The lock's own key: a string, its value the owner.
     pub(super) fn lock(&self) -> &str {
         &self.queue[self.lock.clone()]
     }
@@ -56,7 +56,7 @@ fn push_lock(key: &mut String, id: &LockId) {
     key.push_str(id.name());
 }
 
-/// The lock that a key of ours is for.
+/// The lock that `key` belongs to; `None` for a key that does not begin as those of locks do.
 pub(super) fn parse(key: &str) -> Option<LockId> {
     let rest = key.strip_prefix(PREFIX)?;
     let (app_id, name) = rest.split_once("||").unwrap_or(("", rest));

@@ -47,7 +47,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Of the locks of `app_id`, by names that nobody uses.
+    /// A probe of the rights to the locks of `app_id`, by names that nobody uses.
     pub(super) fn new(app_id: &std::sync::Arc<str>, client_id: &str, database: i64) -> Self {
         let name = format!("leaselock-doctor-{client_id}");
         Self {
