@@ -63,7 +63,7 @@ demo: .venv/.stamp-leaselock node_modules/.stamp-leaselock
 	@$(VENV)/python examples/demo/demo.py
 
 test: setup
-	@$(VENV)/python tests/servers.py -- $(VENV)/python scripts/suites.py test $(ONLY)
+	@$(VENV)/python scripts/suites.py test $(ONLY)
 
 check: .venv/.stamp-leaselock node_modules/.stamp-leaselock
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')

@@ -1,8 +1,9 @@
-"""Runs the suites of `make test` or `make check` one after the other, all of them, and sums up at the end.
+"""Runs the suites of `make test` or `make check`, all of them, some side by side, and sums up at the end.
 
     suites.py test [NAME...]     suites.py check [NAME...]
 
-A suite that fails does not stop the rest; any failure makes the exit code 1.
+A suite's output is printed whole when it has ended, or as it comes where only one was asked for. A suite that fails
+does not stop the rest; any failure makes the exit code 1. Each suite of tests has servers of its own.
 """
 
 from __future__ import annotations
@@ -11,23 +12,38 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv" / "bin"
-PYTEST = [str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
+SERVERS = [str(VENV / "python"), "tests/servers.py", "--"]
+# Tests mostly wait: more of them at once than there are cores.
+WORKERS = "6"
+PYTEST = [*SERVERS, str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
+SPREAD = ["-n", WORKERS, "-m", "not alone"]
+ALONE = ["-m", "alone"]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One command; `counted` is how its output tells what ran (none: its exit code says it all)."""
+    """One command; `counted` is how its output tells what ran (none: its exit code says it all).
+
+    `alone` is another command, for tests that a busy machine would spoil: it runs when all suites have ended.
+    """
 
     name: str
     command: list[str]
     counted: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    alone: list[str] = field(default_factory=list)
 
 
 # The lines at a runner's end that count tests, and in them what passed, failed, was skipped. All such lines are summed:
@@ -39,19 +55,28 @@ COUNTS = {
 }
 
 TEST = [
-    # The fault tests mostly wait: more of them at once than there are cores.
+    Suite("python", [*PYTEST, *SPREAD, "tests/python"], "pytest"),
+    Suite(
+        "node",
+        [*SERVERS, "npm", "run", "--silent", "test:beside"],
+        "node",
+        alone=[*SERVERS, "npm", "run", "--silent", "test:alone"],
+    ),
     Suite(
         "rust",
-        ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
+        [*SERVERS, sys.executable, "scripts/rust_tests.py", "--not", "model"],
         "cargo",
-        env={"RUST_TEST_THREADS": "4"},
+        env={"RUST_TEST_THREADS": "12"},
+        alone=[*SERVERS, sys.executable, "scripts/rust_tests.py", "--alone"],
     ),
-    Suite("python", [*PYTEST, "tests/python"], "pytest"),
-    Suite("node", ["npm", "test", "--silent"], "node"),
-    Suite("mixed", [*PYTEST, "tests/mixed"], "pytest"),
-    Suite("cli", [*PYTEST, "tests/cli"], "pytest"),
-    Suite("docs", [*PYTEST, "tests/docs"], "pytest"),
+    Suite("mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"]),
+    Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest"),
+    Suite("docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"]),
+    # It computes, and must not delay those that wait.
+    Suite("model", ["nice", "-n", "10", sys.executable, "scripts/rust_tests.py", "model"], "cargo"),
 ]
+# How many suites run at the same time.
+AT_ONCE = {"test": 3, "check": 2}
 
 CHECK = [
     Suite("rustfmt", ["cargo", "fmt", "--all", "--check"]),
@@ -83,15 +108,20 @@ class Outcome:
     seconds: float
     counts: tuple[int, int, int]
 
+    def and_then(self, other: Outcome) -> Outcome:
+        """Both as one."""
+        passed, failed, skipped = (a + b for a, b in zip(self.counts, other.counts, strict=True))
+        return Outcome(self.suite, self.ok and other.ok, self.seconds + other.seconds, (passed, failed, skipped))
 
-def run(suite: Suite) -> Outcome:
-    """Runs one suite, showing its output as it comes."""
-    print(f"\n=== {suite.name}: {' '.join(suite.command).replace(f'{ROOT}/', '')}", flush=True)
+
+def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outcome:
+    """Runs a command of a suite to its end, and shows each line of its output."""
+    show(f"\n=== {suite.name}: {' '.join(command).replace(f'{ROOT}/', '')}\n")
     closing, *kinds = (re.compile(p) for p in COUNTS.get(suite.counted, ("(?!)",)))
     counts = [0, 0, 0]
     started = time.monotonic()
     process = subprocess.Popen(
-        suite.command,
+        command,
         cwd=ROOT,
         env={**os.environ, **suite.env},
         text=True,
@@ -102,15 +132,62 @@ def run(suite: Suite) -> Outcome:
     with process:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            show(line)
             if closing.search(line):
                 for i, kind in enumerate(kinds):
                     counts[i] += sum(map(int, kind.findall(line)))
     ok = process.returncode == 0
     if suite.counted and ok and counts[0] == 0:
-        print(f"{suite.name}: the runner ended well but no test ran; that counts as a failure")
+        show(f"{suite.name}: the runner ended well but no test ran; that counts as a failure\n")
         ok = False
     return Outcome(suite, ok, time.monotonic() - started, (counts[0], counts[1], counts[2]))
+
+
+class Show:
+    """What is on the screen: which suites run, and the output of those that have ended."""
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._running: list[str] = []
+        self._lock = threading.Lock()
+
+    def run(self, suite: Suite, command: list[str]) -> Outcome:
+        """Runs a command of a suite, with its output in one piece."""
+        if self._live:
+            return run(suite, command, _write)
+        with self._lock:
+            self._running.append(suite.name)
+            _write(f"... {suite.name} begins; now at it: {', '.join(self._running)}\n")
+        lines: list[str] = []
+        outcome = run(suite, command, lines.append)
+        with self._lock:
+            self._running.remove(suite.name)
+            _write("".join(lines))
+            end = f"{'ok' if outcome.ok else 'FAILED'} after {outcome.seconds:.0f} s"
+            _write(f"... {suite.name}: {end}; still at it: {', '.join(self._running) or 'none'}\n")
+        return outcome
+
+
+def _write(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def look_for_programs() -> None:
+    """Says to all suites where the Rust programs are."""
+    command = [sys.executable, "tests/programs.py"]
+    found = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
+    os.environ["LEASELOCK_TEST_PROGRAMS"] = found
+
+
+def run_all(suites: list[Suite], at_once: int) -> list[Outcome]:
+    """Runs the suites side by side, then one by one what must run alone."""
+    show = Show(live=len(suites) == 1)
+    with ThreadPoolExecutor(at_once) as pool:
+        outcomes = list(pool.map(lambda suite: show.run(suite, suite.command), suites))
+    for i, (suite, first) in enumerate(zip(suites, outcomes, strict=True)):
+        if suite.alone:
+            outcomes[i] = first.and_then(show.run(suite, suite.alone))
+    return outcomes
 
 
 def main() -> int:
@@ -124,7 +201,9 @@ def main() -> int:
         print(f"no such suite: {', '.join(sorted(unknown))}; there are: {', '.join(s.name for s in suites)}")
         return 2
 
-    outcomes = [run(s) for s in suites if not wanted or s.name in wanted]
+    if sys.argv[1] == "test":
+        look_for_programs()
+    outcomes = run_all([s for s in suites if not wanted or s.name in wanted], AT_ONCE[sys.argv[1]])
 
     print(f"\n=== make {sys.argv[1]}")
     for o in outcomes:

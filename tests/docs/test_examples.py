@@ -66,6 +66,7 @@ def test_fenced_row(language: str, url: str, program: Callable[[str], Program], 
     assert tokens[0] < tokens[1]
 
 
+@pytest.mark.alone  # the second has to start before the first is done
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_cron_does_not_overlap(language: str, url: str, program: Callable[[str], Program]) -> None:
     job = program(example(language, "cron"))

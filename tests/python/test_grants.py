@@ -209,6 +209,7 @@ def test_a_process_that_is_stopped_when_its_grant_comes_does_not_hold_the_lock(
             second.start()
             until_waiting(2)
             os.kill(process.pid, signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)  # until each of its threads has stopped
             holder.release()
             # The process is granted the lock, and lets its time pass.
             second.join()

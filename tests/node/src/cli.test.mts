@@ -36,7 +36,8 @@ async function ended(child: ChildProcess, given = ""): Promise<Ended> {
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
-  child.stdin?.end(given);
+  // A command that a signal has ended already reads nothing.
+  child.stdin?.on("error", () => {}).end(given);
   const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);

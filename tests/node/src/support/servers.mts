@@ -1,8 +1,9 @@
-// The servers under test, which tests/servers.py starts, and servers of a test's own.
+// The servers under test, of the kinds that tests/servers.py finds, and servers of a test's own.
 
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,15 +15,6 @@ export interface TestServer {
   url: string;
   binary: string;
 }
-
-/** Every server that tests run against; their modules fail to load without one. */
-export const servers: TestServer[] = (() => {
-  const json = process.env["LEASELOCK_TEST_SERVERS"];
-  if (!json) {
-    throw new Error("no servers to test against; run this as: python3 tests/servers.py -- npm test");
-  }
-  return JSON.parse(json) as TestServer[];
-})();
 
 /** A plain connection, as a Dapr application or an operator would have. It fails at once rather than retry. */
 export function plainRedis(url: string): Redis {
@@ -56,9 +48,19 @@ export class OwnServer {
   }
 
   static async start(binary: string, ...args: string[]): Promise<OwnServer> {
-    const server = new OwnServer(binary, await freePort(), args);
-    await server.run();
-    return server;
+    for (let attempt = 1; ; attempt += 1) {
+      const server = new OwnServer(binary, await freePort(), args);
+      try {
+        await server.run();
+        return server;
+      } catch (error) {
+        await server.stop();
+        // Another test's server, or any connection, may have taken the port meanwhile.
+        if (attempt === 5 || !String(error).includes("in use")) {
+          throw error;
+        }
+      }
+    }
   }
 
   get url(): string {
@@ -68,19 +70,19 @@ export class OwnServer {
   /** Runs it, again after a `kill`, empty. */
   async run(): Promise<void> {
     const options = ["--bind", "127.0.0.1", "--port", `${this.port}`, "--save", "", "--appendonly", "no"];
-    this.#process = spawn(this.#binary, [...options, "--dir", this.#folder, ...this.#args], { stdio: "ignore" });
-    const redis = new Redis(this.url, { retryStrategy: () => 10, maxRetriesPerRequest: 500 });
-    redis.on("error", () => {});
-    try {
-      await redis.ping();
-    } catch (error) {
-      // A server that asks for a password answers too.
-      if (!String(error).includes("NOAUTH")) {
-        throw error;
-      }
-    } finally {
-      redis.disconnect();
-    }
+    const file = join(this.#folder, "log");
+    const log = openSync(file, "w");
+    const server = spawn(this.#binary, [...options, "--dir", this.#folder, ...this.#args], {
+      stdio: ["ignore", log, log],
+    });
+    closeSync(log);
+    this.#process = server;
+    // What answers on the port may be another one, which was there first: ours says itself when it listens.
+    await eventually(`${this.#binary} listens`, () => {
+      const written = readFileSync(file, "utf8");
+      assert.equal(server.exitCode, null, written);
+      return written.includes("Ready to accept connections");
+    });
   }
 
   pause(): void {
@@ -100,11 +102,39 @@ export class OwnServer {
     }
   }
 
+  /** Lets the process end while it runs, and ends it then. */
+  endWithProcess(): void {
+    const server = this.#process;
+    server?.unref();
+    process.on("exit", () => {
+      server?.kill("SIGKILL");
+      rmSync(this.#folder, { recursive: true, force: true });
+    });
+  }
+
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
+
+/**
+ * Every server that tests run against; their modules fail to load without one. Each file of tests is a process of its
+ * own under `node --test` and has servers of its own, as files run side by side; they end with the process.
+ */
+export const servers: TestServer[] = await (async () => {
+  const json = process.env["LEASELOCK_TEST_SERVERS"];
+  if (!json) {
+    throw new Error("no servers to test against; run this as: python3 tests/servers.py -- npm test");
+  }
+  return await Promise.all(
+    (JSON.parse(json) as TestServer[]).map(async ({ name, binary }) => {
+      const server = await OwnServer.start(binary);
+      server.endWithProcess();
+      return { name, binary, url: server.url };
+    }),
+  );
+})();
 
 /** Repeats `probe` until it gives something else than `undefined` or `false`; fails after `within` milliseconds. */
 export async function eventually<T>(

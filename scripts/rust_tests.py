@@ -1,0 +1,102 @@
+"""Runs the test programs of the workspace side by side, where `cargo test` runs them one after the other.
+
+    rust_tests.py model        those of one folder
+    rust_tests.py --not model  all others, and the tests in the docs
+    rust_tests.py --alone      the few that a busy machine would spoil, which these two leave out
+
+Each one's output is printed whole when it has ended; any failure makes the exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Program:
+    """One command, and where cargo would start it."""
+
+    name: str
+    command: list[str]
+    folder: Path
+
+    def run(self) -> tuple[bool, str]:
+        """Runs it to its end: whether that was a good one, and all that it printed."""
+        started = time.monotonic()
+        done = subprocess.run(
+            self.command,
+            cwd=self.folder,
+            env={**os.environ, "CARGO_MANIFEST_DIR": str(self.folder)},
+            text=True,
+            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        took = f"{time.monotonic() - started:.1f} s"
+        end = "" if done.returncode == 0 else f"{self.name} ended with {done.returncode}\n"
+        return done.returncode == 0, f"--- {self.name}, {took}\n{done.stdout}{end}"
+
+
+# They kill and count for some seconds, or move a clock under a lease: what else computes meanwhile shows.
+ALONE = [
+    "crashes::killed_processes_lose_no_increment_that_they_told_of",
+    "clocks::a_clock_that_jumps_ahead_makes_a_second_holder_with_the_larger_token",
+]
+SKIPPED = [word for name in ALONE for word in ("--skip", name)]
+
+# Always the whole workspace: cargo builds the dependencies of a part of it with other features, and so once more.
+CARGO = ["cargo", "test", "--workspace", "--locked", "--quiet"]
+DOCS = Program("the docs", [*CARGO, "--doc", "--no-fail-fast"], ROOT)
+
+
+def programs(options: list[str]) -> list[Program]:
+    """What `cargo test` would run, built."""
+    command = [*CARGO, "--no-run", "--message-format", "json"]
+    built = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
+    messages = [json.loads(line) for line in built.splitlines() if line.startswith("{")]
+    found = []
+    for message in messages:
+        if message.get("executable") and message["profile"]["test"]:
+            folder = Path(message["manifest_path"]).parent
+            name = f"{folder.relative_to(ROOT)}, {message['target']['name']}"
+            found.append(Program(name, [message["executable"], *options], folder))
+    return found
+
+
+def main() -> int:
+    """Entry point."""
+    match sys.argv[1:]:
+        case ["--alone"]:
+            options, wanted, more = ["--test-threads", "1", "--exact", *ALONE], {"core"}, []
+        case ["--not", folder]:
+            options, wanted, more = SKIPPED, {member.name for member in ROOT.iterdir()} - {folder}, [DOCS]
+        case [folder] if (ROOT / folder).is_dir():
+            options, wanted, more = SKIPPED, {folder}, []
+        case _:
+            print(__doc__)
+            return 2
+    try:
+        found = [p for p in programs(options) if p.folder.relative_to(ROOT).parts[0] in wanted] + more
+    except subprocess.CalledProcessError as error:
+        return int(error.returncode)
+    ok = True
+    with ThreadPoolExecutor(1 if "--exact" in options else len(found)) as pool:
+        for ended in as_completed([pool.submit(program.run) for program in found]):
+            good, output = ended.result()
+            ok = ok and good
+            print(output, flush=True)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
