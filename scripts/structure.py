@@ -11,8 +11,7 @@ from pathlib import Path
 
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
-    "face": ["builder", "blocking", "client", "listing"],
-    "event loops": ["lane", "line"],
+    "face": ["builder", "blocking", "port", "client", "listing"],
     "client": ["acquire", "lease", "releasing", "undo", "shared", "keeper", "holding", "waiting"],
     "store": ["store"],
     "vocabulary": ["diagnosis", "lock_info", "options", "name", "stats", "state", "error", "backoff", "clock", "sync"],

@@ -1,8 +1,8 @@
 """Certificates for tests: `python3 tests/certs.py FOLDER` makes them with openssl; as a module, `make(folder)`.
 
 The folder then holds `ca.crt`, and a key and a certificate each for
-`good` (localhost and 127.0.0.1, signed by the CA), `expired` (the same, run out), `wronghost` (another host's), and
-`stranger` (the right host, signed by a CA nobody trusts).
+`good` (localhost and 127.0.0.1, signed by the CA), `expired` (the same, run out), `wronghost` (another host's),
+`stranger` (the right host, signed by a CA nobody trusts), and `client` (no server's, signed by the CA).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def make(folder: str | Path) -> Path:
     _signed(folder, "expired", HOST, "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
     _signed(folder, "wronghost", "DNS:elsewhere.example")
     _signed(folder, "stranger", HOST, authority="strangers-ca")
+    _signed(folder, "client", "DNS:client.example", usage="clientAuth")
     return folder
 
 
@@ -44,7 +45,9 @@ def _authority(folder: Path, name: str) -> None:
     _openssl(folder, "req", "-x509", "-new", "-key", f"{name}.key", "-out", f"{name}.crt", *subject, *extensions)
 
 
-def _signed(folder: Path, name: str, alternative_names: str, *dates: str, authority: str = "ca") -> None:
+def _signed(
+    folder: Path, name: str, alternative_names: str, *dates: str, authority: str = "ca", usage: str = "serverAuth"
+) -> None:
     """`openssl ca` signs, since only it takes dates in the past on every OpenSSL 3."""
     _key(folder, name)
     _openssl(folder, "req", "-new", "-key", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
@@ -54,7 +57,7 @@ def _signed(folder: Path, name: str, alternative_names: str, *dates: str, author
         "default_md = sha256\npolicy = any\nunique_subject = no\nx509_extensions = ext\n"
         "[any]\ncommonName = supplied\n"
         f"[ext]\nsubjectAltName = {alternative_names}\nbasicConstraints = critical,CA:FALSE\n"
-        "keyUsage = critical,digitalSignature\nextendedKeyUsage = serverAuth\n"
+        f"keyUsage = critical,digitalSignature\nextendedKeyUsage = {usage}\n"
     )
     signer = ["-config", f"{name}.cnf", "-cert", f"{authority}.crt", "-keyfile", f"{authority}.key"]
     files = ["-in", f"{name}.csr", "-out", f"{name}.crt"]

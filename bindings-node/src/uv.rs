@@ -50,13 +50,13 @@ unsafe extern "C" {
 /// Who is told what happens to a watched socket.
 pub(crate) trait Watcher {
     /// It can be read or written, or has ended.
-    fn ready(&self);
+    fn ready(self: Rc<Self>);
     /// The loop is about to wait; asked for by [`Watch::tell_before_waiting`].
-    fn before_waiting(&self);
+    fn before_waiting(self: Rc<Self>);
     /// The time of [`Watch::tell_in`] has come.
-    fn time_out(&self);
+    fn time_out(self: Rc<Self>);
     /// The environment ends: drop the watch.
-    fn end(&self);
+    fn end(self: Rc<Self>);
 }
 
 /// The event loop of one JavaScript environment.
@@ -177,9 +177,6 @@ pub(crate) struct Watch {
     poll: Handle,
     prepare: Handle,
     timer: Handle,
-    writable: Cell<bool>,
-    kept_alive: Cell<bool>,
-    telling: Cell<bool>,
 }
 
 impl Watch {
@@ -223,51 +220,36 @@ impl Watch {
             poll,
             prepare,
             timer,
-            writable: Cell::new(false),
-            kept_alive: Cell::new(false),
-            telling: Cell::new(false),
         })
     }
 
     /// Whether to watch for writing too.
     pub(crate) fn watch_writable(&self, yes: bool) {
-        if self.writable.replace(yes) != yes {
-            let events = if yes {
-                UV_READABLE | UV_WRITABLE
-            } else {
-                UV_READABLE
-            };
-            // SAFETY: the handle is open. It fails only for one that is closing.
-            unsafe { uv_poll_start(self.poll.raw, events, polled) };
-        }
+        let events = if yes {
+            UV_READABLE | UV_WRITABLE
+        } else {
+            UV_READABLE
+        };
+        // SAFETY: the handle is open. It fails only for one that is closing.
+        unsafe { uv_poll_start(self.poll.raw, events, polled) };
     }
 
     /// Whether this keeps the process alive.
     pub(crate) fn keep_alive(&self, yes: bool) {
-        if self.kept_alive.replace(yes) != yes {
-            // SAFETY: the handle is open.
-            unsafe {
-                if yes {
-                    uv_ref(self.poll.raw);
-                } else {
-                    uv_unref(self.poll.raw);
-                }
+        // SAFETY: the handle is open. Said twice it is the same as once.
+        unsafe {
+            if yes {
+                uv_ref(self.poll.raw);
+            } else {
+                uv_unref(self.poll.raw);
             }
         }
     }
 
-    /// Whether to call [`Watcher::before_waiting`] in each turn of the loop.
-    pub(crate) fn tell_before_waiting(&self, yes: bool) {
-        if self.telling.replace(yes) != yes {
-            // SAFETY: the handle is open; neither call can fail for such a one.
-            unsafe {
-                if yes {
-                    uv_prepare_start(self.prepare.raw, prepared);
-                } else {
-                    uv_prepare_stop(self.prepare.raw);
-                }
-            }
-        }
+    /// Calls [`Watcher::before_waiting`] once, however often it is asked for until then.
+    pub(crate) fn tell_before_waiting(&self) {
+        // SAFETY: the handle is open; it cannot fail for such a one.
+        unsafe { uv_prepare_start(self.prepare.raw, prepared) };
     }
 
     /// Calls [`Watcher::time_out`] once, after this long; instead of what was asked for before.
@@ -346,6 +328,8 @@ unsafe extern "C" fn polled(handle: Raw, _status: c_int, _events: c_int) {
 }
 
 unsafe extern "C" fn prepared(handle: Raw) {
+    // SAFETY: the handle is open, as it just called back; it cannot fail for such a one.
+    unsafe { uv_prepare_stop(handle) };
     if let Some(watcher) = watcher(handle) {
         watcher.before_waiting();
     }

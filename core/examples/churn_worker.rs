@@ -14,11 +14,13 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`.
+/// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`, by `clients`
+/// clients.
 #[derive(Deserialize)]
 struct Orders {
     tag: String,
     tasks: usize,
+    clients: usize,
     first: usize,
     end: u64,
     turns: String,
@@ -61,6 +63,11 @@ impl Diary {
         self.note(now(), event, name, format!("0 0 {more}").trim_end());
     }
 
+    fn failed(&self, name: &str, error: &Error) {
+        let more = format!("{}: {error}", error.kind().code());
+        self.outcome("failed", name, &more);
+    }
+
     fn of(&self, lease: &Lease, event: &str, more: &str) {
         let more = format!("{} 0 {more}", lease.token());
         self.note(now(), event, lease.name(), more.trim_end());
@@ -82,8 +89,8 @@ impl Diary {
     }
 }
 
-async fn take_turn(client: &Client, turn: &Turn, diary: &Diary) -> Result<(), Error> {
-    diary.outcome("wants", &turn.name, "");
+async fn take_turn(client: &Client, turn: &Turn, diary: &Diary) {
+    diary.outcome("wants", &turn.name, &turn.wait.to_string());
     let acquire = client
         .acquire(&turn.name)
         .ttl(Duration::from_millis(turn.ttl))
@@ -94,23 +101,23 @@ async fn take_turn(client: &Client, turn: &Turn, diary: &Diary) -> Result<(), Er
     let acquired = if let Some(cancel) = turn.cancel {
         let Ok(acquired) = timeout(Duration::from_millis(cancel), acquire).await else {
             diary.outcome("cancelled", &turn.name, "");
-            return Ok(());
+            return;
         };
         acquired
     } else {
         acquire.await
     };
     match acquired {
-        Ok(lease) => hold(&lease, turn, diary).await?,
+        Ok(lease) => {
+            if let Err(error) = hold(&lease, turn, diary).await {
+                diary.failed(&turn.name, &error);
+            }
+        }
         Err(error) if error.kind() == ErrorKind::LockTimeout => {
             diary.outcome("timeout", &turn.name, "");
         }
-        Err(error) => {
-            let more = format!("{}: {error}", error.kind().code());
-            diary.outcome("failed", &turn.name, &more);
-        }
+        Err(error) => diary.failed(&turn.name, &error),
     }
-    Ok(())
 }
 
 async fn hold(lease: &Lease, turn: &Turn, diary: &Diary) -> Result<(), Error> {
@@ -154,11 +161,14 @@ async fn main() -> Result<(), Error> {
     let turns = Arc::new(turns);
     let log = OpenOptions::new().append(true).open(&orders.log);
     let log = Arc::new(log.expect("the log"));
-    let client = Client::from_env()?;
+    let clients: Vec<Client> = (0..orders.clients)
+        .map(|_| Client::from_env())
+        .collect::<Result<_, _>>()?;
 
     let mut tasks = JoinSet::new();
     for task in 0..orders.tasks {
-        let (client, turns) = (client.clone(), Arc::clone(&turns));
+        let client = clients[task % clients.len()].clone();
+        let turns = Arc::clone(&turns);
         let diary = Diary {
             who: format!("{}/{task}", orders.tag),
             log: Arc::clone(&log),
@@ -166,24 +176,25 @@ async fn main() -> Result<(), Error> {
         let mut at = orders.first + task * 61;
         tasks.spawn(async move {
             while now() < orders.end {
-                take_turn(&client, &turns[at % turns.len()], &diary).await?;
+                take_turn(&client, &turns[at % turns.len()], &diary).await;
                 at += 1;
             }
-            Ok::<_, Error>(())
         });
     }
     while let Some(task) = tasks.join_next().await {
-        task.expect("no task panicked")?;
+        task.expect("no task panicked");
     }
 
     println!("done");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(_)) = lines.next_line().await {
-        let stats = client.stats();
-        println!(
-            "{}",
-            json!({ "held": stats.held, "waiting": stats.waiting })
-        );
+        let stats: Vec<_> = clients.iter().map(Client::stats).collect();
+        let held: u64 = stats.iter().map(|stats| stats.held).sum();
+        let waiting: u64 = stats.iter().map(|stats| stats.waiting).sum();
+        println!("{}", json!({ "held": held, "waiting": waiting }));
     }
-    client.close().await
+    for client in &clients {
+        client.close().await?;
+    }
+    Ok(())
 }

@@ -27,6 +27,12 @@ pub(crate) use elsewhere::First;
 const FIRST_ANSWER: Duration = Duration::from_millis(250);
 /// A queue in the store outlives its lock by this, and so does the entry of a waiter that could not leave.
 const QUEUE_LASTS: Duration = Duration::from_secs(90);
+/// What went wrong on another connection first still has this long for one answer.
+const SECOND_ANSWER: Duration = Duration::from_millis(75);
+/// How long an acquire whose wait ran out stays to see itself out of the queue before it reports: twice what the server took
+/// to answer it, and no less than this. At most it is as long as one that was refused stays.
+const LEAVE_AT_LEAST: Duration = Duration::from_millis(200);
+
 /// One acquire, from its first command to a lease. An attempt that is dropped before is undone in the background.
 pub(crate) struct Attempt {
     client: Arc<ClientCore>,
@@ -41,6 +47,8 @@ pub(crate) struct Attempt {
     waiter: Option<Arc<Waiter>>,
     place: Option<u64>,
     contended: bool,
+    /// What the last answer of the store took.
+    took: Duration,
     /// The store refused the first command, which went by a connection other than the shared one: the attempt is only to
     /// be undone.
     refusal: Option<Error>,
@@ -67,6 +75,7 @@ impl Attempt {
             waiter: None,
             place: None,
             contended: false,
+            took: Duration::ZERO,
             refusal: None,
             done: false,
             _under_way: client.attempt(),
@@ -86,8 +95,12 @@ impl Attempt {
     fn first_deadline(&self) -> Instant {
         let timeout = self.client.command_timeout;
         let limit = self.started + self.short_wait().map_or(timeout, |wait| wait.min(timeout));
-        // What went wrong elsewhere first still has the time for one answer.
-        limit.max(Instant::now() + FIRST_ANSWER.min(timeout))
+        limit.max(Instant::now() + SECOND_ANSWER.min(timeout))
+    }
+
+    /// How long the first command may go unanswered where the wait is short; `None`: as long as the store's patience lasts.
+    pub(crate) fn first_limit(&self) -> Option<Duration> {
+        self.short_wait()
     }
 
     /// The request's wait, but no less than the time for a first answer; `None` where the request is to be tried once, or
@@ -96,13 +109,6 @@ impl Attempt {
         self.wait()
             .filter(|wait| !wait.is_zero())
             .map(|wait| wait.max(FIRST_ANSWER))
-    }
-
-    /// When to give up on a connection that itself waits for the command time-out; `None`: leave it to the connection.
-    pub(crate) fn short_limit(&self) -> Option<Instant> {
-        self.short_wait()
-            .filter(|wait| *wait < self.client.command_timeout)
-            .map(|wait| self.started + wait)
     }
 
     /// Whether a lease set by a command that was sent at `sent` is too old to hand out: less than half its TTL is left.
@@ -142,7 +148,8 @@ impl Attempt {
             self.owner.clone(),
             &self.request,
             start,
-            self.stale,
+            self.stale
+                .then(|| Moment::now() + self.client.command_timeout),
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));
         self.done = true;
@@ -166,10 +173,15 @@ impl Attempt {
             _ => return error,
         }
         match undo {
-            Some(undo) => match tokio::time::timeout(LEAVE_TIMEOUT, undo).await {
-                Ok(Ok(true)) => error,
-                _ => self.unanswered(),
-            },
+            Some(undo) => {
+                let patience = (self.took * 2).clamp(LEAVE_AT_LEAST, LEAVE_TIMEOUT);
+                match tokio::time::timeout(patience, undo).await {
+                    Ok(Ok(true)) => error,
+                    // A busy machine, or a server that has only just fallen silent.
+                    Err(_) if self.client.store.is_connected() => error,
+                    _ => self.unanswered(),
+                }
+            }
             None => error,
         }
     }

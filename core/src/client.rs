@@ -6,11 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::acquire::Attempt;
+use crate::acquire::{Attempt, First};
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
-use crate::line::Done;
 use crate::listing::Locks;
 use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::name::{self, LockId, Name};
@@ -105,24 +104,11 @@ impl Client {
 
     async fn run(&self, request: Request) -> Result<Option<Lease>> {
         self.inner.enter();
-        let attempt = Box::new(Attempt::new(&self.inner, request)?);
-        let limit = attempt.short_limit();
-        let first = match self.inner.lane.acquire(&self.inner, attempt) {
-            Ok(first) => first,
-            Err(attempt) => return attempt.run().await,
-        };
-        let done = match limit {
-            // Given up, the attempt is undone when its answer comes, or its connection ends.
-            Some(limit) => tokio::time::timeout_at(limit, first)
-                .await
-                .map_err(|_| Error::unanswered())?,
-            None => first.await,
-        };
-        match done {
-            Ok(Done::Acquired(result)) => result,
-            Ok(Done::Acquiring(later)) => later.await,
-            // The lane ended with the client.
-            Ok(Done::Released(_) | Done::Releasing(_)) | Err(_) => Err(Error::closed()),
+        let mut attempt = Box::new(Attempt::new(&self.inner, request)?);
+        match attempt.take_at_once().await? {
+            First::Acquired(lease) => Ok(Some(lease)),
+            First::Held => Ok(None),
+            First::Undecided => attempt.run().await,
         }
     }
 

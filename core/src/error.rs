@@ -126,13 +126,6 @@ impl Error {
         Self::new(ErrorKind::StoreUnavailable, message)
     }
 
-    /// The error of an acquire whose first command had no answer within the acquire's wait.
-    pub(crate) fn unanswered() -> Self {
-        Self::unavailable(
-            "the store gave no answer within the wait of this acquire; is the server reachable?",
-        )
-    }
-
     pub(crate) fn closed() -> Self {
         Self::new(
             ErrorKind::ClientClosed,

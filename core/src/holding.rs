@@ -81,9 +81,11 @@ struct HoldingState {
     phase: Phase,
     unsure: bool,
     detached: bool,
-    /// A TTL whose extension had no answer, and the moment until which that extension may still be carried out, and shorten
-    /// a later renewal.
+    /// The TTL of a command that had no answer, and the moment until which that command may still be carried out, and shorten
+    /// what a later one set.
     cap: Option<(Duration, Moment)>,
+    /// How often an extension was begun: an answer from before one says nothing about what came of it.
+    round: u64,
     /// A renewal or an extension is under way; they take turns.
     busy: bool,
     releasing: bool,
@@ -123,13 +125,13 @@ impl Start {
 }
 
 impl Holding {
-    /// The lease of `request`.
+    /// The lease of `request`. `late_until`: an earlier command of the owner had no answer, and may be carried out until then.
     pub(crate) fn new(
         lock: LockId,
         owner: Arc<str>,
         request: &Request,
         start: &Start,
-        stale: bool,
+        late_until: Option<Moment>,
     ) -> Self {
         let &Start {
             token,
@@ -142,7 +144,7 @@ impl Holding {
             lock,
             owner,
             token,
-            stale,
+            stale: late_until.is_some(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
             unit: request.unit(),
@@ -155,7 +157,9 @@ impl Holding {
                 phase: Phase::Live,
                 unsure: false,
                 detached: false,
-                cap: None,
+                // It would set the first TTL over a longer one.
+                cap: late_until.map(|until| (ttl, until)),
+                round: 0,
                 busy: false,
                 releasing: false,
                 release_unanswered: false,

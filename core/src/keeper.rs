@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::holding::{Holding, Next};
 use crate::shared::ClientCore;
 use crate::state::LeaseState;
-use crate::store::{Failure, Ownership, Renewal};
+use crate::store::{Failure, Ownership, Renewal, Renewed};
 use crate::sync;
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
@@ -97,6 +97,26 @@ impl Keeper {
             if schedule.wakes_at.is_none_or(|at| due < at) {
                 self.wake.notify_one();
             }
+        }
+    }
+
+    /// Has every lease renewed now, in as few pipelines as it takes; but for those that are being tried again, which have a
+    /// pace of their own.
+    pub(crate) fn renew_all(&self) {
+        let now = Moment::now();
+        let mut schedule = self.lock();
+        let schedule = &mut *schedule;
+        let mut hurries = false;
+        for (id, (due, holding)) in &mut schedule.leases {
+            if *due > now && holding.is_worth_hurrying() {
+                schedule.due.remove(&(*due, *id));
+                *due = now;
+                schedule.due.insert((now, *id));
+                hurries = true;
+            }
+        }
+        if hurries {
+            self.wake.notify_one();
         }
     }
 
@@ -202,7 +222,7 @@ async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
             let keeper = keeper.clone();
             client
                 .clone()
-                .spawn(async move { renew(&keeper, &client, batch).await });
+                .spawn(async move { renew(&keeper, client, batch).await });
         }
         match keeper.plan(now) {
             Some(sleep) => {
@@ -218,41 +238,82 @@ fn wide(ttl: Duration) -> u64 {
 }
 
 /// Renews one batch, and tells each lease what came of it.
-async fn renew(keeper: &Keeper, client: &Arc<ClientCore>, batch: Batch) {
+async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
     let leases = batch.leases;
     let renewals: Vec<Renewal> = leases
         .iter()
         .map(|(_, holding, ttl)| holding.renewal(*ttl))
         .collect();
     let timeout = renew_timeout(client.command_timeout, batch.shortest);
+    let rounds: Vec<u64> = leases
+        .iter()
+        .map(|(_, holding, _)| holding.round())
+        .collect();
     let sent = Moment::now();
-    let results = client.store.renew(&renewals, timeout).await;
-    let outcome = |at: usize| -> Result<Ownership, Failure> {
-        match &results {
-            Ok(results) => results[at].clone(),
-            Err(failure) => Err(failure.clone()),
-        }
-    };
-    for (at, (id, holding, ttl)) in leases.into_iter().enumerate() {
-        let outcome = outcome(at);
+    let mut renewed = client
+        .store
+        .renew(&renewals, timeout)
+        .await
+        .unwrap_or_else(|failure| Renewed {
+            failed: Some(failure),
+            ..Renewed::default()
+        });
+    let answered = renewed.results.len();
+    let mut results = renewed.results.into_iter();
+    for (id, holding, ttl) in &leases {
+        let outcome = results.next().or_else(|| renewed.failed.clone().map(Err));
         match &outcome {
-            Ok(Ownership::Mine) => client.counters.renewals.add(),
-            Ok(_) => {}
-            Err(failure) => {
+            Some(Ok(Ownership::Mine)) => client.counters.renewals.add(),
+            Some(Err(failure)) => {
                 client.counters.renew_failures.add();
-                report(client, &holding, failure);
+                report(&client, holding, failure);
             }
+            Some(Ok(_)) | None => {}
         }
-        let renewed = matches!(outcome, Ok(Ownership::Mine));
-        match holding.on_renewed(sent, ttl, outcome.ok()) {
-            Next::At(due) => keeper.reschedule(id, due),
-            Next::Nothing | Next::Renew { .. } => {
-                if keeper.remove(id) {
-                    client.on_ended(&holding);
-                } else if renewed && holding.state() == LeaseState::Lost {
-                    // Renewed in the store, after it was lost here.
-                    client.let_go(&holding);
-                }
+        // Until its connection is dropped, a renewal without an answer may be carried out, and shorten an extension.
+        let late_until = match &outcome {
+            Some(Err(failure)) if failure.is_unanswered() => Some(sent + client.command_timeout),
+            _ => None,
+        };
+        let outcome = outcome.and_then(Result::ok);
+        let next = holding.on_renewed(sent, *ttl, outcome, late_until);
+        go_on(keeper, &client, (*id, holding), outcome, next);
+    }
+    let Some(late) = renewed.late.take() else {
+        return;
+    };
+    // A client that nobody uses any more is not kept for it.
+    let weak = Arc::downgrade(&client);
+    drop(client);
+    // The connection became suspect, and they are renewed on another one meanwhile; what this one answers counts, too.
+    let (Some(results), Some(client)) = (late.await, weak.upgrade()) else {
+        return;
+    };
+    let leases = leases.iter().zip(&rounds).skip(answered);
+    for (((id, holding, ttl), round), result) in leases.zip(results) {
+        if let Ok(outcome) = result
+            && let Some(next) = holding.on_late(sent, *ttl, outcome, *round)
+        {
+            go_on(keeper, &client, (*id, holding), Some(outcome), next);
+        }
+    }
+}
+
+fn go_on(
+    keeper: &Keeper,
+    client: &Arc<ClientCore>,
+    (id, holding): (u64, &Arc<Holding>),
+    outcome: Option<Ownership>,
+    next: Next,
+) {
+    match next {
+        Next::At(due) => keeper.reschedule(id, due),
+        Next::Nothing | Next::Renew { .. } => {
+            if keeper.remove(id) {
+                client.on_ended(holding);
+            } else if outcome == Some(Ownership::Mine) && holding.state() == LeaseState::Lost {
+                // Renewed in the store, after it was lost here.
+                client.let_go(holding);
             }
         }
     }

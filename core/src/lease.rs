@@ -11,7 +11,6 @@ use crate::clock::Moment;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::{GiveBack, Holding, LossHook};
 use crate::keeper::renew_timeout;
-use crate::line::Done;
 use crate::releasing::{Begun, Turn};
 use crate::shared::ClientCore;
 use crate::state::LeaseState;
@@ -244,17 +243,7 @@ impl Lease {
             match self.begin_release() {
                 Begun::Known(gave_back) => return Ok(gave_back),
                 Begun::Busy => changed.await,
-                Begun::Turn(turn) => {
-                    return match self.client.lane.release(turn) {
-                        Ok(answer) => match answer.await {
-                            Ok(Done::Released(result)) => result,
-                            Ok(Done::Releasing(later)) => later.await,
-                            // The lane has ended, and its turn goes on in the background: wait for that.
-                            Ok(Done::Acquired(_) | Done::Acquiring(_)) | Err(_) => continue,
-                        },
-                        Err(turn) => turn.send(false).await,
-                    };
-                }
+                Begun::Turn(turn) => return turn.send(false).await,
             }
         }
     }

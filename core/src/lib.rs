@@ -37,14 +37,13 @@ pub mod diagnosis;
 mod error;
 mod holding;
 mod keeper;
-mod lane;
 mod lease;
-#[doc(hidden)]
-pub mod line;
 mod listing;
 mod lock_info;
 mod name;
 pub mod options;
+#[doc(hidden)]
+pub mod port;
 mod releasing;
 mod shared;
 mod state;

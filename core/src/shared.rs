@@ -17,12 +17,11 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
-use crate::lane::Lane;
 use crate::name::fresh_client_id;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
-use crate::store::{self, Event, Failure, Ownership, Releaser, Store};
+use crate::store::{self, BoxFuture, Event, Failure, Host, Ownership, Releaser, Store};
 use crate::waiting::WaitingRoom;
 
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports, and how long a client
@@ -47,7 +46,6 @@ pub(crate) struct ClientCore {
     pub(crate) command_timeout: Duration,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) room: WaitingRoom,
-    pub(crate) lane: Arc<Lane>,
     pub(crate) counters: Counters,
     runtime: OnceLock<Handle>,
     /// Whether the code of lease holders runs outside the client's runtime, and so cannot block it. Only then are leases
@@ -72,11 +70,19 @@ impl ClientCore {
                 }
             })
         };
+        let spawn = {
+            let this = this.clone();
+            Arc::new(move |task: BoxFuture<'static, ()>| {
+                if let Some(inner) = this.get().and_then(Weak::upgrade) {
+                    inner.spawn(task);
+                }
+            })
+        };
         let store = store::open(
             &settings.url,
             client_id.clone(),
             settings.command_timeout,
-            listener,
+            Host { listener, spawn },
         )?;
         let inner = Arc::new(Self {
             store,
@@ -85,7 +91,6 @@ impl ClientCore {
             command_timeout: settings.command_timeout,
             keeper: Keeper::new(),
             room: WaitingRoom::default(),
-            lane: Arc::default(),
             counters: Counters::default(),
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
             dedicated_runtime: settings.dedicated_runtime,
@@ -168,7 +173,6 @@ impl ClientCore {
         let _ = tokio::time::timeout_at(patience, self.attempts.wait()).await;
         let settled = tokio::time::timeout_at(limit, self.settled()).await;
         self.keeper.stop();
-        self.lane.close();
         self.store.close();
         if settled.is_ok() && self.undelivered.load(Ordering::Relaxed) == undelivered {
             return Ok(());
@@ -180,6 +184,10 @@ impl ClientCore {
     }
 
     fn on_event(self: &Arc<Self>, event: Event) {
+        if matches!(event, Event::Reset { is_new: true }) {
+            // Whether the new connection's server has them is to be known now, and not when they are next due.
+            self.keeper.renew_all();
+        }
         if self.room.on_event(&event) {
             return;
         }
@@ -215,10 +223,12 @@ impl ClientCore {
         timeout: Duration,
     ) -> Result<Ownership, Failure> {
         let renewal = [holding.renewal(ttl)];
-        let mut results = self.store.renew(&renewal, timeout).await?;
-        results.pop().unwrap_or_else(|| {
-            let error = Error::unavailable("the store gave no answer to a renewal");
-            Err(Failure::unanswered(error))
+        let mut renewed = self.store.renew(&renewal, timeout).await?;
+        renewed.results.pop().unwrap_or_else(|| {
+            Err(renewed.failed.take().unwrap_or_else(|| {
+                let error = Error::unavailable("the store gave no answer to a renewal");
+                Failure::unanswered(error)
+            }))
         })
     }
 
@@ -316,7 +326,6 @@ impl ClientCore {
 impl Drop for ClientCore {
     fn drop(&mut self) {
         self.keeper.stop();
-        self.lane.close();
         self.store.close();
     }
 }

@@ -238,7 +238,7 @@ impl WaitingRoom {
                 }
                 waiter.tell(news::NEXT);
             }
-            Event::Reset => {
+            Event::Reset { .. } => {
                 for waiter in room.by_owner.values() {
                     waiter.tell(news::RECHECK);
                 }

@@ -150,7 +150,7 @@ impl Bridge {
         let Some(line) = self.line(py, client) else {
             return;
         };
-        if line.get().close(py)
+        if Line::close(&line)
             && let Some(waiting) = self.waiting.get()
         {
             let line = lock(waiting).lines.remove(&client);

@@ -1,13 +1,14 @@
-//! A client's line on one event loop: uncontended acquires and releases that the loop's own thread sends and receives.
+//! A client's connection on one event loop: uncontended acquires and releases that the loop's own thread sends and
+//! receives.
 //!
-//! What is begun in one turn of the loop is written together, and what arrives together is completed together. Whatever
-//! is more than one answered command goes on on the runtime, for the same awaiting task.
+//! All that is decided is decided by the core's `Port`; here the loop does what the port wants. Whatever is more than one
+//! answered command goes on on the runtime, for the same awaiting task.
 
 use std::mem;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Arc, Mutex};
 
-use leaselock::line::{self as core, Done};
+use leaselock::port::{Begin, Done, Port, Wants};
 use leaselock::{Client, Lease, Request};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -15,19 +16,27 @@ use pyo3::types::PyWeakrefReference;
 
 use super::bridge::{Bridge, Item, Ready, complete};
 use super::lease::{AsyncLeaseCore, finish_release};
-use super::open::{Due, Open, State, Waiting};
 use super::operation::{Abandoned, Operation, Slot, go_on, outcome};
 use crate::errors;
-use crate::process::{self, Own, lock};
+use crate::process::{Own, lock};
 
-/// The line of one client on one event loop, once it has one. Nothing of Python is called while the state is locked.
+/// The line of one client on one event loop. Nothing of Python is called or dropped while the port is locked.
 #[pyclass(frozen, module = "leaselock._native")]
 pub(crate) struct Line {
     client: u64,
     event_loop: Py<PyWeakrefReference>,
     /// Whom to tell that a client that was closed has nothing under way any more.
     ready: Own<Arc<Ready>>,
-    state: Own<Mutex<State>>,
+    port: Own<Shared>,
+}
+
+type Shared = Mutex<Port<Waiting>>;
+
+/// Who waits for an operation.
+struct Waiting {
+    bridge: Py<Bridge>,
+    future: Py<PyAny>,
+    slot: Arc<Slot>,
 }
 
 impl Line {
@@ -36,11 +45,11 @@ impl Line {
             client,
             event_loop,
             ready: Own::new(ready),
-            state: Own::new(Mutex::default()),
+            port: Own::new(Mutex::default()),
         }
     }
 
-    /// Begins an acquire; gives the request back where there is no line for it.
+    /// Begins an acquire; gives the request back where there is no connection for it.
     pub(super) fn acquire(
         slf: &Bound<'_, Self>,
         bridge: &Bound<'_, Bridge>,
@@ -48,154 +57,157 @@ impl Line {
         request: Request,
         once: bool,
     ) -> PyResult<Result<Operation, Request>> {
-        if Self::is_open(slf, client)? {
-            Self::begin(slf, bridge, request, |line, id, request| {
-                line.acquire(id, request, once)
-            })
-        } else {
-            Ok(Err(request))
+        match slf.get().port.get() {
+            Some(port) if lock(port).connect(client, &request) => {
+                Self::begin(slf, port, bridge, |port, waiting| {
+                    port.acquire(client, request, once, waiting)
+                })
+            }
+            _ => Ok(Err(request)),
         }
     }
 
-    /// Begins to release a lease; `None` where there is no line for it.
+    /// Begins to release a lease; `None` where there is no connection for it.
     pub(super) fn release(
         slf: &Bound<'_, Self>,
         bridge: &Bound<'_, Bridge>,
         lease: &Arc<Lease>,
     ) -> PyResult<Option<Operation>> {
-        let begun = Self::begin(slf, bridge, (), |line, id, ()| Ok(line.release(id, lease)));
-        Ok(begun?.ok())
+        match slf.get().port.get() {
+            Some(port) if lock(port).fd().is_some() => {
+                let begun = Self::begin(slf, port, bridge, |port, waiting| {
+                    Ok(port.release(lease, waiting))
+                });
+                Ok(begun?.ok())
+            }
+            _ => Ok(None),
+        }
     }
 
     fn begin<T>(
         slf: &Bound<'_, Self>,
+        port: &Shared,
         bridge: &Bound<'_, Bridge>,
-        what: T,
-        send: impl FnOnce(&mut core::Line, u64, T) -> leaselock::Result<Option<Done>>,
+        send: impl FnOnce(
+            &mut Port<Waiting>,
+            &dyn Fn(u64) -> Waiting,
+        ) -> leaselock::Result<Begin<Waiting, T>>,
     ) -> PyResult<Result<Operation, T>> {
-        let (this, py) = (slf.get(), slf.py());
-        let Some(own) = this.state.get() else {
-            return Ok(Err(what));
-        };
-        if lock(own).open.is_none() {
-            return Ok(Err(what));
-        }
+        let py = slf.py();
         let future = bridge.get().future(py)?;
-        let (begun, slot, due) = {
-            let mut state = lock(own);
-            let State {
-                open: Some(open),
-                last,
-                waiting,
-                ..
-            } = &mut *state
-            else {
-                return Ok(Err(what));
-            };
-            *last += 1;
-            let id = *last;
-            let is_alone = open.is_alone();
-            let begun = send(&mut open.line, id, what);
-            let slot = Slot::on_line(slf.clone().unbind(), id);
-            let mut due = Due::default();
-            if let Ok(None) = begun {
-                let waits = Waiting {
-                    bridge: bridge.clone().unbind(),
-                    future: future.clone().unbind(),
-                    slot: slot.clone(),
-                };
-                waiting.insert(id, waits);
-                open.write(is_alone, &mut due);
-                open.set_timer(&mut due);
+        let slot = Slot::new();
+        let waiting = |id| {
+            slot.begin_on_line(slf.clone().unbind(), id);
+            Waiting {
+                bridge: bridge.clone().unbind(),
+                future: future.clone().unbind(),
+                slot: slot.clone(),
             }
-            (begun, slot, due)
         };
+        let (begun, arranged) = Self::step(slf, port, |port| send(port, &waiting));
+        arranged?;
         match begun.map_err(|error| errors::raise(py, &error))? {
-            None => Self::arrange(slf, due)?,
-            Some(done) => this.settle(bridge, &future, &slot, done)?,
+            Begin::UnderWay(_) => {}
+            Begin::Done(waiting, done) => slf.get().settle(py, waiting, done)?,
+            Begin::Elsewhere(what) => return Ok(Err(what)),
         }
         Operation::new(bridge, &future, slot).map(Ok)
     }
 
     /// Nobody waits for this operation any more. What it gets is dropped when it is known, and with it undone.
     pub(super) fn forget(&self, id: u64) {
-        if let Some(own) = self.state.get() {
-            let waiting = lock(own).waiting.remove(&id);
-            drop(waiting);
+        if let Some(port) = self.port.get() {
+            let abandoned = lock(port).abandon(id);
+            drop(abandoned);
         }
     }
 
     /// Nothing more begins on the line; it ends when what is under way has ended. Tells whether it has.
-    pub(super) fn close(&self, py: Python<'_>) -> bool {
-        let Some(own) = self.state.get() else {
+    pub(super) fn close(slf: &Bound<'_, Self>) -> bool {
+        let Some(port) = slf.get().port.get() else {
             return true;
         };
-        let (ended, opening) = {
-            let mut state = lock(own);
-            state.closed = true;
-            (state.take_idle(), state.opening.take())
-        };
-        drop(opening);
-        if let Some(open) = ended {
-            self.end(py, open);
-        }
-        lock(own).open.is_none()
+        let (is_over, arranged) = Self::step(slf, port, |port| {
+            port.close();
+            port.is_over()
+        });
+        report(slf.py(), arranged);
+        is_over
     }
 
     /// The loop has ended: what is under way is undone, or goes on, in the background.
     pub(super) fn shut(&self, py: Python<'_>) {
-        if let Some(own) = self.state.get() {
-            let mut state = mem::take(&mut *lock(own));
-            lock(own).closed = true;
-            if let Some(open) = state.open.take() {
-                self.end(py, open);
-            }
-            drop(state);
-        }
-    }
-
-    /// Whether there is a line; for later, one is opened when there is reason to.
-    fn is_open(slf: &Bound<'_, Self>, client: &Client) -> PyResult<bool> {
-        let Some(own) = slf.get().state.get() else {
-            return Ok(false);
-        };
-        let opened = {
-            let mut state = lock(own);
-            if state.open.is_some() {
-                return Ok(true);
-            }
-            let Some(opened) = state.opened() else {
-                if !state.wants_line() {
-                    return Ok(false);
-                }
-                let opening = state.begin_opening();
-                drop(state);
-                let client = client.clone();
-                process::current().runtime(slf.py())?.submit(async move {
-                    let opened = client.line().await;
-                    opening.put(opened);
-                });
-                return Ok(false);
+        if let Some(own) = self.port.get() {
+            let port = {
+                let mut port = lock(own);
+                let shut = mem::take(&mut *port);
+                port.close();
+                shut
             };
-            opened
-        };
-        let fd = opened.fd().as_raw_fd();
-        let on_readable = slf.getattr("on_readable")?;
-        let event_loop = slf.get().event_loop(slf.py())?;
-        // What cannot be watched is dropped: everything goes by the runtime then.
-        let watched = event_loop.call_method1("add_reader", (fd, on_readable));
-        let mut state = lock(own);
-        state.closed |= watched.is_err();
-        state.open = watched.is_ok().then(|| Open::new(opened, fd));
-        Ok(state.open.is_some())
+            if let Some(fd) = port.fd() {
+                report(py, self.unwatch(py, fd.as_raw_fd()));
+            }
+            drop(port);
+        }
     }
 
-    /// Ends a connection: its file descriptor must not be closed while it is watched.
-    fn end(&self, py: Python<'_>, open: Open) {
-        if let Err(error) = self.unwatch(py, open.fd) {
-            error.write_unraisable(py, None);
+    /// Has the port do something, and then the loop what the port wants.
+    fn step<T>(
+        slf: &Bound<'_, Self>,
+        own: &Shared,
+        call: impl FnOnce(&mut Port<Waiting>) -> T,
+    ) -> (T, PyResult<()>) {
+        let (done, wants, fd) = {
+            let mut port = lock(own);
+            let done = call(&mut port);
+            let wants = port.wants();
+            (done, wants, port.fd().map(|fd| fd.as_raw_fd()))
+        };
+        (done, Self::arrange(slf, own, wants, fd))
+    }
+
+    fn arrange(
+        slf: &Bound<'_, Self>,
+        own: &Shared,
+        wants: Wants,
+        fd: Option<RawFd>,
+    ) -> PyResult<()> {
+        let (this, py) = (slf.get(), slf.py());
+        // A file descriptor must not be closed while it is watched.
+        if let Some(connection) = wants.ended {
+            let unwatched = this.unwatch(py, connection.as_fd().as_raw_fd());
+            drop(connection);
+            report(py, unwatched);
         }
-        drop(open);
+        let event_loop = || this.event_loop(py);
+        if wants.watch {
+            let on_readable = slf.getattr("on_readable")?;
+            let watched = event_loop()?.call_method1("add_reader", (fd, on_readable));
+            if watched.is_err() {
+                // Everything goes by the runtime then.
+                let refused = lock(own).refuse();
+                return this.settle_all(py, refused);
+            }
+        }
+        match wants.writable {
+            Some(true) => {
+                let on_turn = slf.getattr("on_turn")?;
+                event_loop()?.call_method1("add_writer", (fd, on_turn))?;
+            }
+            Some(false) => {
+                event_loop()?.call_method1("remove_writer", (fd,))?;
+            }
+            None => {}
+        }
+        if wants.turn {
+            let on_turn = slf.getattr(intern!(py, "on_turn"))?;
+            event_loop()?.call_method1(intern!(py, "call_soon"), (on_turn,))?;
+        }
+        if let Some(time) = wants.timer {
+            let on_time = slf.getattr("on_time")?;
+            event_loop()?.call_method1("call_later", (time.as_secs_f64(), on_time))?;
+        }
+        Ok(())
     }
 
     fn unwatch(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
@@ -211,61 +223,52 @@ impl Line {
         self.event_loop.bind(py).call0()
     }
 
-    /// Asks the loop for what is due.
-    fn arrange(slf: &Bound<'_, Self>, due: Due) -> PyResult<()> {
-        let py = slf.py();
-        let event_loop = || slf.get().event_loop(py);
-        if due.turn {
-            let on_turn = slf.getattr(intern!(py, "on_turn"))?;
-            event_loop()?.call_method1(intern!(py, "call_soon"), (on_turn,))?;
+    /// Has the port look at its connection, and completes what has ended by that.
+    fn advance(
+        slf: &Bound<'_, Self>,
+        look: impl FnOnce(&mut Port<Waiting>) -> Vec<(Waiting, Done)>,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        let Some(port) = this.port.get() else {
+            return Ok(());
+        };
+        let ((ended, is_parting), arranged) = Self::step(slf, port, |port| {
+            let was_over = port.is_over();
+            let ended = look(port);
+            (ended, port.is_over() && !was_over)
+        });
+        if is_parting && let Some(ready) = this.ready.get() {
+            ready.push(Item::Part(this.client));
         }
-        match due.writing {
-            Some((fd, true)) => {
-                let on_turn = slf.getattr("on_turn")?;
-                event_loop()?.call_method1("add_writer", (fd, on_turn))?;
-            }
-            Some((fd, false)) => {
-                event_loop()?.call_method1("remove_writer", (fd,))?;
-            }
-            None => {}
-        }
-        if let Some(time) = due.timer {
-            let on_time = slf.getattr("on_time")?;
-            event_loop()?.call_method1("call_later", (time.as_secs_f64(), on_time))?;
-        }
-        Ok(())
+        arranged.and(this.settle_all(slf.py(), ended))
     }
 
     /// Completes what has ended, and has the rest go on on the runtime.
     fn settle_all(&self, py: Python<'_>, ended: Vec<(Waiting, Done)>) -> PyResult<()> {
         for (waiting, done) in ended {
-            let Waiting {
-                bridge,
-                future,
-                slot,
-            } = waiting;
-            self.settle(bridge.bind(py), future.bind(py), &slot, done)?;
+            self.settle(py, waiting, done)?;
         }
         Ok(())
     }
 
-    fn settle(
-        &self,
-        bridge: &Bound<'_, Bridge>,
-        future: &Bound<'_, PyAny>,
-        slot: &Arc<Slot>,
-        done: Done,
-    ) -> PyResult<()> {
+    fn settle(&self, py: Python<'_>, waiting: Waiting, done: Done) -> PyResult<()> {
+        let (bridge, future) = (waiting.bridge.bind(py), waiting.future.bind(py));
+        let (slot, finish) = (&waiting.slot, AsyncLeaseCore::finish(self.client));
         let ended = match done {
-            Done::Acquired(result) => outcome(result, AsyncLeaseCore::finish(self.client)),
+            Done::Acquired(result) => outcome(result, finish),
             Done::Released(result) => outcome(result, finish_release),
             Done::Acquiring(later) => {
-                let finish = AsyncLeaseCore::finish(self.client);
                 return go_on(bridge, future, slot, Abandoned::Drops, later, finish);
             }
             Done::Releasing(later) => {
-                let finish = finish_release;
-                return go_on(bridge, future, slot, Abandoned::GoesOn, later, finish);
+                return go_on(
+                    bridge,
+                    future,
+                    slot,
+                    Abandoned::GoesOn,
+                    later,
+                    finish_release,
+                );
             }
         };
         slot.end(ended);
@@ -273,79 +276,30 @@ impl Line {
     }
 }
 
+/// An error where nobody can be told.
+fn report(py: Python<'_>, result: PyResult<()>) {
+    if let Err(error) = result {
+        error.write_unraisable(py, None);
+    }
+}
+
 #[pymethods]
 impl Line {
     /// The loop's reader callback.
     fn on_readable(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (this, py) = (slf.get(), slf.py());
-        let Some(own) = this.state.get() else {
-            return Ok(());
-        };
-        let mut due = Due::default();
-        let (ended, unwanted, over, parting) = {
-            let mut state = lock(own);
-            let Some(open) = &mut state.open else {
-                return Ok(());
-            };
-            let done = open.line.on_readable();
-            if open.line.is_unwritten() {
-                // A script that the server did not know is asked for again.
-                open.write(true, &mut due);
-            }
-            let is_broken = open.line.is_broken();
-            let (ended, unwanted) = state.sort(done);
-            let over = if is_broken {
-                state.open.take()
-            } else {
-                state.take_idle()
-            };
-            let parting = state.closed && state.open.is_none();
-            (ended, unwanted, over, parting)
-        };
-        // A lease that nobody wants is given back by being dropped.
-        drop(unwanted);
-        if let Some(open) = over {
-            this.end(py, open);
-            due = Due::default();
-        }
-        if parting && let Some(ready) = this.ready.get() {
-            ready.push(Item::Part(this.client));
-        }
-        Self::arrange(slf, due)?;
-        this.settle_all(py, ended)
+        Self::advance(slf, Port::on_ready)
     }
 
     /// Writes what was begun in this turn of the loop, or could not be written before.
     fn on_turn(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let this = slf.get();
-        let mut due = Due::default();
-        if let Some(own) = this.state.get()
-            && let Some(open) = &mut lock(own).open
-        {
-            open.turn();
-            open.write(true, &mut due);
+        match slf.get().port.get() {
+            Some(port) => Self::step(slf, port, Port::on_turn).1,
+            None => Ok(()),
         }
-        Self::arrange(slf, due)
     }
 
-    /// Ends acquires whose wait is shorter than the silence of the server.
+    /// Ends what has had no answer for too long.
     fn on_time(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let this = slf.get();
-        let mut due = Due::default();
-        let (ended, unwanted) = {
-            let Some(own) = this.state.get() else {
-                return Ok(());
-            };
-            let mut state = lock(own);
-            let Some(open) = &mut state.open else {
-                return Ok(());
-            };
-            let given_up = open.give_up();
-            open.set_timer(&mut due);
-            state.sort(given_up)
-        };
-        drop(unwanted);
-        Self::arrange(slf, due)?;
-        this.settle_all(slf.py(), ended)
+        Self::advance(slf, Port::on_time)
     }
 }

@@ -5,7 +5,6 @@ pub(crate) mod client;
 pub(crate) mod lease;
 pub(crate) mod line;
 pub(crate) mod locks;
-mod open;
 pub(crate) mod operation;
 pub(crate) mod request;
 mod wake;

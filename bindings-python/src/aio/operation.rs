@@ -43,8 +43,14 @@ enum Stage {
 }
 
 impl Slot {
-    pub(super) fn on_line(line: Py<Line>, id: u64) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Stage::OnLine(line, id))))
+    /// Of an operation that is about to begin.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Stage::OnRuntime(0, None))))
+    }
+
+    /// It is under way on this line, as this number.
+    pub(super) fn begin_on_line(&self, line: Py<Line>, id: u64) {
+        self.advance(Stage::OnLine(line, id));
     }
 
     /// Leaves the result for whoever awaits it. What nobody wants is dropped: a lease is given back by that.
@@ -99,7 +105,7 @@ pub(super) fn submit<T: Send + 'static>(
     finish: impl for<'a> FnOnce(Python<'a>, T) -> PyResult<Bound<'a, PyAny>> + Send + 'static,
 ) -> PyResult<Operation> {
     let future = bridge.get().future(bridge.py())?;
-    let slot = Arc::new(Slot(Mutex::new(Stage::OnRuntime(0, None))));
+    let slot = Slot::new();
     go_on(bridge, &future, &slot, abandoned, work, finish)?;
     Operation::new(bridge, &future, slot)
 }

@@ -20,6 +20,30 @@ pub(crate) enum First {
 }
 
 impl Attempt {
+    /// Sends the first command, if the store can begin it at once.
+    pub(crate) async fn take_at_once(&mut self) -> Result<First> {
+        if self.is_behind_own_waiters() {
+            return Ok(First::Undecided);
+        }
+        let limit = self.first_limit();
+        let ttl = self.request.options().ttl;
+        // Before the connection is chosen: one that comes in between shows by its number.
+        let epoch = self.client.store.epoch();
+        let taking = self.client.store.take_at_once(&self.lock, &self.owner, ttl);
+        let Some(taking) = taking else {
+            return Ok(First::Undecided);
+        };
+        self.sent_in = Some(epoch);
+        let taking = self.unless_closed(taking);
+        let asked = match limit {
+            Some(limit) => tokio::time::timeout(limit, taking)
+                .await
+                .unwrap_or_else(|_| Err(Failure::unanswered(self.unanswered()))),
+            None => taking.await,
+        };
+        self.on_first(asked)
+    }
+
     /// Sends the first command in the calling thread, if the store has a connection for that thread.
     pub(crate) fn take_blocking(&mut self, interrupted: &dyn Fn() -> bool) -> Result<First> {
         if self.is_behind_own_waiters() {
@@ -27,8 +51,9 @@ impl Attempt {
             return Ok(First::Undecided);
         }
         let ttl = self.request.options().ttl;
-        let store = &self.client.store;
-        let Some(asked) = store.take_blocking(&self.lock, &self.owner, ttl, interrupted) else {
+        let (store, limit) = (&self.client.store, self.first_limit());
+        let asked = store.take_blocking(&self.lock, &self.owner, ttl, limit, interrupted);
+        let Some(asked) = asked else {
             return Ok(First::Undecided);
         };
         self.on_first(asked)

@@ -82,6 +82,7 @@ impl Attempt {
                 took: Moment::now().since(sent),
                 counted: queued.counted,
             };
+            self.took = last.took;
             self.on_queued(&queued);
             limit = self.deadline();
             let grant = self.sleep(&waiter).await?;
@@ -191,22 +192,26 @@ impl Attempt {
                 return Err(failure.error);
             }
             let pause = backoff.next();
-            if limit.is_some_and(|limit| Instant::now() + pause >= limit) {
-                return Err(failure.error);
-            }
-            last_error = Some(failure.error);
+            // The last pause ends with the limit, which is what was promised.
+            let next = Instant::now() + pause;
+            let is_last = limit.is_some_and(|limit| next >= limit);
+            let next = limit.map_or(next, |limit| next.min(limit));
+            last_error = Some(failure.error.clone());
             let pause = async {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep_until(next).await;
                 Ok(())
             };
             if let Err(failure) = self.unless_closed(pause).await {
+                return Err(failure.error);
+            }
+            if is_last {
                 return Err(failure.error);
             }
         }
     }
 
     /// `work`, ended early when the client closes.
-    async fn unless_closed<T>(
+    pub(super) async fn unless_closed<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {

@@ -28,7 +28,7 @@ impl BlockingCore {
         }
         if let Ok(handle) = self.runtime.handle() {
             let inner = self.client.inner.clone();
-            handle.spawn_blocking(move || inner.store.open_blocking());
+            handle.spawn(async move { inner.store.open_blocking().await });
         }
     }
 }

@@ -28,6 +28,7 @@ impl Holding {
             return Ok(None);
         }
         state.busy = true;
+        state.round += 1;
         state.deadline = state.deadline.min(deadline(now, ttl));
         Ok(Some(ttl))
     }

@@ -16,6 +16,12 @@ impl Holding {
         }
     }
 
+    /// Whether the keeper should renew the lease before its time: not one that is being tried again already.
+    pub(crate) fn is_worth_hurrying(&self) -> bool {
+        let state = self.lock();
+        self.renew && state.phase == Phase::Live && !state.unsure && !state.detached
+    }
+
     /// When the keeper has to look at a new lease for the first time.
     pub(crate) fn first_due(&self) -> Moment {
         self.lock().due(self.renew, Moment::now())
@@ -57,16 +63,22 @@ impl Holding {
         }
     }
 
-    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure.
+    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure. `late_until`: it had no answer, and may still be
+    /// carried out until then.
     pub(crate) fn on_renewed(
         &self,
         sent: Moment,
         ttl: Duration,
         outcome: Option<Ownership>,
+        late_until: Option<Moment>,
     ) -> Next {
         let now = Moment::now();
         let mut state = self.lock();
         state.busy = false;
+        if let Some(until) = late_until {
+            let shortest = state.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
+            state.cap = Some((shortest, until));
+        }
         // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
         let (_, told) = state.observe();
         if told.is_some() {
@@ -93,6 +105,46 @@ impl Holding {
             }
         };
         drop(state);
+        self.tell(told);
+        self.changed.notify_waiters();
+        next
+    }
+
+    /// How often an extension was begun.
+    pub(crate) fn round(&self) -> u64 {
+        self.lock().round
+    }
+
+    /// A renewal for `ttl` sent at `sent`, which had counted as failed, was answered after all; `round` was that of the
+    /// lease when it was sent. `None`: nothing follows from that.
+    pub(crate) fn on_late(
+        &self,
+        sent: Moment,
+        ttl: Duration,
+        outcome: Ownership,
+        round: u64,
+    ) -> Option<Next> {
+        let mut inner = self.lock();
+        // Past the deadline it revives nothing.
+        let (_, told) = inner.observe();
+        let end = deadline(sent, inner.capped(ttl));
+        let next = if inner.phase != Phase::Live || inner.detached {
+            // The keeper hears of the end in its turn, but the store may have been set anew.
+            (outcome == Ownership::Mine).then_some(Next::Nothing)
+        } else if inner.round != round || end <= inner.deadline {
+            // What was sent later has been answered since.
+            None
+        } else if outcome == Ownership::Mine {
+            inner.extended(sent, ttl, self.hold_until);
+            Some(Next::At(inner.due(self.renew, Moment::now())))
+        } else {
+            let told = inner.lose(reason(outcome));
+            drop(inner);
+            self.tell(told);
+            self.changed.notify_waiters();
+            return Some(Next::Nothing);
+        };
+        drop(inner);
         self.tell(told);
         self.changed.notify_waiters();
         next

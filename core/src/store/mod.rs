@@ -99,7 +99,10 @@ pub(crate) enum Event {
         expires_in: Option<Duration>,
     },
     /// News may have been lost: every waiter must ask again.
-    Reset,
+    Reset {
+        /// What was sent before goes on to nobody: whatever is held is to be renewed, too.
+        is_new: bool,
+    },
 }
 
 /// A lease that a hand-over set in the store.
@@ -112,6 +115,29 @@ pub(crate) struct Grant {
 
 /// Receives [`Event`]s; called from the store's own task, and must not block.
 pub(crate) type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Runs a task of the client on its runtime. Where there is none any more, the task is dropped.
+pub(crate) type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// What a store needs of its client.
+pub(crate) struct Host {
+    pub(crate) listener: Listener,
+    pub(crate) spawn: Spawn,
+}
+
+/// What came of renewals, in order.
+pub(crate) type Renewals = Vec<Result<Ownership, Failure>>;
+
+/// What came of many renewals.
+#[derive(Default)]
+pub(crate) struct Renewed {
+    /// Of the first of them, in order.
+    pub(crate) results: Renewals,
+    /// Why there are no more, if there are fewer than were asked for.
+    pub(crate) failed: Option<Failure>,
+    /// What is known later of those that follow, if their answers come late.
+    pub(crate) late: Option<BoxFuture<'static, Option<Renewals>>>,
+}
 
 /// What became of the command of a failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,12 +212,13 @@ pub(crate) trait Store: Send + Sync {
         releaser: Releaser,
     ) -> BoxFuture<'a, Result<Ownership, Failure>>;
 
-    /// Extends many leases at once. Each has a result of its own; the outer failure is one of them all.
+    /// Extends many leases at once, waiting for the answers up to `limit`. Each has a result of its own; the outer failure
+    /// is one of them all.
     fn renew<'a>(
         &'a self,
         renewals: &'a [Renewal],
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Result<Ownership, Failure>>, Failure>>;
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Renewed, Failure>>;
 
     /// Looks at one name.
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>>;
@@ -217,16 +244,34 @@ pub(crate) trait Store: Send + Sync {
     /// Commands sent under different numbers may overtake each other.
     fn epoch(&self) -> u64;
 
+    /// Whether the store was there when it was last spoken to.
+    fn is_connected(&self) -> bool {
+        true
+    }
+
     /// How often a connection was lost and made again.
     fn reconnects(&self) -> u64;
 
+    /// The twin of [`ask`](Self::ask) with [`Ask::Take`] where nothing has to be made first; it ends by itself, needing no
+    /// timer of its caller's. `None`: use `ask`.
+    fn take_at_once(
+        &self,
+        _lock: &LockId,
+        _owner: &Arc<str>,
+        _ttl: Duration,
+    ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
+        None
+    }
+
     /// The twin of [`ask`](Self::ask) with [`Ask::Take`] for a caller who may block: in the caller's thread, if it can be
-    /// done at once. `None`: use `ask`. It answers within `timeout`, and calls `interrupted` at least every 50 ms.
+    /// done at once. `None`: use `ask`. It answers within `limit`, or else within the store's patience, and calls
+    /// `interrupted` at least every 50 ms.
     fn take_blocking(
         &self,
         _lock: &LockId,
         _owner: &Arc<str>,
         _ttl: Duration,
+        _limit: Option<Duration>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
         None
@@ -248,13 +293,15 @@ pub(crate) trait Store: Send + Sync {
         false
     }
 
-    /// Opens one more connection for callers who block, if there are too few. Blocks; a failure is no news, since the next
-    /// call that uses the shared connection tells it better.
-    fn open_blocking(&self) {}
+    /// Opens one more connection for callers who block, if there are too few. A failure is no news, since the next call that
+    /// uses the shared connection tells it better.
+    fn open_blocking(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 
-    /// One more connection, for an event loop to drive; `None` where there can be none. Blocks while it connects.
-    fn open_line(&self) -> Option<Result<Box<dyn LineStore>, Failure>> {
-        None
+    /// One more connection, for an event loop to drive; `None` where there can be none.
+    fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
+        Box::pin(async { None })
     }
 
     /// What the store shows of itself, for whoever asks whether it can keep the promises. Changes nothing.
@@ -274,10 +321,18 @@ pub(crate) enum LineDone {
 }
 
 /// A connection that never blocks: whoever owns it says when it can be read and written. Everything goes in the order in
-/// which it was begun.
+/// which it was begun. Dropped, it is closed.
 pub(crate) trait LineStore: Send {
-    /// Begins to ask for a name with [`Ask::Take`], for the operation `id`.
-    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration);
+    /// Begins to ask for a name with [`Ask::Take`], for the operation `id`; an answer is expected within `limit`, or else
+    /// within the store's patience.
+    fn take(
+        &mut self,
+        id: u64,
+        lock: &LockId,
+        owner: &Arc<str>,
+        ttl: Duration,
+        limit: Option<Duration>,
+    );
 
     /// Begins to release an own owner, for the operation `id`.
     fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);
@@ -285,27 +340,21 @@ pub(crate) trait LineStore: Send {
     /// Whether something is left to write.
     fn is_unwritten(&self) -> bool;
 
-    /// Writes what can be written now; whether all is.
-    fn flush(&mut self) -> Result<bool, Failure>;
+    /// Writes what can be written now; whether all is. A failure shows in [`read`](Self::read), which is then due at once.
+    fn flush(&mut self) -> bool;
 
     /// Reads what is there, and says what has finished. After a failure the connection is of no more use, and what was
     /// under way stays unanswered.
     fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure>;
 
-    /// When the oldest command without an answer was begun.
-    fn oldest(&self) -> Option<Moment>;
+    /// When to [look for silence](Self::look_for_silence) next.
+    fn next_timeout(&self) -> Option<Moment>;
 
-    /// The connection as others than its owner see it.
-    fn outside(&self) -> Result<Box<dyn Outside>, Failure>;
-}
+    /// Ends what has had no answer for its limit, as unanswered. A failure is as in [`read`](Self::read).
+    fn look_for_silence(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure>;
 
-/// What can be done with a connection while somebody uses it.
-pub(crate) trait Outside: Send + Sync {
     /// A file descriptor that can be read and written when the connection can.
     fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
-
-    /// Ends the connection: its reader sees the end of the stream.
-    fn end(&self);
 }
 
 /// The store at `url`; nothing is connected yet.
@@ -313,16 +362,16 @@ pub(crate) fn open(
     url: &str,
     client_id: Arc<str>,
     timeout: Duration,
-    listener: Listener,
+    host: Host,
 ) -> crate::error::Result<Box<dyn Store>> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
-            let store = redis::RedisStore::new(url, client_id, timeout, listener)?;
+            let store = redis::RedisStore::new(url, client_id, timeout, host)?;
             Ok(Box::new(store))
         }
         "file" | "memory" => {
-            let store = embedded::EmbeddedStore::new(url, client_id, timeout, listener)?;
+            let store = embedded::EmbeddedStore::new(url, client_id, timeout, host.listener)?;
             Ok(Box::new(store))
         }
         _ => Err(Error::invalid(

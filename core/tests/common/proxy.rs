@@ -1,8 +1,7 @@
-//! A TCP proxy in front of a server that holds back, delays, drops and cuts on request.
+//! A TCP proxy in front of a server that holds back, delays, drops, forgets and cuts on request.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,13 +41,17 @@ impl Direction {
 }
 
 struct State {
-    target: SocketAddr,
+    target: AtomicU16,
     to_server: Arc<Direction>,
     to_client: Arc<Direction>,
     refuse: AtomicBool,
+    refused: AtomicUsize,
     accepted: AtomicUsize,
+    /// So many connections, the first ones, are forgotten.
+    forgotten: AtomicUsize,
     open: AtomicUsize,
     cut: watch::Sender<u64>,
+    end: watch::Sender<bool>,
 }
 
 /// The proxy; dropped, it closes every connection.
@@ -63,13 +66,16 @@ impl Proxy {
     pub async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let state = Arc::new(State {
-            target: ([127, 0, 0, 1], port).into(),
+            target: port.into(),
             to_server: Arc::default(),
             to_client: Arc::default(),
             refuse: AtomicBool::new(false),
+            refused: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
+            forgotten: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             cut: watch::Sender::new(0),
+            end: watch::Sender::new(false),
         });
         Self {
             port: listener.local_addr().expect("its address").port(),
@@ -110,15 +116,36 @@ impl Proxy {
         }
     }
 
-    /// Closes every connection there is.
+    /// Closes every connection there is. Forgotten ones hear nothing of it.
     pub fn cut(&self) {
         self.state.cut.send_modify(|times| *times += 1);
+    }
+
+    /// Forgets every connection there is, as a NAT or a balancer does: from now on they carry nothing either way, not
+    /// even an end, and stay open. New ones work.
+    pub fn forget(&self) {
+        self.state.forgotten.store(self.accepted(), SeqCst);
+    }
+
+    /// New connections go to the server on `port`; those that are there stay where they are.
+    pub fn redirect(&self, port: u16) {
+        self.state.target.store(port, SeqCst);
     }
 
     /// Closes every connection there is, and each new one at once.
     pub fn refuse(&self) {
         self.state.refuse.store(true, SeqCst);
         self.cut();
+    }
+
+    /// Closes each new connection at once; those that are there go on.
+    pub fn refuse_new(&self) {
+        self.state.refuse.store(true, SeqCst);
+    }
+
+    /// How many connections it has closed at once.
+    pub fn refused(&self) -> usize {
+        self.state.refused.load(SeqCst)
     }
 
     /// How many connections it has taken in all.
@@ -135,41 +162,60 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
-        self.cut();
+        self.state.end.send_replace(true);
     }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
         if state.refuse.load(SeqCst) {
+            state.refused.fetch_add(1, SeqCst);
             continue;
         }
-        state.accepted.fetch_add(1, SeqCst);
-        tokio::spawn(pair(client, state.clone()));
+        let number = state.accepted.fetch_add(1, SeqCst);
+        tokio::spawn(pair(client, number, state.clone()));
     }
 }
 
-async fn pair(client: TcpStream, state: Arc<State>) {
-    let mut cut = state.cut.subscribe();
-    let Ok(server) = TcpStream::connect(state.target).await else {
+async fn pair(client: TcpStream, number: usize, state: Arc<State>) {
+    let (mut cut, mut end) = (state.cut.subscribe(), state.end.subscribe());
+    let target = ("127.0.0.1", state.target.load(SeqCst));
+    let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let forgotten = || number < state.forgotten.load(SeqCst);
     state.open.fetch_add(1, SeqCst);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, &state.to_server) => {}
-        () = pump(from_server, to_client, &state.to_client) => {}
-        _ = cut.changed() => {}
+        () = pump(from_client, to_server, &state.to_server, forgotten) => {}
+        () = pump(from_server, to_client, &state.to_client, forgotten) => {}
+        () = async {
+            while cut.changed().await.is_ok() && forgotten() {}
+        } => {}
+        _ = end.wait_for(|ended| *ended) => {}
     }
     state.open.fetch_sub(1, SeqCst);
 }
 
-async fn pump(mut source: OwnedReadHalf, mut sink: OwnedWriteHalf, way: &Direction) {
+async fn pump(
+    mut source: OwnedReadHalf,
+    mut sink: OwnedWriteHalf,
+    way: &Direction,
+    forgotten: impl Fn() -> bool,
+) {
     let mut buffer = vec![0; 65536];
     loop {
-        let Ok(length @ 1..) = source.read(&mut buffer).await else {
+        let read = source.read(&mut buffer).await;
+        if forgotten() {
+            match read {
+                Ok(1..) => continue,
+                // Nor does the other side learn that this one has ended.
+                _ => return std::future::pending().await,
+            }
+        }
+        let Ok(length @ 1..) = read else {
             return;
         };
         let chunk = &buffer[..length];
@@ -185,11 +231,11 @@ async fn pump(mut source: OwnedReadHalf, mut sink: OwnedWriteHalf, way: &Directi
         }
         if way.hold.load(SeqCst) {
             way.held.fetch_add(1, SeqCst);
-            while way.hold.load(SeqCst) {
+            while way.hold.load(SeqCst) && !forgotten() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
-        if sink.write_all(chunk).await.is_err() {
+        if !forgotten() && sink.write_all(chunk).await.is_err() {
             return;
         }
     }

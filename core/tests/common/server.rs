@@ -83,7 +83,17 @@ impl Server {
 
     /// Starts it speaking TLS with the certificate `cert` of the folder `certs`.
     pub fn start_tls(binary: &Binary, certs: &Path, cert: &'static str) -> Self {
-        Self::start_as(binary, &[], Some((certs.to_owned(), cert)), Vec::new())
+        Self::start_tls_with(binary, certs, cert, &[])
+    }
+
+    /// The same with `args`, which win over what TLS brings.
+    pub fn start_tls_with(
+        binary: &Binary,
+        certs: &Path,
+        cert: &'static str,
+        args: &[&str],
+    ) -> Self {
+        Self::start_as(binary, args, Some((certs.to_owned(), cert)), Vec::new())
     }
 
     /// Starts it with these environment variables.

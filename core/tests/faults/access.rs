@@ -6,7 +6,7 @@ use crate::common::{Server, ms};
 use crate::{APP, client_at, keys, queued, sleep, timed, wait_for};
 
 /// The rule that the documentation gives, word for word.
-fn documented_rule() -> Vec<String> {
+pub(crate) fn documented_rule() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../SECURITY.md");
     let text = std::fs::read_to_string(path).expect("SECURITY.md");
     let rule = text

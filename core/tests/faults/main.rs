@@ -14,6 +14,7 @@ mod connections;
 mod deadlines;
 mod grants;
 mod leaks;
+mod network;
 mod refusals;
 mod releasing;
 mod renewal;
@@ -23,6 +24,7 @@ mod secrets;
 mod threads;
 mod tls;
 mod tokens;
+mod url_options;
 mod waiting;
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Lease, ReleaseStatus } from "leaselock";
 import { type Bench, test } from "./support/bench.mjs";
-import { contended, HELD, type HeldBack, handOver, heldBack, nextHasIt, TURN } from "./support/grants.mjs";
+import { contended, cutOff, HELD, type HeldBack, handOver, heldBack, nextHasIt, TURN } from "./support/grants.mjs";
 import { lined } from "./support/lined.mjs";
 import { block } from "./support/moments.mjs";
 import { eventually, plainRedis } from "./support/servers.mjs";
@@ -79,7 +79,9 @@ test("a grant begins a lease at once, and a renewal sets its full ttl", async (b
 });
 
 test("a lease that began with its grant and cannot be renewed is lost before the next one has the name", async (bench) => {
-  const { client, shared, lease, next } = await begun(bench);
+  const at = await begun(bench);
+  const { client, relay, lease, next } = at;
+  cutOff(at);
   const { token } = await next;
   assert.equal(lease.state, "lost");
   assert.ok(token > lease.token);
@@ -87,7 +89,7 @@ test("a lease that began with its grant and cannot be renewed is lost before the
   assert.equal(lease.signal.reason.code, "LEASE_LOST");
   assert.equal(client.stats().lost, 1);
   // Renewals that come this late are nobody's.
-  shared.letGo();
+  relay.letGo();
   assert.equal(await lease.release(), false);
   await nextHasIt(bench, next);
 });
@@ -171,10 +173,11 @@ for (const what of HELD) {
 
   test(`a wait that runs out while ${what} is held back: the next one has it`, async (bench) => {
     const start = performance.now();
-    const { client, shared, waiting, next } = await heldBack(bench, what, { wait: 2_500 });
-    const { sent } = shared;
-    await eventually("it gives up its turn", () => shared.sent > sent);
-    shared.letGo();
+    const at = await heldBack(bench, what, { wait: 2_500 });
+    const { client, relay, waiting, next } = at;
+    cutOff(at);
+    await eventually("it gives up its turn", () => client.stats().waiting === 0);
+    relay.letGo();
     await assert.rejects(waiting, { code: "LOCK_TIMEOUT" });
     assert.ok(performance.now() - start >= 2_500);
     // What comes this late must not stay in the queue either.
@@ -185,11 +188,14 @@ for (const what of HELD) {
 
   test(`a wait that runs out while ${what} stays held back is told, and the next one has it`, async (bench) => {
     const start = performance.now();
-    const { shared, waiting, next } = await heldBack(bench, what, { wait: 2_500, commandTimeout: 20_000 });
+    const at = await heldBack(bench, what, { wait: 2_500, commandTimeout: 20_000 });
+    const { relay, waiting, next } = at;
+    cutOff(at);
     await assert.rejects(waiting, { code: "STORE_UNAVAILABLE" });
     const took = performance.now() - start;
     assert.ok(took >= 2_500 && took < TURN, `it took ${took} ms`);
-    shared.cut();
+    relay.hold(undefined);
+    relay.cut();
     await nextHasIt(bench, next);
   });
 

@@ -254,7 +254,7 @@ impl Database {
         }
         // With nothing locked: who is told may use the store at once.
         for listener in everybody {
-            listener(Event::Reset);
+            listener(Event::Reset { is_new: true });
         }
         for news in news {
             news.send();

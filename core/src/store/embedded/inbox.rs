@@ -112,7 +112,7 @@ impl InboxReader {
             }
             if read + LONGEST_LINE > self.room {
                 // It was full, and something may not have fitted.
-                listener(Event::Reset);
+                listener(Event::Reset { is_new: false });
             }
         }
     }

@@ -35,7 +35,9 @@ use self::sqlite_failure::from_io;
 use self::transaction::Access;
 use self::url::Location;
 use self::work::Work;
-use super::{Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Store};
+use super::{
+    Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Renewed, Store,
+};
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::lock_info::LockInfo;
@@ -181,7 +183,7 @@ impl Store for EmbeddedStore {
         &'a self,
         renewals: &'a [Renewal],
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Result<Ownership, Failure>>, Failure>> {
+    ) -> BoxFuture<'a, Result<Renewed, Failure>> {
         Box::pin(async move {
             let database = self.database()?;
             let mut results = Vec::with_capacity(renewals.len());
@@ -198,7 +200,10 @@ impl Store for EmbeddedStore {
                 };
                 results.extend(renewed.into_iter().map(Ok));
             }
-            Ok(results)
+            Ok(Renewed {
+                results,
+                ..Renewed::default()
+            })
         })
     }
 
@@ -274,6 +279,7 @@ impl Store for EmbeddedStore {
         lock: &LockId,
         owner: &Arc<str>,
         ttl: Duration,
+        _limit: Option<Duration>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
         self.write_in_place(|work| {

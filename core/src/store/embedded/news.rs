@@ -26,7 +26,7 @@ pub(super) fn written(event: &Event) -> Vec<u8> {
                 expires_in.map_or_else(|| "-".to_owned(), |left| left.as_millis().to_string());
             format!("next\t{owner}\t{left}")
         }
-        Event::Reset => "reset".to_owned(),
+        Event::Reset { .. } => "reset".to_owned(),
     };
     format!("{VERSION}\t{fields}\n").into_bytes()
 }
@@ -48,7 +48,7 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
             owner: owner.to_owned(),
             expires_in: left.parse().ok().map(Duration::from_millis),
         }),
-        ("reset", ..) => Some(Event::Reset),
+        ("reset", ..) => Some(Event::Reset { is_new: false }),
         _ => None,
     }
 }

@@ -118,23 +118,27 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
     let now = work.now;
     renewals
         .iter()
-        .map(|Renewal { lock, owner, ttl }| {
-            let parameters = params![
-                lock.app_id(),
-                lock.name(),
-                owner,
-                millis(*ttl),
-                now.boot_ms,
-                now.unix_ms()
-            ];
-            if renew.execute(parameters)? == 1 {
-                return Ok(Ownership::Mine);
-            }
-            Ok(match work.holder(lock)? {
-                Some(_) => Ownership::Other,
-                None => Ownership::Nobody,
-            })
-        })
+        .map(
+            |Renewal {
+                 lock, owner, ttl, ..
+             }| {
+                let parameters = params![
+                    lock.app_id(),
+                    lock.name(),
+                    owner,
+                    millis(*ttl),
+                    now.boot_ms,
+                    now.unix_ms()
+                ];
+                if renew.execute(parameters)? == 1 {
+                    return Ok(Ownership::Mine);
+                }
+                Ok(match work.holder(lock)? {
+                    Some(_) => Ownership::Other,
+                    None => Ownership::Nobody,
+                })
+            },
+        )
         .collect()
 }
 

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionAddr, Pipeline, Value};
+use redis::{Pipeline, Value};
 
-use super::config::Config;
+use super::RedisStore;
+use super::config::{Address, Config};
+use super::connection::Connection;
+use super::failure;
 use super::rights::Probe;
-use super::{RedisStore, failure};
 use crate::diagnosis::{
     ClockOffset, Diagnosis, Look, Refusal, Rights, ServerFacts, SlowCommand, Transport,
 };
-use crate::error::Error;
 use crate::store::Failure;
 
 /// Probes of the round trip, after a first one that pays for what is cold.
@@ -41,9 +41,9 @@ impl RedisStore {
     pub(super) async fn look(&self, app_id: &Arc<str>) -> Result<Diagnosis, Failure> {
         let server = Examined {
             connection: self.link.connect_apart().await?,
-            address: self.config.address(),
             timeout: self.timeout,
         };
+        let config = &self.server.config;
         let info = server.ask(redis::pipe().cmd("INFO")).await?;
         let hello = server.ask(redis::pipe().cmd("HELLO")).await?;
         let slow = server
@@ -51,17 +51,17 @@ impl RedisStore {
             .await?;
         let (round_trips, clock) = server.probe().await?;
         let facts = ServerFacts {
-            address: server.address.clone(),
-            transport: transport(self.config.addr()),
-            user: self.config.user().unwrap_or("default").to_owned(),
-            has_password: self.config.has_password(),
+            address: config.address(),
+            transport: transport(config),
+            user: config.user().unwrap_or("default").to_owned(),
+            has_password: config.has_password(),
             hello: look(&hello, fields),
             info: look(&info, |value| Some(info_fields(&text(value)?))),
             config: server.config().await?,
             slow: look(&slow, slow_commands),
             clock,
             round_trips,
-            rights: server.rights(&self.config, app_id, &self.client_id).await?,
+            rights: server.rights(config, app_id, &self.client_id).await?,
         };
         Ok(Diagnosis::Server(Box::new(facts)))
     }
@@ -69,23 +69,23 @@ impl RedisStore {
 
 /// A server while it is looked at.
 struct Examined {
-    connection: MultiplexedConnection,
-    address: String,
+    connection: Arc<Connection>,
     timeout: Duration,
+}
+
+impl Drop for Examined {
+    fn drop(&mut self) {
+        self.connection.end();
+    }
 }
 
 impl Examined {
     async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
-        let mut connection = self.connection.clone();
-        let exchange = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(failure::from_connection(&self.address, error)),
-            Err(_) => Err(Failure::unanswered(Error::unavailable(format!(
-                "the server at {} did not answer within {:?}",
-                self.address, self.timeout
-            )))),
-        }
+        let packed = pipeline.into();
+        let answer = self
+            .connection
+            .ask(Some(self.timeout), |out| out.append(&packed));
+        answer.await.map(|(_, replies)| replies)
     }
 
     /// The reply to one command.
@@ -135,7 +135,7 @@ impl Examined {
         app_id: &Arc<str>,
         client_id: &str,
     ) -> Result<Rights, Failure> {
-        let probe = Probe::new(app_id, client_id, config.database());
+        let probe = Probe::new(config.prefix(), app_id, client_id, config.database());
         let replies = self.send(&Probe::harmless()).await?;
         if let Some(rights) = probe.without_transactions(&replies) {
             return Ok(rights);
@@ -165,11 +165,11 @@ fn look<T>(reply: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Look<T> {
     }
 }
 
-fn transport(addr: &ConnectionAddr) -> Transport {
-    match addr {
-        ConnectionAddr::Unix(_) => Transport::Unix,
-        ConnectionAddr::TcpTls { .. } => Transport::Tls,
-        ConnectionAddr::Tcp(host, _) => {
+fn transport(config: &Config) -> Transport {
+    match config.endpoint() {
+        Address::Unix(_) => Transport::Unix,
+        Address::Tcp { .. } if config.speaks_tls() => Transport::Tls,
+        Address::Tcp { host, .. } => {
             let local = host == "localhost"
                 || host.parse::<IpAddr>().is_ok_and(|address| {
                     // An IPv4 address may be written as one of IPv6.
@@ -181,7 +181,6 @@ fn transport(addr: &ConnectionAddr) -> Transport {
                 Transport::Plain
             }
         }
-        _ => Transport::Plain,
     }
 }
 

@@ -1,13 +1,13 @@
-//! Operations as exchanges of requests and replies, with no I/O: the shared connection and the blocking ones drive the
-//! same.
+//! Operations as exchanges of requests and replies, with no I/O: every kind of connection carries
+//! the same.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 
-use super::keys::Keys;
-use super::wire::{self, Answer, By, Requests, Took, Waited};
+use super::keys::{Keys, Prefix};
+use super::wire::{self, Answer, By, Packed, Took, Waited};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::name::LockId;
@@ -25,7 +25,7 @@ pub(super) trait Exchange {
     type Output;
 
     /// Packs the next request.
-    fn request(&self, out: &mut impl Requests);
+    fn request(&self, out: &mut Packed);
 
     /// Reads the replies to the last request, which was sent at `sent`.
     fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Self::Output>;
@@ -51,6 +51,7 @@ pub(super) struct Asking {
 impl Asking {
     /// `seeded`: whether the connection's last `wait` is recent enough for a take.
     pub(super) fn new(
+        prefix: &Prefix,
         lock: &LockId,
         owner: &Arc<str>,
         ttl: Duration,
@@ -59,7 +60,7 @@ impl Asking {
         seeded: bool,
     ) -> Self {
         Self {
-            keys: Keys::new(lock),
+            keys: Keys::new(prefix, lock),
             owner: owner.clone(),
             ttl,
             client_id: client_id.clone(),
@@ -77,7 +78,7 @@ impl Asking {
 impl Exchange for Asking {
     type Output = Asked;
 
-    fn request(&self, out: &mut impl Requests) {
+    fn request(&self, out: &mut Packed) {
         if self.take {
             wire::take(out, &self.keys, &self.owner, self.ttl);
         } else {
@@ -135,9 +136,14 @@ pub(super) struct Releasing {
 }
 
 impl Releasing {
-    pub(super) fn new(lock: &LockId, releaser: Releaser, client_id: &Arc<str>) -> Self {
+    pub(super) fn new(
+        prefix: &Prefix,
+        lock: &LockId,
+        releaser: Releaser,
+        client_id: &Arc<str>,
+    ) -> Self {
         Self {
-            keys: Keys::new(lock),
+            keys: Keys::new(prefix, lock),
             releaser,
             client_id: client_id.clone(),
             by: By::Hash,
@@ -149,7 +155,7 @@ impl Releasing {
 impl Exchange for Releasing {
     type Output = Ownership;
 
-    fn request(&self, out: &mut impl Requests) {
+    fn request(&self, out: &mut Packed) {
         wire::release(out, self.by, &self.keys, &self.releaser, &self.client_id);
     }
 

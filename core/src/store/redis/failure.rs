@@ -1,7 +1,12 @@
 //! What a server's or a connection's error means to a caller: come back later, or refused.
 
-use redis::{ErrorKind as Kind, RedisError, ServerError, Value};
+use std::io;
+use std::time::Duration;
 
+use redis::{ServerError, Value};
+use rustls::CertificateError;
+
+use super::conn::Broken;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
 
@@ -19,14 +24,40 @@ const TEMPORARY: &[&str] = &[
     "UNBLOCKED",
 ];
 
+/// Codes of a server that is not, or not yet, the one to ask: its connection ends, and the address is looked up anew.
+const WRONG_SERVER: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED"];
+
+/// What a server says that has no connection left for us. It passes, as those of others end.
+const FULL: &str = "max number of clients";
+
+/// Whether a reply, or a part of it, says that this is the wrong server to ask.
+pub(super) fn is_of_wrong_server(reply: &Value) -> bool {
+    match reply {
+        Value::ServerError(error) => one_of(WRONG_SERVER, error).is_some(),
+        Value::Array(parts) => parts.iter().any(is_of_wrong_server),
+        _ => false,
+    }
+}
+
+/// The code among `codes` that an error has. A script reports the error of a command inside it behind its own prefix.
+fn one_of(codes: &'static [&'static str], error: &ServerError) -> Option<&'static str> {
+    let inner = |code: &str| {
+        error.details().is_some_and(|words| {
+            words
+                .split_once(code)
+                .is_some_and(|(before, after)| before.ends_with('-') && after.starts_with(' '))
+        })
+    };
+    codes
+        .iter()
+        .find(|code| error.code() == **code || inner(code))
+        .copied()
+}
+
 /// The error of a command that the server answered with an error.
 pub(super) fn from_server(error: &ServerError) -> Error {
     let words = words_of(error);
-    // A script reports the error of a command inside it behind its own prefix.
-    let code = TEMPORARY
-        .iter()
-        .find(|code| error.code() == **code || words.contains(&format!("-{code} ")));
-    if code.is_some() {
+    if one_of(TEMPORARY, error).is_some() || words.contains(FULL) {
         return Error::unavailable(format!(
             "the server cannot do it now, and was asked until the time-out: {words}"
         ));
@@ -76,66 +107,92 @@ pub(super) fn unexpected(what: &str, replies: &[Value]) -> Error {
     )
 }
 
-/// The failure of a command whose connection failed.
-pub(super) fn from_connection(address: &str, error: RedisError) -> Failure {
-    match error.kind() {
-        Kind::AuthenticationFailed => Failure::answered(Error::new(
+/// The failure of a command whose connection broke.
+pub(super) fn from_broken(address: &str, broken: Broken) -> Failure {
+    let error = match broken {
+        Broken::Io(error) => from_io(address, error),
+        Broken::Tls(error) => from_tls(address, error),
+        Broken::Garbage => garbage(address),
+        Broken::Said(error) => from_server(&error),
+    };
+    Failure::unanswered(error)
+}
+
+/// The error of a socket.
+pub(super) fn from_io(address: &str, error: io::Error) -> Error {
+    Error::unavailable(format!(
+        "the server at {address} cannot be reached: {error}"
+    ))
+    .with_source(error)
+}
+
+/// A certificate that does not do now will not do later.
+fn from_tls(address: &str, error: rustls::Error) -> Error {
+    let rustls::Error::InvalidCertificate(reason) = &error else {
+        return Error::unavailable(format!(
+            "there is no TLS with the server at {address}: {error}; does its port speak TLS?"
+        ))
+        .with_source(error);
+    };
+    let advice = match reason {
+        CertificateError::UnknownIssuer => {
+            "nobody whom this machine trusts vouches for it; name the CA's file with tls_ca"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host name; connect to the name that it is for"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; renew it"
+        }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is a CA's own; let that CA sign a certificate for the server"
+        }
+        _ => "see its words",
+    };
+    Error::new(
+        ErrorKind::StoreRefused,
+        format!("the certificate of the server at {address} is refused: {error} ({advice})"),
+    )
+    .with_source(error)
+}
+
+/// The error of a server that did not answer in time.
+pub(super) fn unanswered(address: &str, limit: Duration) -> Failure {
+    Failure::unanswered(Error::unavailable(format!(
+        "the server at {address} did not answer within {limit:?}"
+    )))
+}
+
+/// The failure of what was under way on a connection to the wrong server.
+pub(super) fn misled(address: &str) -> Failure {
+    Failure::unanswered(Error::unavailable(format!(
+        "the server at {address} is not the one to ask any more, and is looked up anew"
+    )))
+}
+
+/// The failure of a connection that a server refused when it was made.
+/// `words` are its own, without the password.
+pub(super) fn from_handshake(address: &str, error: &ServerError, words: &str) -> Failure {
+    let log_in = matches!(error.code(), "WRONGPASS" | "NOAUTH" | "NOPERM")
+        || words.to_ascii_uppercase().contains("AUTH");
+    Failure::unsent(if log_in {
+        Error::new(
             ErrorKind::StoreRefused,
             format!(
-                "the server at {address} refused the log-in: {}; check the user and password in the URL",
-                words(&error)
+                "the server at {address} refused the log-in: {words}; check the user and password in the URL"
             ),
-        )),
-        Kind::Parse | Kind::UnexpectedReturnType => Failure::unanswered(Error::new(
-            ErrorKind::StoreRefused,
-            format!(
-                "what answers at {address} does not speak the Redis protocol: {}",
-                words(&error)
-            ),
-        )),
-        Kind::InvalidClientConfig => Failure::answered(Error::invalid(format!(
-            "the URL cannot be used: {}",
-            words(&error)
-        ))),
-        Kind::Server(_) | Kind::Extension => Failure::answered(server_error(&error).map_or_else(
-            || {
-                Error::new(
-                    ErrorKind::StoreRefused,
-                    format!("the server at {address} refused: {}", words(&error)),
-                )
-            },
-            |error| from_server(&error),
-        )),
-        _ => Failure::unanswered(
-            Error::unavailable(format!(
-                "the server at {address} cannot be reached: {}",
-                words(&error)
-            ))
-            .with_source(error),
-        ),
-    }
+        )
+    } else {
+        from_server(error)
+    })
 }
 
 /// The error of bytes that are no replies.
-pub(super) fn garbage(address: &str) -> Error {
+fn garbage(address: &str) -> Error {
     Error::new(
         ErrorKind::StoreRefused,
         format!(
             "what answers at {address} does not speak the Redis protocol, or not as a lock's server does"
         ),
     )
-}
-
-fn server_error(error: &RedisError) -> Option<ServerError> {
-    error
-        .clone()
-        .into_server_errors()
-        .and_then(|errors| errors.first().map(|(_, error)| error.clone()))
-}
-
-fn words(error: &RedisError) -> String {
-    match error.detail() {
-        Some(detail) => detail.to_owned(),
-        None => error.to_string(),
-    }
 }

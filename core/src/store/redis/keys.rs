@@ -2,9 +2,97 @@
 
 use std::ops::Range;
 
+use crate::error::{Error, Result};
 use crate::name::{LockId, has_hash_tag, join};
 
-const PREFIX: &str = "lock||";
+const LOCK: &str = "lock||";
+const MAX_PREFIX_BYTES: usize = 128;
+
+/// What stands before every key and channel, for servers on which a team has a part of the key space: `key_prefix` of the
+/// URL. Empty is none, and then locks are shared with Dapr.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Prefix(String);
+
+impl Prefix {
+    /// Checks a prefix.
+    pub(super) fn new(text: &str) -> Result<Self> {
+        let refused = |why: &str| Err(Error::invalid(format!("key_prefix {text:?} {why}")));
+        if text.len() > MAX_PREFIX_BYTES {
+            return Err(Error::invalid(format!(
+                "key_prefix has {} bytes; it may have at most {MAX_PREFIX_BYTES}",
+                text.len()
+            )));
+        }
+        if text.chars().any(char::is_control) {
+            return refused("contains a control character; use printable text");
+        }
+        if text.contains(['{', '}']) {
+            return refused(
+                "contains a brace, which would change the slot of every key in a cluster; use none",
+            );
+        }
+        if text.contains(LOCK) {
+            return refused(
+                "contains 'lock||', with which the keys themselves begin; choose another",
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The lock that `key` belongs to; `None` for a key that does not begin as those of locks do.
+    pub(super) fn parse(&self, key: &str) -> Option<LockId> {
+        let rest = key.strip_prefix(&self.0)?.strip_prefix(LOCK)?;
+        let (app_id, name) = rest.split_once("||").unwrap_or(("", rest));
+        Some(LockId::of_key(app_id.into(), name))
+    }
+
+    /// The key of the lock, the same as Dapr's `lock.redis` component uses where there is no prefix.
+    pub(super) fn lock_key(&self, id: &LockId) -> String {
+        let mut key = String::new();
+        self.push_lock(&mut key, id);
+        key
+    }
+
+    fn push_lock(&self, key: &mut String, id: &LockId) {
+        key.push_str(&self.0);
+        key.push_str(LOCK);
+        if !id.app_id().is_empty() {
+            key.push_str(id.app_id());
+            key.push_str("||");
+        }
+        key.push_str(id.name());
+    }
+
+    fn fence_key(&self, app_id: &str) -> String {
+        let fence = if app_id.is_empty() {
+            "||fence"
+        } else {
+            "||||fence"
+        };
+        [&self.0, LOCK, app_id, fence].concat()
+    }
+
+    /// The channel on which a client hears of its waiters.
+    pub(super) fn inbox(&self, client_id: &str) -> String {
+        [&self.0, "lock||inbox||", client_id].concat()
+    }
+
+    /// What stands before the name in the keys of `app_id`.
+    pub(super) fn before_names(&self, app_id: &str) -> String {
+        [&self.0, LOCK, &join(app_id, "")].concat()
+    }
+
+    /// A `SCAN` pattern for the locks of `app_id` whose name matches `pattern`, in which only `*` and `?` are special.
+    pub(super) fn scan_pattern(&self, app_id: &str, pattern: &str) -> String {
+        let mut glob = escape(&self.before_names(app_id), false);
+        glob.push_str(&escape(pattern, true));
+        glob
+    }
+}
 
 /// The keys of one lock.
 pub(super) struct Keys {
@@ -16,10 +104,11 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(id: &LockId) -> Self {
-        let mut queue = String::with_capacity(id.app_id().len() + id.name().len() + 32);
+    pub(super) fn new(prefix: &Prefix, id: &LockId) -> Self {
+        let length = prefix.0.len() + id.app_id().len() + id.name().len();
+        let mut queue = String::with_capacity(length + 32);
         queue.push('{');
-        push_lock(&mut queue, id);
+        prefix.push_lock(&mut queue, id);
         let mut lock = 1..queue.len();
         queue.push_str("}||||queue");
         if has_hash_tag(&queue[lock.clone()]) {
@@ -29,7 +118,7 @@ impl Keys {
         }
         Self {
             queue,
-            fence: fence_key(id.app_id()),
+            fence: prefix.fence_key(id.app_id()),
             lock,
         }
     }
@@ -38,59 +127,6 @@ impl Keys {
     pub(super) fn lock(&self) -> &str {
         &self.queue[self.lock.clone()]
     }
-}
-
-/// The key of the lock, the same as Dapr's `lock.redis` component uses.
-pub(super) fn lock_key(id: &LockId) -> String {
-    let mut key = String::new();
-    push_lock(&mut key, id);
-    key
-}
-
-fn push_lock(key: &mut String, id: &LockId) {
-    key.push_str(PREFIX);
-    if !id.app_id().is_empty() {
-        key.push_str(id.app_id());
-        key.push_str("||");
-    }
-    key.push_str(id.name());
-}
-
-/// The lock that `key` belongs to; `None` for a key that does not begin as those of locks do.
-pub(super) fn parse(key: &str) -> Option<LockId> {
-    let rest = key.strip_prefix(PREFIX)?;
-    let (app_id, name) = rest.split_once("||").unwrap_or(("", rest));
-    Some(LockId::of_key(app_id.into(), name))
-}
-
-fn fence_key(app_id: &str) -> String {
-    [
-        PREFIX,
-        app_id,
-        if app_id.is_empty() {
-            "||fence"
-        } else {
-            "||||fence"
-        },
-    ]
-    .concat()
-}
-
-/// The channel on which a client hears of its waiters.
-pub(super) fn inbox(client_id: &str) -> String {
-    ["lock||inbox||", client_id].concat()
-}
-
-/// What stands before the name in the keys of `app_id`.
-pub(super) fn name_prefix(app_id: &str) -> String {
-    [PREFIX, &join(app_id, "")].concat()
-}
-
-/// A `SCAN` pattern for the locks of `app_id` whose name matches `pattern`, in which only `*` and `?` are special.
-pub(super) fn scan_pattern(app_id: &str, pattern: &str) -> String {
-    let mut glob = escape(&name_prefix(app_id), false);
-    glob.push_str(&escape(pattern, true));
-    glob
 }
 
 fn escape(text: &str, wildcards: bool) -> String {

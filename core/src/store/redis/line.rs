@@ -1,45 +1,34 @@
 //! A connection on somebody's event loop: it never blocks, and is told when it can be read or written.
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use redis::Value;
+use socket2::Socket;
 
+use super::A_BATCH;
+use super::conn::{Arrivals, Completed, Conn};
+use super::connect::Server;
 use super::exchange::{Asking, Exchange, Releasing, Step};
-use super::link::SEED_LASTS;
-use super::reply::{Garbage, Replies};
-use super::socket::Socket;
-use super::wire::Packed;
+use super::failure;
+use super::link::Link;
 use crate::clock::Moment;
-use crate::error::Error;
 use crate::name::LockId;
-use crate::store::{Ask, Failure, LineDone, LineStore, Outside, Releaser};
-
-/// So many bytes of requests are written without waiting for more: the server works on them while the next are made.
-/// About half of what 64 callers ask, so that neither side waits for the other (`benches/rows/throughput.py`).
-const A_BATCH: usize = 5 * 1024;
+use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
 
 pub(super) struct Line {
+    conn: Conn<LineRequest>,
     socket: Socket,
-    replies: Replies,
+    arrived: Arrivals<LineRequest>,
+    server: Arc<Server>,
     client_id: Arc<str>,
-    out: Packed,
-    /// How much of `out` is written.
-    written: usize,
-    under_way: VecDeque<Operation>,
-    seeded: Option<Moment>,
+    link: Weak<Link>,
 }
 
-/// One exchange under way.
-struct Operation {
+/// What a request is for.
+pub(super) struct LineRequest {
     id: u64,
     exchange: Either,
-    sent: Moment,
-    expected: usize,
-    replies: Vec<Value>,
 }
 
 enum Either {
@@ -48,148 +37,145 @@ enum Either {
 }
 
 impl Line {
-    pub(super) fn new(socket: Socket, client_id: &Arc<str>) -> Result<Self, Failure> {
-        socket.set_nonblocking().map_err(broken)?;
-        Ok(Self {
+    pub(super) fn new(
+        (conn, socket): (Conn<LineRequest>, Socket),
+        server: Arc<Server>,
+        client_id: Arc<str>,
+        link: Weak<Link>,
+    ) -> Self {
+        Self {
+            conn,
             socket,
-            replies: Replies::new(),
-            client_id: client_id.clone(),
-            out: Packed::default(),
-            written: 0,
-            under_way: VecDeque::new(),
-            seeded: None,
-        })
+            arrived: Arrivals::default(),
+            server,
+            client_id,
+            link,
+        }
     }
 
-    fn begin(&mut self, id: u64, exchange: Either) {
-        self.out.commands = 0;
-        match &exchange {
-            Either::Asking(asking) => asking.request(&mut self.out),
-            Either::Releasing(releasing) => releasing.request(&mut self.out),
-        }
-        self.under_way.push_back(Operation {
-            id,
-            exchange,
-            sent: Moment::now(),
-            expected: self.out.commands,
-            replies: Vec::with_capacity(self.out.commands),
+    fn begin(&mut self, operation: LineRequest, limit: Option<Duration>) {
+        self.conn.begin(operation, limit, |operation, out| {
+            match &operation.exchange {
+                Either::Asking(asking) => asking.request(out),
+                Either::Releasing(releasing) => releasing.request(out),
+            }
         });
-        if self.out.bytes.len() - self.written >= A_BATCH {
-            // A failure shows again in the next write, which tells of it.
-            let _ = self.flush();
+        if self.conn.unwritten() >= A_BATCH {
+            self.flush();
         }
     }
 
-    /// The oldest operation has all its replies: it is done, or goes on with another request.
-    fn advance(&mut self, done: &mut Vec<(u64, LineDone)>) {
-        let Some(mut operation) = self.under_way.pop_front() else {
-            return;
-        };
-        let (replies, sent) = (&operation.replies, operation.sent);
+    /// An operation has all its replies: it is done, or goes on with another request.
+    fn advance(&mut self, answered: Completed<LineRequest>, done: &mut Vec<(u64, LineDone)>) {
+        let Completed {
+            waiter: mut operation,
+            sent,
+            replies,
+            ..
+        } = answered;
         let finished = match &mut operation.exchange {
-            Either::Asking(asking) => match asking.on_replies(replies, sent) {
+            Either::Asking(asking) => match asking.on_replies(&replies, sent) {
                 Step::Done(result) => {
-                    self.seeded = asking.seeded().or(self.seeded);
+                    if let Some(at) = asking.seeded() {
+                        self.conn.set_seeded(at);
+                    }
                     Some(LineDone::Asked(result))
                 }
                 Step::Again => None,
             },
-            Either::Releasing(releasing) => match releasing.on_replies(replies, sent) {
+            Either::Releasing(releasing) => match releasing.on_replies(&replies, sent) {
                 Step::Done(result) => Some(LineDone::Released(result)),
                 Step::Again => None,
             },
         };
         match finished {
             Some(finished) => done.push((operation.id, finished)),
-            None => self.begin(operation.id, operation.exchange),
+            None => self.begin(operation, None),
         }
     }
 }
 
 impl LineStore for Line {
-    fn take(&mut self, id: u64, lock: &LockId, owner: &Arc<str>, ttl: Duration) {
-        let seeded = self
-            .seeded
-            .is_some_and(|at| Moment::now().since(at) < SEED_LASTS);
-        let asking = Asking::new(lock, owner, ttl, &self.client_id, Ask::Take, seeded);
-        self.begin(id, Either::Asking(asking));
+    fn take(
+        &mut self,
+        id: u64,
+        lock: &LockId,
+        owner: &Arc<str>,
+        ttl: Duration,
+        limit: Option<Duration>,
+    ) {
+        let (prefix, seeded) = (self.server.config.prefix(), self.conn.is_seeded());
+        let asking = Asking::new(prefix, lock, owner, ttl, &self.client_id, Ask::Take, seeded);
+        let exchange = Either::Asking(asking);
+        let limit = limit.map(|limit| limit.min(self.server.health.patience()));
+        self.begin(LineRequest { id, exchange }, limit);
     }
 
     fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>) {
-        let releasing = Releasing::new(lock, Releaser::Own(owner.clone()), &self.client_id);
-        self.begin(id, Either::Releasing(releasing));
+        let prefix = self.server.config.prefix();
+        let releaser = Releaser::Own(owner.clone());
+        let releasing = Releasing::new(prefix, lock, releaser, &self.client_id);
+        let exchange = Either::Releasing(releasing);
+        self.begin(LineRequest { id, exchange }, None);
     }
 
     fn is_unwritten(&self) -> bool {
-        self.written < self.out.bytes.len()
+        self.conn.wants_write()
     }
 
-    fn flush(&mut self) -> Result<bool, Failure> {
-        while self.written < self.out.bytes.len() {
-            match self.socket.write(&self.out.bytes[self.written..]) {
-                Ok(0) => return Err(broken(io::ErrorKind::WriteZero.into())),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(broken(error)),
-            }
-        }
-        self.out.bytes.clear();
-        self.written = 0;
-        Ok(true)
+    fn flush(&mut self) -> bool {
+        // A failure shows again when it is read, behind what the server said before; and that is due at once.
+        self.conn.flush(&mut self.socket).unwrap_or(true)
     }
 
     fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
-        // With nothing under way one read still tells whether the connection has ended.
-        loop {
-            match self.socket.read(self.replies.space()) {
-                Ok(0) => return Err(broken(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => self.replies.filled(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(broken(error)),
-            }
-            while let Some(reply) = self.replies.next().map_err(|Garbage| garbage())? {
-                let operation = self.under_way.front_mut().ok_or_else(garbage)?;
-                operation.replies.push(reply);
-                if operation.replies.len() == operation.expected {
-                    self.advance(done);
-                }
-            }
-            if self.under_way.is_empty() {
-                return Ok(());
-            }
+        let read = self.conn.read(&mut self.socket, &mut self.arrived);
+        let mut arrived = std::mem::take(&mut self.arrived);
+        // What was told to be unanswered goes on elsewhere, and asks for nothing more here.
+        for answered in arrived.answers.drain(..).filter(|answered| !answered.told) {
+            self.advance(answered, done);
+        }
+        // Nothing is subscribed to on a line.
+        arrived.pushes.clear();
+        self.arrived = arrived;
+        match read {
+            Err(broken) => Err(failure::from_broken(&self.server.config.address(), broken)),
+            Ok(_) if self.conn.is_misled() => Err(failure::misled(&self.server.config.address())),
+            Ok(_) => Ok(()),
         }
     }
 
-    fn oldest(&self) -> Option<Moment> {
-        self.under_way.front().map(|operation| operation.sent)
+    fn next_timeout(&self) -> Option<Moment> {
+        self.conn.next_timeout()
     }
 
-    fn outside(&self) -> Result<Box<dyn Outside>, Failure> {
-        Ok(Box::new(self.socket.try_clone().map_err(broken)?))
+    fn look_for_silence(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
+        let patience = self.server.health.patience();
+        let address = self.server.config.address();
+        let now = Moment::now();
+        let mut longest = None;
+        for (operation, waited) in self.conn.overdue(now) {
+            let failure = failure::unanswered(&address, waited);
+            let ended = match operation.exchange {
+                Either::Asking(_) => LineDone::Asked(Err(failure)),
+                Either::Releasing(_) => LineDone::Released(Err(failure)),
+            };
+            done.push((operation.id, ended));
+            longest = longest.max(Some(waited));
+        }
+        // An acquire whose own wait is short says nothing about the connection.
+        let is_dead = self.conn.is_dead(now);
+        let silent = longest.filter(|waited| is_dead || *waited >= patience);
+        let Some(waited) = silent.or(is_dead.then_some(self.server.health.silence())) else {
+            return Ok(());
+        };
+        if let Some(link) = self.link.upgrade() {
+            link.doubt(waited);
+        }
+        Err(failure::unanswered(&address, waited))
     }
-}
 
-impl Outside for Socket {
     fn fd(&self) -> BorrowedFd<'_> {
-        self.as_fd()
+        self.socket.as_fd()
     }
-
-    fn end(&self) {
-        self.shutdown();
-    }
-}
-
-fn broken(error: io::Error) -> Failure {
-    Failure::unanswered(
-        Error::unavailable(format!("the connection to the server broke: {error}"))
-            .with_source(error),
-    )
-}
-
-fn garbage() -> Failure {
-    broken(io::Error::new(
-        io::ErrorKind::InvalidData,
-        "what came is no reply to what was asked",
-    ))
 }

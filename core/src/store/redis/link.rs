@@ -1,76 +1,97 @@
-//! The shared connection: one multiplexed RESP3 connection that carries commands, replies and inbox messages, made when
-//! it is first needed and again after it was lost.
+//! The shared connection: which one is live, made when it is first needed, and again after it was lost or has become
+//! suspect.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, PushInfo, PushKind, Value};
-use tokio::sync::OnceCell;
+use redis::Value;
+use tokio::sync::watch;
 
-use super::config::Config;
-use super::{failure, keys, wire};
+use super::connect::Server;
+use super::connection::{self, Connection};
+use super::failure;
+use super::wire::{self, Packed};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::store::{Event, Failure, Listener};
+use crate::store::{Event, Failure, Host};
+use crate::sync::lock;
 
 /// Callers that meet a failed connect within this time share its failure instead of trying again each.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// Requests that may be queued to the connection's task; redis-rs's own default, 50, is less than a burst.
-const BUFFERED_REQUESTS: usize = 16 * 1024;
-/// A `take` counts on the counter's seed for this long after a `wait` was sent on the same connection.
-pub(super) const SEED_LASTS: Duration = Duration::from_secs(1);
-
-/// One live connection.
-pub(super) struct Connection {
-    commands: MultiplexedConnection,
-    epoch: u64,
-    seeded: Mutex<Option<Moment>>,
-    subscribed: OnceCell<()>,
-}
-
-impl Connection {
-    /// Whether a `wait` on this connection seeded the token counter within the last second.
-    pub(super) fn is_seeded(&self) -> bool {
-        let seeded = *lock(&self.seeded);
-        seeded.is_some_and(|at| Moment::now().since(at) < SEED_LASTS)
-    }
-
-    /// Notes that a `wait` sent at `at` was answered.
-    pub(super) fn set_seeded(&self, at: Moment) {
-        *lock(&self.seeded) = Some(at);
-    }
-}
+/// The same for a server that was reached and is the wrong one.
+const MISLED_PAUSE: Duration = Duration::from_millis(250);
+/// A suspect connection is replaced no sooner than this after another one was.
+const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Link {
-    config: Config,
+    server: Arc<Server>,
     client_id: Arc<str>,
-    timeout: Duration,
-    listener: Listener,
-    current: Mutex<Option<Arc<Connection>>>,
-    connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
+    host: Host,
+    connections: Mutex<Connections>,
     epoch: AtomicU64,
-    closed: AtomicBool,
     this: Weak<Self>,
 }
 
+#[derive(Default)]
+struct Connections {
+    live: Option<Arc<Connection>>,
+    /// Those that became suspect, and may still answer.
+    suspect: Vec<Weak<Connection>>,
+    replaced: Option<Moment>,
+    /// Who is to be told what comes of the connection that is being made.
+    connecting: Option<Arc<watch::Sender<Option<Connected>>>>,
+    /// Why none is to be made until then.
+    failed: Option<(Moment, Failure)>,
+    closed: bool,
+}
+
+type Connected = Result<Arc<Connection>, Failure>;
+
+/// The duty to say what came of connecting, discharged also where its task is dropped with its runtime.
+struct Connecting {
+    link: Weak<Link>,
+    sender: Arc<watch::Sender<Option<Connected>>>,
+}
+
+impl Connecting {
+    fn end(&self, connected: Connected) {
+        if let Some(link) = self.link.upgrade() {
+            let mut connections = lock(&link.connections);
+            let is_this = |connecting: &mut Arc<_>| Arc::ptr_eq(connecting, &self.sender);
+            if connections.connecting.take_if(is_this).is_some() {
+                let failure = connected.as_ref().err().cloned();
+                let until = Moment::now() + RETRY_PAUSE;
+                connections.failed = failure.map(|failure| (until, failure));
+            }
+        }
+        // Unless a suspect one took its place.
+        self.sender.send_if_modified(|told| {
+            let is_first = told.is_none();
+            told.get_or_insert(connected);
+            is_first
+        });
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        if self.sender.borrow().is_none() {
+            self.end(Err(Failure::unsent(Error::unavailable(
+                "the runtime that was to connect to the server has ended",
+            ))));
+        }
+    }
+}
+
 impl Link {
-    pub(super) fn new(
-        config: Config,
-        client_id: Arc<str>,
-        timeout: Duration,
-        listener: Listener,
-    ) -> Arc<Self> {
+    pub(super) fn new(server: Arc<Server>, client_id: Arc<str>, host: Host) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            config,
+            server,
             client_id,
-            timeout,
-            listener,
-            current: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(None),
+            host,
+            connections: Mutex::default(),
             epoch: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
             this: this.clone(),
         })
     }
@@ -80,61 +101,80 @@ impl Link {
         self.epoch.load(Ordering::Acquire).max(1)
     }
 
-    /// The server's address, without credentials.
-    pub(super) fn address(&self) -> String {
-        self.config.address()
+    /// The live connection, if there is one.
+    pub(super) fn live(&self) -> Option<Arc<Connection>> {
+        lock(&self.connections).live.clone()
     }
 
-    /// The live connection, made now if there is none.
-    pub(super) async fn connection(&self) -> Result<Arc<Connection>, Failure> {
-        if let Some(connection) = self.live() {
-            return Ok(connection);
-        }
-        let mut last_failure = self.connecting.lock().await;
-        if let Some(connection) = self.live() {
-            return Ok(connection);
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Failure::unsent(Error::closed()));
-        }
-        if let Some((at, failure)) = &*last_failure
-            && at.elapsed() < RETRY_PAUSE
-        {
-            return Err(failure.clone());
-        }
-        match self.connect().await {
-            Ok(connection) => {
-                *last_failure = None;
-                let connection = Arc::new(connection);
-                *lock(&self.current) = Some(connection.clone());
-                Ok(connection)
+    /// The live connection, made now if there is none. That goes on where its caller gives up: those who come next may be
+    /// as impatient.
+    pub(super) async fn connection(&self) -> Connected {
+        let mut outcome = {
+            let mut connections = lock(&self.connections);
+            if let Some(live) = &connections.live {
+                return Ok(live.clone());
             }
-            Err(failure) => {
-                *last_failure = Some((Instant::now(), failure.clone()));
-                Err(failure)
+            if connections.closed {
+                return Err(Failure::unsent(Error::closed()));
             }
-        }
-    }
-
-    fn live(&self) -> Option<Arc<Connection>> {
-        lock(&self.current).clone()
-    }
-
-    async fn connect(&self) -> Result<Connection, Failure> {
-        let epoch = self.epoch.load(Ordering::Acquire) + 1;
-        let this = self.this.clone();
-        let config = timeless()
-            .set_pipeline_buffer_size(BUFFERED_REQUESTS)
-            .set_push_sender(move |push| {
-                if let Some(link) = this.upgrade() {
-                    link.on_push(epoch, &push);
+            match (&connections.connecting, &connections.failed) {
+                (Some(connecting), _) => connecting.subscribe(),
+                (None, Some((until, failure))) if !until.is_past() => {
+                    return Err(failure.clone());
                 }
-                Ok::<_, redis::aio::SendError>(())
-            });
-        let commands = self.open(&config).await?;
-        self.epoch.store(epoch, Ordering::Release);
+                (None, _) => {
+                    let (sender, outcome) = watch::channel(None);
+                    let sender = Arc::new(sender);
+                    connections.connecting = Some(sender.clone());
+                    drop(connections);
+                    self.begin_connecting(Connecting {
+                        link: self.this.clone(),
+                        sender,
+                    });
+                    outcome
+                }
+            }
+        };
+        if let Ok(outcome) = outcome.wait_for(Option::is_some).await
+            && let Some(connected) = &*outcome
+        {
+            return connected.clone();
+        }
+        Err(Failure::unsent(Error::unavailable(
+            "the runtime that was to connect to the server has ended",
+        )))
+    }
+
+    fn begin_connecting(&self, connecting: Connecting) {
+        let link = self.this.clone();
+        (self.host.spawn)(Box::pin(async move {
+            if let Some(link) = link.upgrade() {
+                let connected = link.connect().await;
+                connecting.end(connected);
+            }
+        }));
+    }
+
+    async fn connect(&self) -> Connected {
+        let connected = self.server.connect().await?;
+        let address = self.server.config.address();
+        let connection = {
+            let mut connections = lock(&self.connections);
+            if connections.closed {
+                return Err(Failure::unsent(Error::closed()));
+            }
+            if let Some(live) = &connections.live {
+                // The one that was suspect has answered meanwhile.
+                return Ok(live.clone());
+            }
+            let epoch = self.epoch.load(Ordering::Acquire) + 1;
+            let connection = Connection::new(epoch, address.as_str().into(), connected);
+            self.epoch.store(epoch, Ordering::Release);
+            connections.live = Some(connection.clone());
+            connection
+        };
+        let epoch = connection.epoch;
         if epoch > 1 {
-            let address = self.config.address();
             tracing::info!(
                 target: "leaselock",
                 event = "reconnect",
@@ -142,65 +182,21 @@ impl Link {
                 "connected again to {address}"
             );
         }
-        Ok(Connection {
-            commands,
-            epoch,
-            seeded: Mutex::new(None),
-            subscribed: OnceCell::new(),
-        })
+        self.drive(connection.clone(), self.this.clone());
+        Ok(connection)
     }
 
-    /// A connection that is not the shared one, for whoever drops it soon.
-    pub(super) async fn connect_apart(&self) -> Result<MultiplexedConnection, Failure> {
-        self.open(&timeless()).await
+    /// A connection that is not the shared one, to whatever it is that answers; whoever asked for it ends it.
+    pub(super) async fn connect_apart(&self) -> Connected {
+        let connected = self.server.connect_to_any().await?;
+        let address = self.server.config.address();
+        let connection = Connection::new(0, address.into(), connected);
+        self.drive(connection.clone(), Weak::new());
+        Ok(connection)
     }
 
-    async fn open(&self, config: &AsyncConnectionConfig) -> Result<MultiplexedConnection, Failure> {
-        let address = self.config.address();
-        let connect = async {
-            super::install_crypto();
-            redis::Client::open(self.config.multiplexed())?
-                .get_multiplexed_async_connection_with_config(config)
-                .await
-        };
-        match tokio::time::timeout(self.timeout, connect).await {
-            Ok(Ok(commands)) => Ok(commands),
-            Ok(Err(error)) => Err(Failure::unsent(
-                failure::from_connection(&address, error).error,
-            )),
-            Err(_) => Err(Failure::unsent(Error::unavailable(format!(
-                "no connection to the server at {address} within {:?}",
-                self.timeout
-            )))),
-        }
-    }
-
-    /// Sends a pipeline and reads as many replies. Silence for the whole command time-out ends the connection; one
-    /// `limit` that runs out earlier does not.
-    pub(super) async fn exchange(
-        &self,
-        connection: &Connection,
-        pipeline: &Pipeline,
-        limit: Duration,
-    ) -> Result<Vec<Value>, Failure> {
-        let mut commands = connection.commands.clone();
-        let exchange = commands.send_packed_commands(pipeline, 0, pipeline.len());
-        match tokio::time::timeout(limit, exchange).await {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => {
-                self.lose(connection.epoch);
-                Err(failure::from_connection(&self.config.address(), error))
-            }
-            Err(_) => {
-                if limit >= self.timeout {
-                    self.lose(connection.epoch);
-                }
-                Err(Failure::unanswered(Error::unavailable(format!(
-                    "the server at {} did not answer within {limit:?}",
-                    self.config.address()
-                ))))
-            }
-        }
+    fn drive(&self, connection: Arc<Connection>, link: Weak<Self>) {
+        (self.host.spawn)(Box::pin(connection::drive(connection, link)));
     }
 
     /// Subscribes to the inbox on the live connection, once, confirmed.
@@ -209,94 +205,152 @@ impl Link {
         connection
             .subscribed
             .get_or_try_init(|| async {
-                let mut commands = connection.commands.clone();
-                let inbox = keys::inbox(&self.client_id);
-                match tokio::time::timeout(self.timeout, commands.subscribe(inbox)).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => {
-                        if error.is_unrecoverable_error() {
-                            self.lose(connection.epoch);
-                        }
-                        Err(failure::from_connection(&self.config.address(), error))
+                let inbox = self.server.config.prefix().inbox(&self.client_id);
+                let subscribe = |out: &mut Packed| out.words(&["SUBSCRIBE", &inbox]);
+                match connection.ask(None, subscribe).await?.1.first() {
+                    Some(Value::ServerError(error)) => {
+                        Err(Failure::answered(failure::from_server(error)))
                     }
-                    Err(_) => {
-                        self.lose(connection.epoch);
-                        Err(Failure::unsent(Error::unavailable(format!(
-                            "the server at {} did not confirm a subscription within {:?}",
-                            self.config.address(),
-                            self.timeout
-                        ))))
-                    }
+                    _ => Ok(()),
                 }
             })
             .await
             .copied()
     }
 
-    /// Gives up the connection numbered `epoch`, if it is still the live one.
-    fn lose(&self, epoch: u64) {
-        let lost = {
-            let mut current = lock(&self.current);
-            current.take_if(|connection| connection.epoch == epoch)
-        };
-        if lost.is_some() {
-            (self.listener)(Event::Reset);
+    // ---- what becomes of a connection
+
+    /// The connection numbered `epoch` has ended. If it was the live one, news may be lost with it.
+    pub(super) fn lose(&self, epoch: u64) {
+        self.change(true, |connections| {
+            let lost = connections.live.take_if(|live| live.epoch == epoch);
+            lost.is_some()
+        });
+    }
+
+    /// The connection numbered `epoch` is one to the wrong server, which may be the wrong one for a while.
+    pub(super) fn misled(&self, epoch: u64) {
+        self.change(true, |connections| {
+            let lost = connections.live.take_if(|live| live.epoch == epoch);
+            let failure = failure::misled(&self.server.config.address());
+            let failure = Failure::unsent(failure.error);
+            connections.failed = Some((Moment::now() + MISLED_PAUSE, failure));
+            lost.is_some()
+        });
+    }
+
+    /// A request on the connection numbered `epoch` has had no answer for its own limit: a new connection is made by
+    /// whoever needs one next, and the old one may still answer what it was asked.
+    pub(super) fn suspect(&self, epoch: u64) {
+        self.change(true, |connections| {
+            let now = Moment::now();
+            if connections
+                .replaced
+                .is_some_and(|at| now.since(at) < REPLACE_PAUSE)
+            {
+                return false;
+            }
+            let Some(old) = connections.live.take_if(|live| live.epoch == epoch) else {
+                return false;
+            };
+            connections.replaced = Some(now);
+            connections.suspect.retain(|old| old.strong_count() > 0);
+            connections.suspect.push(Arc::downgrade(&old));
+            old.retire();
+            true
+        });
+    }
+
+    /// A suspect connection has answered. If none has taken its place it serves again: the server was slow, or is in the same
+    /// trouble for new connections.
+    pub(super) fn reinstate(&self, connection: &Arc<Connection>) {
+        // Its leases go on as they are; but news for its waiters was not passed on meanwhile.
+        self.change(false, |connections| {
+            let newest = connection.epoch == self.epoch.load(Ordering::Acquire);
+            if connections.live.is_some() || connections.closed || !newest {
+                return false;
+            }
+            connection.reinstate();
+            connections.live = Some(connection.clone());
+            if let Some(connecting) = &connections.connecting {
+                connecting.send_replace(Some(Ok(connection.clone())));
+            }
+            true
+        });
+    }
+
+    /// Another connection to the server had no answer for so long. If nothing was heard on the live one either, the network
+    /// has probably cut off both.
+    pub(super) fn doubt(&self, waited: Duration) {
+        let Some(live) = self.live() else { return };
+        if live
+            .heard()
+            .is_some_and(|heard| Moment::now().since(heard) >= waited)
+        {
+            self.suspect(live.epoch);
         }
     }
 
-    fn on_push(&self, epoch: u64, push: &PushInfo) {
-        match push.kind {
-            PushKind::Disconnection => self.lose(epoch),
-            PushKind::Message => {
-                // What comes late from a connection that was given up is no news. It stays the live one until the news
-                // is told: a grant of an earlier one must not follow its reset.
-                let live = lock(&self.current);
-                if live.as_ref().is_none_or(|live| live.epoch != epoch) {
-                    return;
-                }
-                let Some(Value::BulkString(payload)) = push.data.get(1) else {
-                    return;
-                };
-                let Ok(payload) = std::str::from_utf8(payload) else {
-                    return;
-                };
-                match wire::message(payload) {
-                    Some(wire::Message::Granted { lock, owner, grant }) => {
-                        if let Some(lock) = keys::parse(lock) {
-                            (self.listener)(Event::Granted {
-                                lock,
-                                owner: owner.to_owned(),
-                                grant,
-                            });
-                        }
-                    }
-                    Some(wire::Message::Next { owner, expires_in }) => {
-                        (self.listener)(Event::Next {
-                            owner: owner.to_owned(),
-                            expires_in,
-                        });
-                    }
-                    None => {}
+    /// Changes which connection is the live one; whoever listens is told that news may be lost.
+    fn change(&self, is_new: bool, change: impl FnOnce(&mut Connections) -> bool) {
+        let changed = change(&mut lock(&self.connections));
+        if changed {
+            (self.host.listener)(Event::Reset { is_new });
+        }
+    }
+
+    /// Passes a message of the connection numbered `epoch` on.
+    pub(super) fn on_push(&self, epoch: u64, push: &[Value]) {
+        let [Value::BulkString(kind), _, Value::BulkString(payload)] = push else {
+            return;
+        };
+        let Ok(payload) = std::str::from_utf8(payload) else {
+            return;
+        };
+        if kind != b"message" {
+            return;
+        }
+        // What comes late from a connection that was given up is no news. It stays the live one until the news is told: a
+        // grant of an earlier one must not follow its reset.
+        let connections = lock(&self.connections);
+        if connections
+            .live
+            .as_ref()
+            .is_none_or(|live| live.epoch != epoch)
+        {
+            return;
+        }
+        match wire::message(payload) {
+            Some(wire::Message::Granted { lock, owner, grant }) => {
+                if let Some(lock) = self.server.config.prefix().parse(lock) {
+                    (self.host.listener)(Event::Granted {
+                        lock,
+                        owner: owner.to_owned(),
+                        grant,
+                    });
                 }
             }
-            _ => {}
+            Some(wire::Message::Next { owner, expires_in }) => {
+                (self.host.listener)(Event::Next {
+                    owner: owner.to_owned(),
+                    expires_in,
+                });
+            }
+            None => {}
         }
     }
 
-    /// Drops the connection for good.
+    /// Ends every connection for good.
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        lock(&self.current).take();
+        let mut connections = lock(&self.connections);
+        connections.closed = true;
+        for suspect in connections.suspect.drain(..) {
+            if let Some(suspect) = suspect.upgrade() {
+                suspect.end();
+            }
+        }
+        if let Some(live) = connections.live.take() {
+            live.end();
+        }
     }
-}
-
-/// Time-outs are ours, for each command.
-fn timeless() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,13 @@
 //! The store on one Redis or Valkey server. The only module that knows the `redis` crate.
 
 mod config;
+mod conn;
+mod connect;
+mod connection;
 mod diagnose;
 mod exchange;
 mod failure;
+mod health;
 mod keys;
 mod line;
 mod link;
@@ -11,22 +15,28 @@ mod pool;
 mod reply;
 mod rights;
 mod socket;
+mod tls;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::Pipeline;
+use tokio::sync::oneshot;
 
 use self::config::Config;
+use self::connect::Server;
+use self::connection::{Connection, Replied};
 use self::exchange::{Asking, Exchange, Releasing, Step, no_script};
+use self::health::Health;
 use self::keys::Keys;
 use self::line::Line;
-use self::link::{Connection, Link};
+use self::link::Link;
 use self::pool::{Blocking, Pool};
-use self::wire::{Answer, By};
+use self::wire::{Answer, By, Packed};
 use super::{
-    Ask, Asked, BoxFuture, Failure, LineStore, Listener, Ownership, Page, Releaser, Renewal, Store,
+    Ask, Asked, BoxFuture, Failure, Host, LineStore, Ownership, Page, Releaser, Renewal, Renewed,
+    Store,
 };
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
@@ -34,11 +44,18 @@ use crate::error::{Error, Result as CoreResult};
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 
+/// So many bytes of requests are written without waiting for more: the server works on them while the next are made.
+/// About half of what 64 callers ask, so that neither side waits for the other (`benches/rows/throughput.py`).
+const A_BATCH: usize = 5 * 1024;
+
+/// How soon a suspect connection's request looks again whether there is another connection to ask.
+const REPLACE_CHECK: Duration = Duration::from_millis(50);
+
 /// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.
 const RENEWALS_PER_PIPELINE: usize = 256;
 
 pub(crate) struct RedisStore {
-    config: Config,
+    server: Arc<Server>,
     link: Arc<Link>,
     pool: Pool,
     client_id: Arc<str>,
@@ -51,51 +68,50 @@ impl RedisStore {
         url: &str,
         client_id: Arc<str>,
         timeout: Duration,
-        listener: Listener,
+        host: Host,
     ) -> CoreResult<Self> {
-        let config = Config::parse(url)?;
+        let server = Server::new(Config::parse(url)?, Health::new(timeout));
         wire::prepare();
         Ok(Self {
-            link: Link::new(config.clone(), client_id.clone(), timeout, listener),
-            pool: Pool::new(config.clone(), timeout),
-            config,
+            pool: Pool::new(server.clone(), host.spawn.clone()),
+            link: Link::new(server.clone(), client_id.clone(), host),
+            server,
             client_id,
             timeout,
         })
     }
 
-    /// Runs an exchange on the shared connection.
-    async fn run<E: Exchange>(
+    fn asking(
         &self,
-        connection: &Connection,
-        mut exchange: E,
-    ) -> Result<E::Output, Failure> {
-        loop {
-            let sent = Moment::now();
-            let mut request = redis::pipe();
-            exchange.request(&mut request);
-            let replies = self.send(connection, &request).await?;
-            if let Step::Done(result) = exchange.on_replies(&replies, sent) {
-                if let Some(at) = exchange.seeded() {
-                    connection.set_seeded(at);
-                }
-                return result;
-            }
-        }
+        lock: &LockId,
+        owner: &Arc<str>,
+        ttl: Duration,
+        ask: Ask,
+        seeded: bool,
+    ) -> Asking {
+        let prefix = self.server.config.prefix();
+        Asking::new(prefix, lock, owner, ttl, &self.client_id, ask, seeded)
+    }
+
+    fn releasing(&self, lock: &LockId, releaser: Releaser) -> Releasing {
+        Releasing::new(self.server.config.prefix(), lock, releaser, &self.client_id)
     }
 
     /// Runs an exchange in the caller's thread on an idle connection, if there is one.
     fn run_blocking<E: Exchange>(
         &self,
+        limit: Option<Duration>,
         exchange: impl FnOnce(&Blocking) -> E,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<E::Output, Failure>> {
-        let mut connection = self.pool.checkout()?;
+        let patience = self.server.health.patience();
+        let limit = limit.map(|limit| limit.min(patience));
+        let mut connection = self.pool.checkout(self.link.epoch())?;
         let mut exchange = exchange(&connection);
         loop {
-            let sent = Moment::now();
-            match connection.exchange(&self.pool, &exchange, interrupted) {
-                Ok(replies) => {
+            let started = Moment::now();
+            match connection.ask(limit, interrupted, |out| exchange.request(out)) {
+                Ok((sent, replies)) => {
                     if let Step::Done(result) = exchange.on_replies(&replies, sent) {
                         if let Some(at) = exchange.seeded() {
                             connection.set_seeded(at);
@@ -105,39 +121,43 @@ impl RedisStore {
                     }
                 }
                 Err(failure) => {
-                    // What broke this connection probably broke the idle ones too.
+                    // What broke this connection probably broke the others too.
                     drop(connection);
                     self.pool.clear();
+                    let waited = Moment::now().since(started);
+                    // A short wait that has passed says nothing about the network.
+                    if failure.is_unanswered() && waited + pool::INTERRUPT_CHECK >= patience {
+                        self.link.doubt(waited);
+                    }
                     return Some(Err(failure));
                 }
             }
         }
     }
 
-    async fn send(
-        &self,
-        connection: &Connection,
-        pipeline: &Pipeline,
-    ) -> Result<Vec<redis::Value>, Failure> {
-        self.link.exchange(connection, pipeline, self.timeout).await
+    async fn send(&self, connection: &Connection, pack: impl FnOnce(&mut Packed)) -> Replied {
+        connection.ask(None, pack).await
     }
 
     async fn page(&self, app_id: &Arc<str>, pattern: &str, cursor: u64) -> Result<Page, Failure> {
         let connection = self.link.connection().await?;
-        let glob = keys::scan_pattern(app_id, pattern);
-        let replies = self.send(&connection, &wire::scan(cursor, &glob)).await?;
+        let prefix = self.server.config.prefix();
+        let glob = prefix.scan_pattern(app_id, pattern);
+        let scan = |out: &mut Packed| wire::scan(out, cursor, &glob);
+        let (_, replies) = self.send(&connection, scan).await?;
         let (next, found) = wire::scanned(&replies).map_err(answered)?;
-        let prefix = keys::name_prefix(app_id);
+        let before = prefix.before_names(app_id);
         let ids: Vec<LockId> = found
             .iter()
-            .filter_map(|key| key.strip_prefix(&prefix))
+            .filter_map(|key| key.strip_prefix(&before))
             .filter(|name| !name.contains("||"))
             .map(|name| LockId::of_key(app_id.clone(), name))
             .collect();
         let mut locks = Vec::with_capacity(ids.len());
         if !ids.is_empty() {
-            let keys: Vec<Keys> = ids.iter().map(Keys::new).collect();
-            let replies = self.send(&connection, &wire::inspect(keys.iter())).await?;
+            let keys: Vec<Keys> = ids.iter().map(|id| Keys::new(prefix, id)).collect();
+            let inspect = |out: &mut Packed| wire::inspect(out, keys.iter());
+            let (_, replies) = self.send(&connection, inspect).await?;
             for (id, replies) in ids.iter().zip(replies.chunks(3)) {
                 // A key of another type is not a lock of ours, and no reason to end the listing.
                 if let Ok(Some(found)) = wire::inspected(replies) {
@@ -163,9 +183,24 @@ impl Store for RedisStore {
         Box::pin(async move {
             let connection = self.link.connection().await?;
             let seeded = connection.is_seeded();
-            let asking = Asking::new(lock, owner, ttl, &self.client_id, ask, seeded);
-            self.run(&connection, asking).await
+            let asking = self.asking(lock, owner, ttl, ask, seeded);
+            run(&self.link, &connection, asking).await
         })
+    }
+
+    fn take_at_once(
+        &self,
+        lock: &LockId,
+        owner: &Arc<str>,
+        ttl: Duration,
+    ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
+        let connection = self.link.live()?;
+        let seeded = connection.is_seeded();
+        let asking = self.asking(lock, owner, ttl, Ask::Take, seeded);
+        let link = self.link.clone();
+        Some(Box::pin(
+            async move { run(&link, &connection, asking).await },
+        ))
     }
 
     fn release<'a>(
@@ -175,32 +210,53 @@ impl Store for RedisStore {
     ) -> BoxFuture<'a, Result<Ownership, Failure>> {
         Box::pin(async move {
             let connection = self.link.connection().await?;
-            let releasing = Releasing::new(lock, releaser, &self.client_id);
-            self.run(&connection, releasing).await
+            run(&self.link, &connection, self.releasing(lock, releaser)).await
         })
     }
 
     fn renew<'a>(
         &'a self,
         renewals: &'a [Renewal],
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Result<Ownership, Failure>>, Failure>> {
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Renewed, Failure>> {
         Box::pin(async move {
-            let connection = self.link.connection().await?;
-            let mut results = Vec::with_capacity(renewals.len());
+            let connection = tokio::time::timeout(limit, self.link.connection())
+                .await
+                .unwrap_or_else(|_| Err(self.server.unconnected(limit)))?;
+            let mut renewed = Renewed::default();
             for renewals in renewals.chunks(RENEWALS_PER_PIPELINE) {
+                let prefix = self.server.config.prefix();
                 let keys: Vec<String> = renewals
                     .iter()
-                    .map(|renewal| keys::lock_key(&renewal.lock))
+                    .map(|renewal| prefix.lock_key(&renewal.lock))
                     .collect();
-                let mut by = By::Hash;
+                // By its text the script is known from then on, in one round trip: a first renewal is not to wait for two.
+                let mut by = if connection.has_renewed.load(Ordering::Relaxed) {
+                    By::Hash
+                } else {
+                    By::Text
+                };
                 let replies = loop {
-                    let each = keys
-                        .iter()
-                        .zip(renewals)
-                        .map(|(key, renewal)| (key.as_str(), &*renewal.owner, renewal.ttl));
-                    let request = wire::renew(by, each);
-                    let replies = self.link.exchange(&connection, &request, timeout).await?;
+                    let each = keys.iter().map(String::as_str).zip(renewals);
+                    let request = |out: &mut Packed| wire::renew(out, by, each);
+                    let (answer, late) = connection.ask_and_late(Some(limit), request).await;
+                    let replies = match answer {
+                        Ok((_, replies)) => replies,
+                        Err(failure) if renewed.results.is_empty() && !failure.is_unanswered() => {
+                            return Err(failure);
+                        }
+                        Err(failure) => {
+                            // What follows goes by the next connection.
+                            renewed.failed = Some(failure);
+                            renewed.late = late.map(|late| -> BoxFuture<'static, _> {
+                                Box::pin(async move {
+                                    let (_, replies) = late.await.ok()?.ok()?;
+                                    Some(replies.iter().map(ownership).collect())
+                                })
+                            });
+                            return Ok(renewed);
+                        }
+                    };
                     let unknown = replies
                         .iter()
                         .any(|reply| matches!(wire::renewed(reply), Answer::NoScript));
@@ -209,23 +265,19 @@ impl Store for RedisStore {
                     }
                     by = By::Text;
                 };
-                results.extend(replies.iter().map(|reply| match wire::renewed(reply) {
-                    Answer::Ok(ownership) => Ok(ownership),
-                    Answer::NoScript => Err(answered(no_script())),
-                    Answer::Err(error) => Err(answered(error)),
-                }));
+                connection.has_renewed.store(true, Ordering::Relaxed);
+                renewed.results.extend(replies.iter().map(ownership));
             }
-            Ok(results)
+            Ok(renewed)
         })
     }
 
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>> {
         Box::pin(async move {
-            let keys = Keys::new(lock);
+            let keys = Keys::new(self.server.config.prefix(), lock);
             let connection = self.link.connection().await?;
-            let replies = self
-                .send(&connection, &wire::inspect(std::iter::once(&keys)))
-                .await?;
+            let inspect = |out: &mut Packed| wire::inspect(out, std::iter::once(&keys));
+            let (_, replies) = self.send(&connection, inspect).await?;
             let found = wire::inspected(&replies).map_err(answered)?;
             Ok(found.map(|found| lock_info(lock, found)))
         })
@@ -248,6 +300,10 @@ impl Store for RedisStore {
         self.link.epoch()
     }
 
+    fn is_connected(&self) -> bool {
+        self.link.live().is_some()
+    }
+
     fn reconnects(&self) -> u64 {
         self.link.epoch().saturating_sub(1)
     }
@@ -257,13 +313,12 @@ impl Store for RedisStore {
         lock: &LockId,
         owner: &Arc<str>,
         ttl: Duration,
+        limit: Option<Duration>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
         self.run_blocking(
-            |connection| {
-                let seeded = connection.is_seeded();
-                Asking::new(lock, owner, ttl, &self.client_id, Ask::Take, seeded)
-            },
+            limit,
+            |connection| self.asking(lock, owner, ttl, Ask::Take, connection.is_seeded()),
             interrupted,
         )
     }
@@ -274,30 +329,31 @@ impl Store for RedisStore {
         owner: &Arc<str>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
-        self.run_blocking(
-            |_| Releasing::new(lock, Releaser::Own(owner.clone()), &self.client_id),
-            interrupted,
-        )
+        let releaser = Releaser::Own(owner.clone());
+        self.run_blocking(None, |_| self.releasing(lock, releaser), interrupted)
     }
 
     fn has_own_connections(&self) -> bool {
-        self.pool.is_possible()
+        true
     }
 
-    fn open_blocking(&self) {
-        if let Err(failure) = self.pool.open() {
-            tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
-        }
-    }
-
-    fn open_line(&self) -> Option<Result<Box<dyn LineStore>, Failure>> {
-        match self.pool.connect() {
-            Ok(Some(socket)) => {
-                Some(Line::new(socket, &self.client_id).map(|line| Box::new(line) as _))
+    fn open_blocking(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Err(failure) = self.pool.open(self.link.epoch()).await {
+                tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
             }
-            Ok(None) => None,
-            Err(failure) => Some(Err(failure)),
-        }
+        })
+    }
+
+    fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
+        Box::pin(async {
+            let connected = self.server.connect().await;
+            Some(connected.map(|connected| {
+                let (server, client_id) = (self.server.clone(), self.client_id.clone());
+                let link = Arc::downgrade(&self.link);
+                Box::new(Line::new(connected, server, client_id, link)) as _
+            }))
+        })
     }
 
     fn diagnose<'a>(&'a self, app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
@@ -305,12 +361,12 @@ impl Store for RedisStore {
     }
 
     fn address(&self) -> String {
-        self.link.address()
+        self.server.config.address()
     }
 
     fn close(&self) {
         self.link.close();
-        self.pool.clear();
+        self.pool.close();
     }
 }
 
@@ -328,10 +384,60 @@ fn answered(error: Error) -> Failure {
     Failure::answered(error)
 }
 
-/// TLS needs one provider of cryptography for the whole process; a program that chose its own keeps it.
-fn install_crypto() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+/// What a reply to one renewal says.
+fn ownership(reply: &redis::Value) -> Result<Ownership, Failure> {
+    match wire::renewed(reply) {
+        Answer::Ok(ownership) => Ok(ownership),
+        Answer::NoScript => Err(answered(no_script())),
+        Answer::Err(error) => Err(answered(error)),
+    }
+}
+
+/// Runs an exchange on the shared connection.
+async fn run<E: Exchange>(
+    link: &Link,
+    connection: &Connection,
+    mut exchange: E,
+) -> Result<E::Output, Failure> {
+    loop {
+        let (answer, late) = connection
+            .ask_and_late(None, |out| exchange.request(out))
+            .await;
+        let (sent, replies) = match answer {
+            Ok(answer) => answer,
+            Err(failure) => match late {
+                Some(late) => answered_late(link, connection, late).await.ok_or(failure)?,
+                None => return Err(failure),
+            },
+        };
+        if let Step::Done(result) = exchange.on_replies(&replies, sent) {
+            if let Some(at) = exchange.seeded() {
+                connection.set_seeded(at);
+            }
+            return result;
+        }
+    }
+}
+
+/// What a suspect connection still answers, until there is another one to ask.
+async fn answered_late(
+    link: &Link,
+    connection: &Connection,
+    late: oneshot::Receiver<Replied>,
+) -> Option<(Moment, Vec<redis::Value>)> {
+    let replaced = async {
+        loop {
+            match link.connection().await {
+                Ok(live) if live.epoch != connection.epoch => return,
+                // It serves again.
+                Ok(_) => std::future::pending().await,
+                Err(_) => tokio::time::sleep(REPLACE_CHECK).await,
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        late = late => late.ok()?.ok(),
+        () = replaced => None,
+    }
 }

@@ -1,39 +1,42 @@
-//! Connections for callers who block: plain sockets used in the caller's own thread, so that an uncontended acquire or
+//! Connections for callers who block, each driven by whichever caller's own thread has it: an uncontended acquire or
 //! release costs one round trip and no hop to another thread.
 //!
-//! They only ever carry a first attempt on a healthy connection. Whatever goes wrong is left to the shared connection
-//! and its retries. TLS connections are not pooled: there every call goes by the shared connection.
+//! They only ever carry a first attempt on a healthy connection. Whatever goes wrong is left to the shared connection and
+//! its retries.
 
-use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use redis::{ConnectionAddr, Value};
+use redis::Value;
+use socket2::Socket;
 
-use super::config::Config;
-use super::exchange::Exchange;
+use super::conn::{Arrivals, Broken, Conn, Progress};
+use super::connect::Server;
 use super::failure;
-use super::link::SEED_LASTS;
-use super::reply::{Garbage, Replies};
-use super::socket::{Socket, connect};
 use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
-use crate::store::Failure;
+use crate::store::{Failure, Spawn};
+use crate::sync::lock;
 
 /// Threads beyond this many at once go by the shared connection.
 const MAX_CONNECTIONS: usize = 64;
+/// A connection that nobody has used for this long is closed.
+const IDLE: Duration = Duration::from_secs(60);
 /// How often a blocked caller is asked whether to stop: Ctrl-C is to end it within 100 ms.
 pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
 /// One blocking connection.
 pub(super) struct Blocking {
+    conn: Conn<()>,
     socket: Socket,
-    replies: Replies,
+    address: Arc<str>,
     /// Kept for its memory.
-    request: Packed,
-    seeded: Option<Moment>,
+    arrived: Arrivals<()>,
+    /// The shared connection's number when this one was made.
+    epoch: u64,
+    used: Moment,
     total: Arc<AtomicUsize>,
 }
 
@@ -44,169 +47,184 @@ impl Drop for Blocking {
 }
 
 pub(super) struct Pool {
-    config: Config,
-    timeout: Duration,
-    idle: Mutex<Vec<Blocking>>,
+    server: Arc<Server>,
+    idle: Arc<Mutex<Vec<Blocking>>>,
     total: Arc<AtomicUsize>,
+    sweeping: Arc<AtomicBool>,
+    closed: AtomicBool,
+    spawn: Spawn,
 }
 
 impl Pool {
-    pub(super) fn new(config: Config, timeout: Duration) -> Self {
+    pub(super) fn new(server: Arc<Server>, spawn: Spawn) -> Self {
         Self {
-            config,
-            timeout,
-            idle: Mutex::new(Vec::new()),
-            total: Arc::new(AtomicUsize::new(0)),
+            server,
+            idle: Arc::default(),
+            total: Arc::default(),
+            sweeping: Arc::default(),
+            closed: AtomicBool::new(false),
+            spawn,
         }
     }
 
-    /// TLS connections are not made here.
-    pub(super) fn is_possible(&self) -> bool {
-        !matches!(self.config.addr(), ConnectionAddr::TcpTls { .. })
-    }
-
-    /// An idle connection, if there is one.
-    pub(super) fn checkout(&self) -> Option<Blocking> {
-        self.lock().pop()
+    /// An idle connection, if there is one that is no older than the shared connection numbered `epoch`: what broke that
+    /// one probably broke the others too.
+    pub(super) fn checkout(&self, epoch: u64) -> Option<Blocking> {
+        loop {
+            let connection = lock(&self.idle).pop()?;
+            if connection.epoch == epoch {
+                return Some(connection);
+            }
+        }
     }
 
     /// Puts a healthy connection back.
-    pub(super) fn put_back(&self, connection: Blocking) {
-        self.lock().push(connection);
+    pub(super) fn put_back(&self, mut connection: Blocking) {
+        if connection.conn.is_misled() {
+            self.clear();
+        } else if !self.closed.load(Ordering::Acquire) {
+            connection.used = Moment::now();
+            lock(&self.idle).push(connection);
+        }
+    }
+
+    /// Drops every connection that is idle, and those in use as they come back.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.clear();
     }
 
     /// Drops every idle connection: one of them failed, so all may have.
     pub(super) fn clear(&self) {
-        let idle = std::mem::take(&mut *self.lock());
+        let idle = std::mem::take(&mut *lock(&self.idle));
         drop(idle);
     }
 
-    /// Opens one more connection, in the calling thread, unless there are enough or can be none.
-    pub(super) fn open(&self) -> Result<(), Failure> {
+    /// Opens one more connection, beside the shared one numbered `epoch`, unless there are enough.
+    pub(super) async fn open(&self, epoch: u64) -> Result<(), Failure> {
         if self.total.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             self.total.fetch_sub(1, Ordering::AcqRel);
             return Ok(());
         }
-        let connected = self.connect();
-        let Ok(Some(socket)) = connected else {
-            self.total.fetch_sub(1, Ordering::AcqRel);
-            return connected.map(drop);
-        };
+        let total = Counted(Some(self.total.clone()));
+        let (conn, socket) = self.server.connect().await?;
+        let address = self.server.config.address();
+        let silence = self.server.health.silence();
+        blocking(&socket, silence.min(INTERRUPT_CHECK), silence).map_err(|error| {
+            Failure::unsent(failure::from_broken(&address, Broken::Io(error)).error)
+        })?;
         self.put_back(Blocking {
+            conn,
             socket,
-            replies: Replies::new(),
-            request: Packed::default(),
-            seeded: None,
-            total: self.total.clone(),
+            address: address.into(),
+            arrived: Arrivals::default(),
+            epoch,
+            used: Moment::now(),
+            total: total.keep(),
         });
+        self.sweep();
         Ok(())
     }
 
-    /// A socket that is connected and logged in, its reads ending every 50 ms; `None` where there can be none.
-    pub(super) fn connect(&self) -> Result<Option<Socket>, Failure> {
-        if !self.is_possible() {
-            return Ok(None);
+    /// Sees that idle connections are closed in time.
+    fn sweep(&self) {
+        if self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
         }
-        let mut socket = connect(self.config.addr(), self.timeout)
-            .map_err(|error| failure::from_connection(&self.config.address(), error.into()))?;
-        let handshake = self.config.handshake();
-        if !handshake.is_empty() {
-            let mut read = Replies::new();
-            let request = Packed {
-                bytes: handshake.get_packed_pipeline(),
-                commands: handshake.len(),
-            };
-            let replies = self.exchange(&mut socket, &mut read, &request, &|| false)?;
-            let refusal = replies.iter().find_map(|reply| match reply {
-                Value::ServerError(error) => Some(failure::from_server(error)),
-                _ => None,
-            });
-            if let Some(error) = refusal {
-                return Err(Failure::unsent(error));
-            }
-        }
-        Ok(Some(socket))
-    }
-
-    /// Sends a request and reads its replies. After an error the connection must be dropped.
-    fn exchange(
-        &self,
-        socket: &mut Socket,
-        read: &mut Replies,
-        request: &Packed,
-        interrupted: &dyn Fn() -> bool,
-    ) -> Result<Vec<Value>, Failure> {
-        let broken = |error: io::Error| {
-            let failure = failure::from_connection(&self.config.address(), error.into());
-            Failure::unanswered(failure.error)
-        };
-        socket.write_all(&request.bytes).map_err(broken)?;
-        let mut started = None;
-        let mut replies = Vec::with_capacity(request.commands);
-        while replies.len() < request.commands {
-            if let Some(reply) = read.next().map_err(|Garbage| self.garbage())? {
-                replies.push(reply);
-                continue;
-            }
-            match socket.read(read.space()) {
-                Ok(0) => return Err(broken(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => read.filled(count),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                    ) =>
-                {
-                    if interrupted() {
-                        let error = Error::new(ErrorKind::Interrupted, "interrupted");
-                        return Err(Failure::unanswered(error));
-                    }
-                    // The first pause has already taken one check interval.
-                    let started = *started.get_or_insert_with(Instant::now);
-                    if started.elapsed() + INTERRUPT_CHECK >= self.timeout {
-                        return Err(Failure::unanswered(Error::unavailable(format!(
-                            "the server at {} did not answer within {:?}",
-                            self.config.address(),
-                            self.timeout
-                        ))));
-                    }
+        let (idle, sweeping) = (Arc::downgrade(&self.idle), self.sweeping.clone());
+        let total = self.total.clone();
+        (self.spawn)(Box::pin(async move {
+            loop {
+                tokio::time::sleep(IDLE / 10).await;
+                let Some(idle) = idle.upgrade() else { return };
+                let mut idle = lock(&idle);
+                let now = Moment::now();
+                let (fresh, old) = std::mem::take(&mut *idle)
+                    .into_iter()
+                    .partition(|connection| now.since(connection.used) < IDLE);
+                *idle = fresh;
+                drop(idle);
+                drop::<Vec<_>>(old);
+                // The next that is opened begins the sweeping anew.
+                let over = total.load(Ordering::Acquire) == 0;
+                if over {
+                    sweeping.store(false, Ordering::Release);
                 }
-                Err(error) => return Err(broken(error)),
+                if over {
+                    return;
+                }
             }
+        }));
+    }
+}
+
+/// A place in the count of connections, given back unless it is kept.
+struct Counted(Option<Arc<AtomicUsize>>);
+
+impl Counted {
+    fn keep(mut self) -> Arc<AtomicUsize> {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(total) = &self.0 {
+            total.fetch_sub(1, Ordering::AcqRel);
         }
-        Ok(replies)
     }
+}
 
-    fn garbage(&self) -> Failure {
-        Failure::unanswered(failure::garbage(&self.config.address()))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Blocking>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// From now on reading ends after `pause`, and writing after `timeout`.
+fn blocking(socket: &Socket, pause: Duration, timeout: Duration) -> std::io::Result<()> {
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(pause))?;
+    socket.set_write_timeout(Some(timeout))
 }
 
 impl Blocking {
     pub(super) fn is_seeded(&self) -> bool {
-        self.seeded
-            .is_some_and(|at| Moment::now().since(at) < SEED_LASTS)
+        self.conn.is_seeded()
     }
 
     pub(super) fn set_seeded(&mut self, at: Moment) {
-        self.seeded = Some(at);
+        self.conn.set_seeded(at);
     }
 
-    /// Sends an exchange's next request and reads its replies. After an error the connection must be dropped.
-    pub(super) fn exchange(
+    /// Sends a request and reads its replies, in the calling thread. After an error the connection must be dropped.
+    pub(super) fn ask(
         &mut self,
-        pool: &Pool,
-        exchange: &impl Exchange,
+        limit: Option<Duration>,
         interrupted: &dyn Fn() -> bool,
-    ) -> Result<Vec<Value>, Failure> {
-        self.request.bytes.clear();
-        self.request.commands = 0;
-        exchange.request(&mut self.request);
-        let (socket, read) = (&mut self.socket, &mut self.replies);
-        pool.exchange(socket, read, &self.request, interrupted)
+        pack: impl FnOnce(&mut Packed),
+    ) -> Result<(Moment, Vec<Value>), Failure> {
+        self.conn.begin((), limit, |(), out| pack(out));
+        loop {
+            // What could not be written shows when it is read, behind what the server said before.
+            let flushed = self.conn.flush(&mut self.socket);
+            let progress = self
+                .conn
+                .read(&mut self.socket, &mut self.arrived)
+                .map_err(|broken| failure::from_broken(&self.address, broken))?;
+            // Nothing is subscribed to here.
+            self.arrived.pushes.clear();
+            if let Some(answered) = self.arrived.answers.pop() {
+                return Ok((answered.sent, answered.replies));
+            }
+            if let Err(error) = flushed
+                && progress == Progress::Nothing
+            {
+                return Err(failure::from_broken(&self.address, Broken::Io(error)));
+            }
+            if interrupted() {
+                let error = Error::new(ErrorKind::Interrupted, "interrupted");
+                return Err(Failure::unanswered(error));
+            }
+            // The next look comes after another pause: half of it early is nearer than half of it late.
+            let soon = Moment::now() + INTERRUPT_CHECK / 2;
+            if let Some(((), waited)) = self.conn.overdue(soon).pop() {
+                return Err(failure::unanswered(&self.address, waited));
+            }
+        }
     }
 }

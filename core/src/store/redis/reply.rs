@@ -1,12 +1,16 @@
-//! Reading replies of RESP2 from a buffer, for the connections of our own. What a lock command never answers is refused,
-//! so that a server that is none cannot make the buffer grow.
+//! Reading what a server sends in RESP3 from a buffer: replies and pushed messages. What no command of a lock client is
+//! answered with is refused, so that a server that is none cannot make the buffer grow.
 
 use redis::Value;
 
-/// No reply of ours is longer: an owner has 512 bytes, and an error is a line.
-const MAX_BULK: usize = 64 * 1024;
-const MAX_ITEMS: usize = 64;
-const MAX_DEPTH: usize = 3;
+/// A status, an error or a number is shorter than this.
+const MAX_LINE: usize = 64 * 1024;
+/// The longest text is that of INFO, which has some 10 KiB.
+const MAX_BULK: usize = 256 * 1024;
+/// A step of SCAN finds some 500 keys.
+const MAX_ITEMS: usize = 16 * 1024;
+/// HELLO lists modules with their arguments: a map of lists of maps of lists.
+const MAX_DEPTH: usize = 4;
 /// Several times what 64 operations in flight answer.
 const BUFFER: usize = 8 * 1024;
 const MAX_BUFFER: usize = 4 * MAX_BULK;
@@ -14,6 +18,15 @@ const MAX_BUFFER: usize = 4 * MAX_BULK;
 /// What is not a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Garbage;
+
+/// What a server sends.
+#[derive(Debug, PartialEq)]
+pub(super) enum Incoming {
+    /// The reply to a command.
+    Reply(Value),
+    /// A message that no command asked for in this moment: its kind first.
+    Push(Vec<Value>),
+}
 
 /// Bytes from the server, and how far they are read.
 pub(super) struct Replies {
@@ -50,19 +63,19 @@ impl Replies {
         self.end += count;
     }
 
-    /// The next reply, if it is there whole.
-    pub(super) fn next(&mut self) -> Result<Option<Value>, Garbage> {
+    /// The next reply or message, if it is there whole.
+    pub(super) fn next(&mut self) -> Result<Option<Incoming>, Garbage> {
         let mut reader = Reader {
             bytes: &self.buffer[self.start..self.end],
             at: 0,
         };
-        let reply = reader.value(MAX_DEPTH)?;
-        if reply.is_some() {
+        let incoming = reader.incoming()?;
+        if incoming.is_some() {
             self.start += reader.at;
         } else if self.end - self.start >= MAX_BUFFER {
             return Err(Garbage);
         }
-        Ok(reply)
+        Ok(incoming)
     }
 }
 
@@ -72,6 +85,29 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn incoming(&mut self) -> Result<Option<Incoming>, Garbage> {
+        if self.bytes.get(self.at) != Some(&b'>') {
+            return Ok(self.value(MAX_DEPTH)?.map(Incoming::Reply));
+        }
+        let Some(line) = self.line()? else {
+            return Ok(None);
+        };
+        let count = length(&line[1..], MAX_ITEMS)?.ok_or(Garbage)?;
+        Ok(self.items(count, MAX_DEPTH - 1)?.map(Incoming::Push))
+    }
+
+    fn items(&mut self, count: usize, depth: usize) -> Result<Option<Vec<Value>>, Garbage> {
+        // The count is the server's word; the memory grows with what is really there.
+        let mut items = Vec::with_capacity(count.min(16));
+        for _ in 0..count {
+            let Some(item) = self.value(depth)? else {
+                return Ok(None);
+            };
+            items.push(item);
+        }
+        Ok(Some(items))
+    }
+
     /// One value; `None` when it is not there whole yet.
     fn value(&mut self, depth: usize) -> Result<Option<Value>, Garbage> {
         let begin = self.at;
@@ -96,16 +132,27 @@ impl<'a> Reader<'a> {
             b'*' => match length(rest, MAX_ITEMS)? {
                 None => Ok(Some(Value::Nil)),
                 Some(_) if depth == 0 => Err(Garbage),
-                Some(count) => {
-                    let mut items = Vec::with_capacity(count);
-                    for _ in 0..count {
-                        let Some(item) = self.value(depth - 1)? else {
-                            return Ok(None);
-                        };
-                        items.push(item);
+                Some(count) => Ok(self.items(count, depth - 1)?.map(Value::Array)),
+            },
+            b'%' => match length(rest, MAX_ITEMS / 2)? {
+                None => Err(Garbage),
+                Some(_) if depth == 0 => Err(Garbage),
+                Some(count) => Ok(self.items(count * 2, depth - 1)?.map(|items| {
+                    let mut pairs = Vec::with_capacity(count);
+                    let mut items = items.into_iter();
+                    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+                        pairs.push((key, value));
                     }
-                    Ok(Some(Value::Array(items)))
-                }
+                    Value::Map(pairs)
+                })),
+            },
+            b'_' if rest.is_empty() => Ok(Some(Value::Nil)),
+            // `txt:` stands before the text, which INFO answers with.
+            b'=' => match length(rest, MAX_BULK)? {
+                None => Err(Garbage),
+                Some(length) => Ok(self
+                    .take(length)?
+                    .map(|text| Value::BulkString(text.get(4..).unwrap_or_default().to_vec()))),
             },
             _ => Err(Garbage),
         }
@@ -114,7 +161,7 @@ impl<'a> Reader<'a> {
     fn line(&mut self) -> Result<Option<&'a [u8]>, Garbage> {
         let rest = &self.bytes[self.at..];
         let Some(end) = rest.iter().position(|byte| *byte == b'\r') else {
-            return if rest.len() > MAX_BULK {
+            return if rest.len() > MAX_LINE {
                 Err(Garbage)
             } else {
                 Ok(None)

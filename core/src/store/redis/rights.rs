@@ -3,14 +3,9 @@
 use redis::{Pipeline, Value};
 
 use super::diagnose::refusal;
-use super::keys::{self, Keys};
+use super::keys::{Keys, Prefix};
 use crate::diagnosis::Rights;
 use crate::name::LockId;
-
-/// What must be reachable: locks and counters, queues, inboxes.
-const LOCKS: &str = "~lock||*";
-const QUEUES: &str = "~{lock||*";
-const INBOXES: &str = "&lock||*";
 
 /// The commands, in the order of the documented rule.
 const COMMANDS: &[&str] = &[
@@ -44,15 +39,43 @@ pub(super) struct Probe {
     keys: Keys,
     channel: String,
     select: Option<String>,
+    patterns: Patterns,
+}
+
+/// What must be reachable: locks and counters, queues, inboxes. With a prefix that is all that begins with it.
+struct Patterns {
+    locks: String,
+    queues: String,
+    inboxes: String,
+}
+
+impl Patterns {
+    fn new(prefix: &Prefix) -> Self {
+        let begin = match prefix.as_str() {
+            "" => "lock||",
+            prefix => prefix,
+        };
+        Self {
+            locks: format!("~{begin}*"),
+            queues: format!("~{{{begin}*"),
+            inboxes: format!("&{begin}*"),
+        }
+    }
 }
 
 impl Probe {
     /// A probe of the rights to the locks of `app_id`, by names that nobody uses.
-    pub(super) fn new(app_id: &std::sync::Arc<str>, client_id: &str, database: i64) -> Self {
+    pub(super) fn new(
+        prefix: &Prefix,
+        app_id: &std::sync::Arc<str>,
+        client_id: &str,
+        database: u32,
+    ) -> Self {
         let name = format!("leaselock-doctor-{client_id}");
         Self {
-            keys: Keys::new(&LockId::of_key(app_id.clone(), &name)),
-            channel: keys::inbox(client_id),
+            keys: Keys::new(prefix, &LockId::of_key(app_id.clone(), &name)),
+            channel: prefix.inbox(client_id),
+            patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),
         }
     }
@@ -131,14 +154,14 @@ impl Probe {
         for (command, reply) in self.commands().zip(replies.iter().skip(1)) {
             let reaches = self.arguments(command);
             let pattern = if command == "publish" || command == "subscribe" {
-                INBOXES
+                &self.patterns.inboxes
             } else if command.starts_with("eval") {
                 // It names keys of both kinds; the commands before have told which.
                 ""
             } else if reaches.first() == Some(&self.keys.queue.as_str()) {
-                QUEUES
+                &self.patterns.queues
             } else {
-                LOCKS
+                &self.patterns.locks
             };
             note(&mut rights, command, pattern, reply);
         }
@@ -149,7 +172,12 @@ impl Probe {
         let select = self.select.as_ref().map(|_| "select");
         let commands = COMMANDS.iter().copied().chain(select);
         let commands: Vec<String> = commands.map(|command| format!("+{command}")).collect();
-        let rule = format!("{LOCKS} {QUEUES} {INBOXES} {}", commands.join(" "));
+        let Patterns {
+            locks,
+            queues,
+            inboxes,
+        } = &self.patterns;
+        let rule = format!("{locks} {queues} {inboxes} {}", commands.join(" "));
         Rights {
             rule,
             ..Rights::default()

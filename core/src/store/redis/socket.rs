@@ -1,107 +1,111 @@
-//! A plain socket to the server: TCP or Unix.
+//! A socket to the server: made, over TCP or as a Unix one, and set up so that one whose other end has gone is found out.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::time::Duration;
 
-use redis::ConnectionAddr;
+use socket2::{SockRef, Socket, TcpKeepalive};
+use tokio::io::{Interest, Ready};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 
-use super::pool::INTERRUPT_CHECK;
+use super::config::Address;
 
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+/// After so long without traffic the system asks whether the other end is still there, and then in these intervals: a NAT
+/// keeps the connection in mind, and one that forgot it is found out.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 
-impl Socket {
-    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.set_nonblocking(true),
-            Self::Unix(socket) => socket.set_nonblocking(true),
-        }
-    }
-
-    /// Another handle to the same socket.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        match self {
-            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
-            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
-        }
-    }
-
-    /// Ends the connection in both directions, for every handle.
-    pub(super) fn shutdown(&self) {
-        // It fails where the connection has ended already.
-        let _ = match self {
-            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
-            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
-        };
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Unix(socket) => socket.as_fd(),
-        }
-    }
-}
-
-/// Connects, with reads that end every 50 ms and writes that end after `timeout`.
-pub(super) fn connect(addr: &ConnectionAddr, timeout: Duration) -> io::Result<Socket> {
-    let check = timeout.min(INTERRUPT_CHECK);
-    match addr {
-        ConnectionAddr::Unix(path) => {
-            let socket = UnixStream::connect(path)?;
-            socket.set_read_timeout(Some(check))?;
-            socket.set_write_timeout(Some(timeout))?;
-            Ok(Socket::Unix(socket))
-        }
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            let mut last = io::Error::other("the host name has no address");
-            for address in (host.as_str(), *port).to_socket_addrs()? {
-                match TcpStream::connect_timeout(&address, timeout) {
-                    Ok(socket) => {
-                        socket.set_nodelay(true)?;
-                        socket.set_read_timeout(Some(check))?;
-                        socket.set_write_timeout(Some(timeout))?;
-                        return Ok(Socket::Tcp(socket));
-                    }
-                    Err(error) => last = error,
-                }
+/// Connects; each address of a host gets its part of `limit`. The socket does not block.
+pub(super) async fn connect(
+    address: &Address,
+    limit: Duration,
+    silence: Duration,
+) -> io::Result<Socket> {
+    let (host, port) = match address {
+        Address::Unix(path) => return Ok(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Tcp { host, port } => (host.as_str(), *port),
+    };
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let mut last = io::Error::other("the host name has no address");
+    for address in addresses {
+        match tokio::time::timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let socket = stream.into_std()?.into();
+                set_up(&socket, silence)?;
+                return Ok(socket);
             }
-            Err(last)
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
-        _ => Err(io::Error::other("this kind of address is not supported")),
     }
+    Err(last)
 }
 
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Self::Tcp(socket) => socket.read(buf),
-            Self::Unix(socket) => socket.read(buf),
+/// Small requests go out at once, and what is sent is given up after `silence` without a sign that it was received.
+fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    SockRef::from(socket).set_tcp_user_timeout(Some(silence.max(KEEPALIVE_INTERVAL)))?;
+    Ok(())
+}
+
+/// Tells a task of a tokio runtime when a socket can be read or written.
+pub(super) struct Readiness(TcpStream);
+
+impl Readiness {
+    /// Of a socket that does not block, in the current runtime.
+    pub(super) fn new(socket: &Socket) -> io::Result<Self> {
+        // Only its readiness is of interest, and to that any socket is like another.
+        TcpStream::from_std(socket.try_clone()?.into()).map(Self)
+    }
+
+    /// Waits until the socket can be read, or has ended; or be written, where that `is_wanted`.
+    pub(super) async fn ready(&self, is_wanted: bool) -> io::Result<Ready> {
+        let interest = if is_wanted {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
         };
-        // A signal ends the read like a pause does, so that the caller looks at once whether it is to stop.
-        read.map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => io::ErrorKind::WouldBlock.into(),
-            _ => error,
-        })
+        self.0.ready(interest).await
+    }
+
+    /// Uses what is ready: `io` says whether nothing is left of it, so that [`ready`](Self::ready) waits for more.
+    pub(super) fn used(&self, interest: Interest, io: impl FnOnce() -> bool) {
+        let _ = self.0.try_io(interest, || {
+            if io() {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(())
+            }
+        });
     }
 }
 
-impl Write for Socket {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.write(buf),
-            Self::Unix(socket) => socket.write(buf),
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    #[tokio::test]
+    async fn a_silent_other_end_is_found_out_by_the_system() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = Address::Tcp {
+            host: "localhost".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+        };
+        let (limit, silence) = (Duration::from_secs(5), Duration::from_secs(8));
+        let socket = connect(&address, limit, silence).await.unwrap();
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(silence));
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.nonblocking().unwrap());
     }
 }

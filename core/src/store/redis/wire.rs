@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, ServerError, Value};
+use redis::{Pipeline, ServerError, Value};
 
 use super::failure;
 use super::keys::Keys;
 use crate::error::Error;
-use crate::store::{Grant, Ownership, Queued, Releaser};
+use crate::store::{Grant, Ownership, Queued, Releaser, Renewal};
 
 /// A counter below this was not seeded from a clock (10^15 µs after the epoch is in 2001), so its count is no token.
 const MIN_TOKEN: u64 = 1_000_000_000_000_000;
@@ -32,7 +32,7 @@ impl Script {
     }
 
     /// Begins a call with these keys and this many further arguments.
-    fn call(&self, out: &mut impl Requests, by: By, keys: &[&str], further: usize) {
+    fn call(&self, out: &mut Packed, by: By, keys: &[&str], further: usize) {
         out.command(3 + keys.len() + further);
         match by {
             By::Hash => {
@@ -64,37 +64,6 @@ pub(super) fn prepare() {
     }
 }
 
-/// Takes the commands of a request.
-pub(super) trait Requests {
-    /// Begins a command of this many words.
-    fn command(&mut self, words: usize);
-
-    fn arg(&mut self, text: &str);
-
-    fn number(&mut self, number: u64);
-
-    fn words(&mut self, words: &[&str]) {
-        self.command(words.len());
-        for word in words {
-            self.arg(word);
-        }
-    }
-}
-
-impl Requests for Pipeline {
-    fn command(&mut self, _words: usize) {
-        self.add_command(Cmd::new());
-    }
-
-    fn arg(&mut self, text: &str) {
-        Pipeline::arg(self, text);
-    }
-
-    fn number(&mut self, number: u64) {
-        Pipeline::arg(self, number);
-    }
-}
-
 /// Requests as the bytes that go to the server.
 #[derive(Default)]
 pub(super) struct Packed {
@@ -103,7 +72,49 @@ pub(super) struct Packed {
     pub(super) commands: usize,
 }
 
+impl From<&Pipeline> for Packed {
+    fn from(pipeline: &Pipeline) -> Self {
+        Self {
+            bytes: pipeline.get_packed_pipeline(),
+            commands: pipeline.len(),
+        }
+    }
+}
+
 impl Packed {
+    /// Begins a command of this many words.
+    fn command(&mut self, words: usize) {
+        self.commands += 1;
+        self.line(b'*', words as u64);
+    }
+
+    fn arg(&mut self, text: &str) {
+        self.line(b'$', text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, number: u64) {
+        let digits = u64::from(number.checked_ilog10().unwrap_or(0)) + 1;
+        self.line(b'$', digits);
+        self.digits(number);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// A whole command.
+    pub(super) fn words(&mut self, words: &[&str]) {
+        self.command(words.len());
+        for word in words {
+            self.arg(word);
+        }
+    }
+
+    /// Commands that were packed before.
+    pub(super) fn append(&mut self, packed: &Self) {
+        self.bytes.extend_from_slice(&packed.bytes);
+        self.commands += packed.commands;
+    }
+
     fn line(&mut self, kind: u8, number: u64) {
         self.bytes.push(kind);
         self.digits(number);
@@ -123,26 +134,6 @@ impl Packed {
             }
         }
         self.bytes.extend_from_slice(&digits[at..]);
-    }
-}
-
-impl Requests for Packed {
-    fn command(&mut self, words: usize) {
-        self.commands += 1;
-        self.line(b'*', words as u64);
-    }
-
-    fn arg(&mut self, text: &str) {
-        self.line(b'$', text.len() as u64);
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    fn number(&mut self, number: u64) {
-        let digits = u64::from(number.checked_ilog10().unwrap_or(0)) + 1;
-        self.line(b'$', digits);
-        self.digits(number);
-        self.bytes.extend_from_slice(b"\r\n");
     }
 }
 
@@ -170,7 +161,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 // ---- take
 
 /// `MULTI; SET NX PX; INCR; EXEC`: one write, four replies.
-pub(super) fn take(out: &mut impl Requests, keys: &Keys, owner: &str, ttl: Duration) {
+pub(super) fn take(out: &mut Packed, keys: &Keys, owner: &str, ttl: Duration) {
     out.words(&["MULTI"]);
     out.command(6);
     out.arg("SET");
@@ -229,7 +220,7 @@ pub(super) enum Waited {
 
 /// The `wait` script; `queue` is the place already held, or zero, when it is to queue.
 pub(super) fn wait(
-    out: &mut impl Requests,
+    out: &mut Packed,
     by: By,
     keys: &Keys,
     owner: &str,
@@ -283,15 +274,15 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
 
 /// The `renew` script for many leases, one command each.
 pub(super) fn renew<'a>(
+    out: &mut Packed,
     by: By,
-    renewals: impl Iterator<Item = (&'a str, &'a str, Duration)>,
-) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    for (lock, owner, ttl) in renewals {
-        RENEW.call(&mut pipeline, by, &[lock], 2);
-        pipeline.arg(owner).arg(millis(ttl));
+    renewals: impl Iterator<Item = (&'a str, &'a Renewal)>,
+) {
+    for (lock, renewal) in renewals {
+        RENEW.call(out, by, &[lock], 2);
+        out.arg(&renewal.owner);
+        out.number(millis(renewal.ttl));
     }
-    pipeline
 }
 
 /// Reads one reply to a [`renew`].
@@ -306,13 +297,7 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 // ---- release
 
 /// The `release` script.
-pub(super) fn release(
-    out: &mut impl Requests,
-    by: By,
-    keys: &Keys,
-    releaser: &Releaser,
-    client_id: &str,
-) {
+pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser, client_id: &str) {
     let (owner, client_id): (&str, &str) = match releaser {
         Releaser::Own(owner) => (owner, client_id),
         Releaser::ByHand(owner) => (owner, ""),
@@ -341,14 +326,12 @@ pub(super) fn released(replies: &[Value]) -> Answer<(Ownership, bool)> {
 // ---- inspect and list
 
 /// Holder, time left and waiters of several locks: three commands each.
-pub(super) fn inspect<'a>(keys: impl Iterator<Item = &'a Keys>) -> Pipeline {
-    let mut pipeline = redis::pipe();
+pub(super) fn inspect<'a>(out: &mut Packed, keys: impl Iterator<Item = &'a Keys>) {
     for keys in keys {
-        pipeline.cmd("GET").arg(keys.lock());
-        pipeline.cmd("PTTL").arg(keys.lock());
-        pipeline.cmd("ZCARD").arg(&keys.queue);
+        out.words(&["GET", keys.lock()]);
+        out.words(&["PTTL", keys.lock()]);
+        out.words(&["ZCARD", &keys.queue]);
     }
-    pipeline
 }
 
 /// What [`inspect`] says of one lock.
@@ -381,11 +364,13 @@ pub(super) fn inspected(replies: &[Value]) -> Result<Option<Inspected>, Error> {
 }
 
 /// One step of a `SCAN`.
-pub(super) fn scan(cursor: u64, pattern: &str) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("SCAN").arg(cursor);
-    pipeline.arg("MATCH").arg(pattern).arg("COUNT").arg(500);
-    pipeline
+pub(super) fn scan(out: &mut Packed, cursor: u64, pattern: &str) {
+    out.command(6);
+    out.arg("SCAN");
+    out.number(cursor);
+    for word in ["MATCH", pattern, "COUNT", "500"] {
+        out.arg(word);
+    }
 }
 
 /// Reads the reply to a [`scan`]: the next cursor (zero at the end) and the keys, those that are text.

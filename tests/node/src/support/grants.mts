@@ -59,6 +59,11 @@ export async function handOver(holder: Lease, shared: Relayed, what: Held): Prom
   }
 }
 
+/** Nor does anything come through on another connection, that the client makes because the first one is silent. */
+export function cutOff({ relay, shared }: Lined): void {
+  relay.hold(shared.holding);
+}
+
 export interface HeldBack extends Lined, Contended {}
 
 /** `waiting` was granted the name, and that is held back; `next` waits behind it elsewhere. */

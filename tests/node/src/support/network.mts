@@ -1,4 +1,4 @@
-// A listener that counts what arrives, and a relay that can be cut or made to hold its tongue.
+// A listener that counts what arrives, and a relay that can be cut, made to hold its tongue, or to forget.
 
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -49,6 +49,8 @@ export class CountingListener {
 export class Relayed {
   /** How many bytes the client has sent. */
   sent = 0;
+  /** It carries nothing any more, not even an end. */
+  forgotten = false;
   /** Whose chunks are held back until `letGo`. */
   holding: "client" | "server" | "both" | undefined;
   #held: (() => void)[] = [];
@@ -64,7 +66,11 @@ export class Relayed {
   }
 
   pass(from: "client" | "server", chunk: Buffer): void {
-    const pass = () => (from === "client" ? this.server : this.client).write(chunk);
+    const pass = () => {
+      if (!this.forgotten) {
+        (from === "client" ? this.server : this.client).write(chunk);
+      }
+    };
     if (this.holding === from || this.holding === "both") {
       this.#held.push(pass);
     } else {
@@ -93,16 +99,23 @@ export class Relay {
   delay = 0;
   /** Connections are refused. */
   refuse = false;
+  /** Whose chunks are held back on the connections that come. */
+  #holding: Relayed["holding"];
+  /** How many connections it has taken in all. */
+  accepted = 0;
   readonly #open = new Set<Relayed>();
   readonly #server: Server;
 
-  private constructor(target: URL) {
+  /** `target` is where new connections go. */
+  private constructor(public target: URL) {
     this.#server = createServer((client) => {
       if (this.refuse) {
         client.destroy();
         return;
       }
-      const relayed = new Relayed(client, createConnection(Number(target.port), target.hostname));
+      this.accepted += 1;
+      const relayed = new Relayed(client, createConnection(Number(this.target.port), this.target.hostname));
+      relayed.holding = this.#holding;
       this.#open.add(relayed);
       client.on("data", (chunk: Buffer) => {
         relayed.sent += chunk.length;
@@ -122,8 +135,10 @@ export class Relay {
         socket.setNoDelay(true);
         socket.on("error", () => {});
         socket.on("close", () => {
-          this.#open.delete(relayed);
-          relayed.cut();
+          if (!relayed.forgotten) {
+            this.#open.delete(relayed);
+            relayed.cut();
+          }
         });
       }
     });
@@ -145,15 +160,41 @@ export class Relay {
     return [...this.#open];
   }
 
-  /** Breaks every connection; new ones come through unless `refuse` is set. */
+  /** Holds back what this side sends on every connection, those to come too, until `letGo`. */
+  hold(from: Relayed["holding"]): void {
+    this.#holding = from;
+    for (const relayed of this.#open) {
+      relayed.holding = from;
+    }
+  }
+
+  letGo(): void {
+    this.#holding = undefined;
+    for (const relayed of this.#open) {
+      relayed.letGo();
+    }
+  }
+
+  /** Breaks every connection; new ones come through unless `refuse` is set. Forgotten ones hear nothing of it. */
   cut(): void {
     for (const relayed of this.#open) {
-      relayed.cut();
+      if (!relayed.forgotten) {
+        relayed.cut();
+      }
+    }
+  }
+
+  /** Forgets every connection, as a NAT or a balancer does: they stay open and carry nothing. New ones work. */
+  forget(): void {
+    for (const relayed of this.#open) {
+      relayed.forgotten = true;
     }
   }
 
   async stop(): Promise<void> {
-    this.cut();
+    for (const relayed of this.#open) {
+      relayed.cut();
+    }
     this.#server.close();
     await once(this.#server, "close");
   }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use redis::Value;
 
-use super::{Garbage, Replies};
+use super::{Garbage, Incoming, Replies};
 
 /// Feeds `bytes` in pieces of `size`, and reads all that is there after each.
 fn read(bytes: &[u8], size: usize) -> Result<Vec<Value>, Garbage> {
@@ -18,8 +18,11 @@ fn read(bytes: &[u8], size: usize) -> Result<Vec<Value>, Garbage> {
             replies.filled(count);
             left = &left[count..];
         }
-        while let Some(value) = replies.next()? {
-            values.push(value);
+        while let Some(incoming) = replies.next()? {
+            values.push(match incoming {
+                Incoming::Reply(value) => value,
+                Incoming::Push(items) => Value::Set(items),
+            });
         }
     }
     Ok(values)
@@ -37,6 +40,29 @@ fn replies_arrive_in_any_pieces() {
         );
         assert_eq!(values[3], Value::BulkString(b"a\r\nbc".to_vec()));
         assert!(matches!(&values[5], Value::ServerError(error) if error.code() == "NOSCRIPT"));
+    }
+}
+
+#[test]
+fn messages_maps_and_nulls_of_resp3_are_read() {
+    let bytes = b">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n%2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n_\r\n=6\r\ntxt:ab\r\n";
+    let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+    for size in 1..bytes.len() {
+        let values = read(bytes, size).unwrap();
+        assert_eq!(
+            values,
+            [
+                // How this test shows a pushed message.
+                Value::Set(vec![text("message"), text("x"), text("y")]),
+                Value::Map(vec![
+                    (text("role"), text("master")),
+                    (text("modules"), Value::Array(Vec::new())),
+                ]),
+                Value::Nil,
+                text("ab"),
+            ],
+            "pieces of {size}"
+        );
     }
 }
 

@@ -1,11 +1,14 @@
 -- Hand-over: gives a free name to its first live waiter. Included by wait.lua and release.lua.
 --
--- A queue member is '1|<client id>|<owner>' (1 is the wire version); a client listens on 'lock||inbox||<client id>'.
+-- A queue member is '1|<client id>|<owner>' (1 is the wire version); a client listens on 'lock||inbox||<client id>', behind
+-- the prefix that K has, too.
 -- Inbox messages are lines: '1', then 'grant', K, owner, token, claim window in ms, or 'next', K, owner, PTTL of K in ms.
 
 local CLAIM_WINDOW_MS = '2000' -- a grant is claimed within this, or the name goes on to the next
 local QUEUE_GRACE_MS = 90000 -- a queue outlives its lock by no more than this
 local MAX_POPS = 100 -- dead waiters passed over by one script, so that none runs long
+
+local INBOX = string.match(KEYS[1], '^(.-)lock||') .. 'lock||inbox||'
 
 local function publish(member, kind, rest)
   local id, owner = string.match(member, '^1|(%x+)|(.*)$')
@@ -13,7 +16,7 @@ local function publish(member, kind, rest)
     return 0, nil -- another wire version: it asks again by itself
   end
   -- pcall: a denied or failing PUBLISH must not undo half a hand-over; the waiter's own timer finds the grant.
-  local heard = redis.pcall('PUBLISH', 'lock||inbox||' .. id, '1\n' .. kind .. '\n' .. KEYS[1] .. '\n' .. owner .. rest)
+  local heard = redis.pcall('PUBLISH', INBOX .. id, '1\n' .. kind .. '\n' .. KEYS[1] .. '\n' .. owner .. rest)
   return heard, owner
 end
 

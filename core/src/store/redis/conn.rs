@@ -1,0 +1,414 @@
+//! One connection to a server, without I/O of its own: requests and bytes go in, bytes and replies come out, over plain
+//! text and TLS. Whoever has the socket drives it: a caller who blocks, an event loop, a task.
+//!
+//! When a connection is no good any more is decided here and in [`health`](super::health) alone.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use redis::{ServerError, Value};
+use rustls::ClientConnection;
+
+use super::failure;
+use super::health::Health;
+use super::reply::{Garbage, Incoming, Replies};
+use super::wire::Packed;
+use crate::clock::Moment;
+
+/// A `take` counts on the counter's seed for this long after a `wait` was sent on the same connection.
+const SEED_LASTS: Duration = Duration::from_secs(1);
+
+/// Reads at one time: whoever sends without end does not keep those who wait for something else from their turn.
+const READS: usize = 16;
+
+/// A connection. `W` is who waits for a request: given with it, and given back with its replies.
+pub(super) struct Conn<W> {
+    tls: Option<Box<ClientConnection>>,
+    out: Packed,
+    /// How much of `out` is written.
+    written: usize,
+    replies: Replies,
+    under_way: VecDeque<InFlight<W>>,
+    health: Health,
+    /// When a request's limit passes next, or earlier.
+    due: Option<Moment>,
+    heard: Moment,
+    seeded: Option<Moment>,
+    /// It answered that it is the wrong server to ask.
+    misled: bool,
+}
+
+/// A request without all its replies.
+struct InFlight<W> {
+    waiter: W,
+    sent: Moment,
+    limit: Moment,
+    /// Whoever waits was told that the limit has passed.
+    told: bool,
+    expected: usize,
+    replies: Vec<Value>,
+}
+
+/// A request with all its replies.
+pub(super) struct Completed<W> {
+    pub(super) waiter: W,
+    /// When it was begun: before a byte of it was written.
+    pub(super) sent: Moment,
+    /// Whoever waited was told that its limit had passed.
+    pub(super) told: bool,
+    pub(super) replies: Vec<Value>,
+}
+
+/// What was read.
+pub(super) struct Arrivals<W> {
+    pub(super) answers: Vec<Completed<W>>,
+    /// Messages, each with its kind first.
+    pub(super) pushes: Vec<Vec<Value>>,
+}
+
+impl<W> Default for Arrivals<W> {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            pushes: Vec::new(),
+        }
+    }
+}
+
+/// How far reading came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing was there to be read.
+    Nothing,
+    /// All was read that was there.
+    Drained,
+    /// There may be more.
+    More,
+}
+
+/// Why a connection has ended.
+#[derive(Debug)]
+pub(super) enum Broken {
+    Io(io::Error),
+    Tls(rustls::Error),
+    /// What came is no reply to what was asked.
+    Garbage,
+    /// The server said this unasked, as it does before it closes a connection.
+    Said(ServerError),
+}
+
+impl<W> Conn<W> {
+    pub(super) fn new(tls: Option<ClientConnection>, health: Health) -> Self {
+        Self {
+            tls: tls.map(Box::new),
+            out: Packed::default(),
+            written: 0,
+            replies: Replies::new(),
+            under_way: VecDeque::new(),
+            health,
+            due: None,
+            heard: Moment::now(),
+            seeded: None,
+            misled: false,
+        }
+    }
+
+    /// The same connection for other waiters, when nothing is under way: after the handshake.
+    pub(super) fn handed_over<V>(self) -> Conn<V> {
+        debug_assert!(self.under_way.is_empty());
+        Conn {
+            tls: self.tls,
+            out: self.out,
+            written: self.written,
+            replies: self.replies,
+            under_way: VecDeque::new(),
+            health: self.health,
+            due: None,
+            heard: self.heard,
+            seeded: self.seeded,
+            misled: self.misled,
+        }
+    }
+
+    /// Begins a request: `pack` writes its commands. An answer is expected within `limit`, or else within the patience of
+    /// all connections to this server.
+    pub(super) fn begin(
+        &mut self,
+        waiter: W,
+        limit: Option<Duration>,
+        pack: impl FnOnce(&W, &mut Packed),
+    ) {
+        let sent = Moment::now();
+        let limit = sent + limit.unwrap_or_else(|| self.health.patience());
+        self.out.commands = 0;
+        pack(&waiter, &mut self.out);
+        self.due = Some(self.due.map_or(limit, |due| due.min(limit)));
+        self.under_way.push_back(InFlight {
+            waiter,
+            sent,
+            limit,
+            told: false,
+            expected: self.out.commands,
+            replies: Vec::with_capacity(self.out.commands),
+        });
+    }
+
+    /// How many bytes of requests are not written yet.
+    pub(super) fn unwritten(&self) -> usize {
+        self.out.bytes.len() - self.written
+    }
+
+    pub(super) fn wants_write(&self) -> bool {
+        self.unwritten() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Writes what can be written now; whether all is. A failure shows again in the next [`read`](Self::read), with what the
+    /// server may have said before.
+    pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
+        if let Some(tls) = &mut self.tls {
+            if self.written < self.out.bytes.len() {
+                tls.writer().write_all(&self.out.bytes[self.written..])?;
+            }
+            self.all_written();
+            while tls_wants_write(self.tls.as_deref()) {
+                let Some(tls) = &mut self.tls else { break };
+                match tls.write_tls(socket) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(_) => {}
+                    Err(error) if is_pause(&error) => return Ok(false),
+                    Err(error) if is_signal(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok(true);
+        }
+        while self.written < self.out.bytes.len() {
+            match socket.write(&self.out.bytes[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if is_pause(&error) => return Ok(false),
+                Err(error) if is_signal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.all_written();
+        Ok(true)
+    }
+
+    fn all_written(&mut self) {
+        self.out.bytes.clear();
+        self.written = 0;
+    }
+
+    /// Reads what is there, until nothing is under way or nothing more is there. After a failure the connection is of no
+    /// more use, and what is under way stays unanswered.
+    pub(super) fn read(
+        &mut self,
+        socket: &mut impl Read,
+        arrived: &mut Arrivals<W>,
+    ) -> Result<Progress, Broken> {
+        let mut progress = Progress::Nothing;
+        for _ in 0..READS {
+            let short = match self
+                .fill(socket)
+                .map_err(|broken| self.last_words(broken))?
+            {
+                None if progress == Progress::Nothing => return Ok(Progress::Nothing),
+                None => return Ok(Progress::Drained),
+                Some(short) => short,
+            };
+            progress = if short {
+                Progress::Drained
+            } else {
+                Progress::More
+            };
+            self.heard = Moment::now();
+            self.take_in(arrived)?;
+            if short || self.under_way.is_empty() {
+                break;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// What a connection broke with: the server's own words, where it said why before it closed.
+    fn last_words(&mut self, broken: Broken) -> Broken {
+        let front = self.under_way.front_mut();
+        match (broken, front.and_then(|request| request.replies.pop())) {
+            (Broken::Io(_), Some(Value::ServerError(error))) => Broken::Said(error),
+            (broken, _) => broken,
+        }
+    }
+
+    /// One read from the socket; `None` when nothing is there, otherwise whether that was all.
+    fn fill(&mut self, socket: &mut impl Read) -> Result<Option<bool>, Broken> {
+        let Some(tls) = &mut self.tls else {
+            let space = self.replies.space();
+            let room = space.len();
+            return match socket.read(space) {
+                Ok(0) => Err(Broken::Io(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => {
+                    self.replies.filled(count);
+                    Ok(Some(count < room))
+                }
+                Err(error) if is_pause(&error) || is_signal(&error) => Ok(None),
+                Err(error) => Err(Broken::Io(error)),
+            };
+        };
+        match tls.read_tls(socket) {
+            Ok(0) => return Err(Broken::Io(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(error) if is_pause(&error) || is_signal(&error) => return Ok(None),
+            Err(error) => return Err(Broken::Io(error)),
+        }
+        if let Err(error) = tls.process_new_packets() {
+            return Err(Broken::Tls(error));
+        }
+        loop {
+            match tls.reader().read(self.replies.space()) {
+                // The server has said that it closes; what came before is read first.
+                Ok(0) => return Ok(Some(false)),
+                Ok(count) => self.replies.filled(count),
+                Err(error) if is_pause(&error) => return Ok(Some(false)),
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+    }
+
+    /// Sorts what was read.
+    fn take_in(&mut self, arrived: &mut Arrivals<W>) -> Result<(), Broken> {
+        while let Some(incoming) = self.replies.next().map_err(|Garbage| Broken::Garbage)? {
+            let reply = match incoming {
+                Incoming::Push(message) if !is_confirmation(&message) => {
+                    arrived.pushes.push(message);
+                    continue;
+                }
+                Incoming::Push(confirmation) => Value::Array(confirmation),
+                Incoming::Reply(reply) => reply,
+            };
+            let Some(request) = self.under_way.front_mut() else {
+                return Err(match reply {
+                    Value::ServerError(error) => Broken::Said(error),
+                    _ => Broken::Garbage,
+                });
+            };
+            self.misled |= failure::is_of_wrong_server(&reply);
+            request.replies.push(reply);
+            if request.replies.len() == request.expected
+                && let Some(request) = self.under_way.pop_front()
+            {
+                self.health.answered(self.heard.since(request.sent));
+                arrived.answers.push(Completed {
+                    waiter: request.waiter,
+                    sent: request.sent,
+                    told: request.told,
+                    replies: request.replies,
+                });
+            }
+        }
+        if self.under_way.is_empty() {
+            self.due = None;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Whether at most one request is under way.
+    pub(super) fn is_alone(&self) -> bool {
+        self.under_way.len() <= 1
+    }
+
+    /// When something was last heard from the server.
+    pub(super) fn heard(&self) -> Moment {
+        self.heard
+    }
+
+    /// Whether a reply said that this is the wrong server to ask: the connection has to end.
+    pub(super) fn is_misled(&self) -> bool {
+        self.misled
+    }
+
+    // ---- silence
+
+    /// When to look for [`overdue`](Self::overdue) requests, and whether the connection is [dead](Self::is_dead).
+    pub(super) fn next_timeout(&self) -> Option<Moment> {
+        let oldest = self.under_way.front()?;
+        let end = oldest.sent + self.health.silence();
+        Some(self.due.map_or(end, |due| due.min(end)))
+    }
+
+    /// The requests whose limit has passed by `now`, each once, with how long they have waited. From now on the connection is suspect: what must be
+    /// known is asked elsewhere, and what this one still answers counts.
+    pub(super) fn overdue(&mut self, now: Moment) -> Vec<(&mut W, Duration)> {
+        let mut overdue = Vec::new();
+        self.due = None;
+        for request in &mut self.under_way {
+            if request.told {
+                continue;
+            }
+            if request.limit <= now {
+                request.told = true;
+                let waited = now.since(request.sent);
+                self.health.unanswered(waited);
+                overdue.push((&mut request.waiter, waited));
+            } else {
+                let due = self.due.map_or(request.limit, |due| due.min(request.limit));
+                self.due = Some(due);
+            }
+        }
+        overdue
+    }
+
+    /// Whether the oldest request has had no answer for the whole command time-out.
+    pub(super) fn is_dead(&self, now: Moment) -> bool {
+        let oldest = self.under_way.front();
+        oldest.is_some_and(|oldest| now.since(oldest.sent) >= self.health.silence())
+    }
+
+    /// Whoever waits for what is under way, in the order in which it was begun; none of it will be answered.
+    pub(super) fn abandon(&mut self) -> impl Iterator<Item = W> + use<W> {
+        std::mem::take(&mut self.under_way)
+            .into_iter()
+            .map(|request| request.waiter)
+    }
+
+    // ---- the token counter
+
+    /// Whether a `wait` on this connection seeded the token counter within the last second.
+    pub(super) fn is_seeded(&self) -> bool {
+        self.seeded
+            .is_some_and(|at| Moment::now().since(at) < SEED_LASTS)
+    }
+
+    /// Notes that a `wait` sent at `at` was answered.
+    pub(super) fn set_seeded(&mut self, at: Moment) {
+        self.seeded = Some(at);
+    }
+}
+
+fn tls_wants_write(tls: Option<&ClientConnection>) -> bool {
+    tls.is_some_and(|tls| tls.wants_write())
+}
+
+/// Nothing can be read or written just now: also what a socket with a time-out says.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+/// A signal ends a read like a pause does, so that a caller who blocks looks at once whether it is to stop.
+fn is_signal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
+}
+
+/// Whether a message is the reply to a subscription, which comes in its turn among the replies.
+fn is_confirmation(message: &[Value]) -> bool {
+    matches!(message.first(), Some(Value::BulkString(kind)) if kind == b"subscribe")
+}

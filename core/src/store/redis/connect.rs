@@ -1,0 +1,159 @@
+//! How every connection to a server begins: socket, TLS, log-in, and a look at what answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use socket2::Socket;
+use tokio::io::Interest;
+
+use super::config::Config;
+use super::conn::{Arrivals, Broken, Conn, Progress};
+use super::failure;
+use super::health::Health;
+use super::socket::{self, Readiness};
+use crate::error::{Error, ErrorKind};
+use crate::store::Failure;
+
+/// A server that connections can be made to.
+pub(super) struct Server {
+    pub(super) config: Config,
+    pub(super) health: Health,
+}
+
+impl Server {
+    pub(super) fn new(config: Config, health: Health) -> Arc<Self> {
+        Arc::new(Self { config, health })
+    }
+
+    /// A connection that is logged in to a server that may be written to, with its socket, which does not block.
+    pub(super) async fn connect<W>(&self) -> Result<(Conn<W>, Socket), Failure> {
+        self.connect_as(true).await
+    }
+
+    /// The same, to whatever it is that answers there.
+    pub(super) async fn connect_to_any<W>(&self) -> Result<(Conn<W>, Socket), Failure> {
+        self.connect_as(false).await
+    }
+
+    async fn connect_as<W>(&self, is_for_locks: bool) -> Result<(Conn<W>, Socket), Failure> {
+        // A connection that hangs is tried again rather than waited for, until a server has shown to be slow.
+        let limit = self.health.patience();
+        let connecting = tokio::time::timeout(limit, self.begin(limit, is_for_locks));
+        connecting.await.unwrap_or_else(|_| {
+            self.health.unanswered(limit);
+            Err(self.unconnected(limit))
+        })
+    }
+
+    /// The failure of connecting for longer than `limit`.
+    pub(super) fn unconnected(&self, limit: Duration) -> Failure {
+        Failure::unsent(Error::unavailable(format!(
+            "no connection to the server at {} within {limit:?}",
+            self.config.address()
+        )))
+    }
+
+    async fn begin<W>(
+        &self,
+        limit: Duration,
+        is_for_locks: bool,
+    ) -> Result<(Conn<W>, Socket), Failure> {
+        let address = self.config.address();
+        let broken = |broken| Failure::unsent(failure::from_broken(&address, broken).error);
+        let io = |error| broken(Broken::Io(error));
+        let tls = self.config.tls().map_err(Failure::unsent)?;
+        let silence = self.health.silence();
+        let socket = socket::connect(self.config.endpoint(), limit, silence)
+            .await
+            .map_err(io)?;
+        let mut conn = Conn::new(tls, self.health.clone());
+        conn.begin((), Some(silence), |(), out| self.config.greet(out));
+        let replies = drive(&mut conn, &socket).await.map_err(broken)?;
+        self.look_at(&replies, is_for_locks)?;
+        Ok((conn.handed_over(), socket))
+    }
+
+    /// Whether what answered is a server to take locks on.
+    fn look_at(&self, replies: &[Value], is_for_locks: bool) -> Result<(), Failure> {
+        let address = self.config.address();
+        // The name that a client tells is a nicety, which comes last.
+        let needed = replies.len() - self.config.niceties();
+        for reply in &replies[..needed] {
+            if let Value::ServerError(error) = reply {
+                let words = self.config.without_password(&failure::words_of(error));
+                return Err(failure::from_handshake(&address, error, &words));
+            }
+        }
+        if !is_for_locks {
+            return Ok(());
+        }
+        let hello = &replies[needed - 1];
+        if field(hello, "mode") == Some(b"sentinel") {
+            return Err(Failure::unsent(Error::new(
+                ErrorKind::StoreRefused,
+                format!(
+                    "the server at {address} is a sentinel, which keeps no locks; name the master that it watches"
+                ),
+            )));
+        }
+        match field(hello, "role") {
+            Some(b"replica" | b"slave") => Err(Failure::unsent(Error::unavailable(format!(
+                "the server at {address} is a replica; it may have been its master until now, or name the master"
+            )))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes and reads until the request under way is answered.
+async fn drive(conn: &mut Conn<()>, mut socket: &Socket) -> Result<Vec<Value>, Broken> {
+    let readiness = Readiness::new(socket).map_err(Broken::Io)?;
+    let mut arrived = Arrivals::default();
+    loop {
+        // What cannot be written shows when it is read, behind what the server said before.
+        let mut flushed = Ok(true);
+        readiness.used(Interest::WRITABLE, || {
+            flushed = conn.flush(&mut socket);
+            matches!(flushed, Ok(false))
+        });
+        let mut progress = Ok(Progress::Nothing);
+        readiness.used(Interest::READABLE, || {
+            progress = conn.read(&mut socket, &mut arrived);
+            !matches!(progress, Ok(Progress::More))
+        });
+        let progress = progress?;
+        if let Some(answered) = arrived.answers.pop() {
+            return Ok(answered.replies);
+        }
+        if progress == Progress::Nothing
+            && let Err(error) = flushed
+        {
+            return Err(Broken::Io(error));
+        }
+        readiness
+            .ready(conn.wants_write())
+            .await
+            .map_err(Broken::Io)?;
+    }
+}
+
+/// A text field of what HELLO answered: a map, or a list of names and values.
+fn field<'a>(hello: &'a Value, name: &str) -> Option<&'a [u8]> {
+    let is = |key: &Value| matches!(key, Value::BulkString(key) if key == name.as_bytes());
+    let value = match hello {
+        Value::Map(pairs) => pairs
+            .iter()
+            .find(|(key, _)| is(key))
+            .map(|(_, value)| value),
+        Value::Array(parts) => parts
+            .chunks_exact(2)
+            .find(|pair| is(&pair[0]))
+            .map(|pair| &pair[1]),
+        _ => None,
+    };
+    match value {
+        Some(Value::BulkString(text)) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,370 @@
+//! A connection that a task drives: whoever asks waits for the task to read the answer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use redis::Value;
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::sync::{Notify, OnceCell, oneshot};
+
+use super::conn::{Arrivals, Broken, Conn, Progress};
+use super::link::Link;
+use super::socket::Readiness;
+use super::wire::Packed;
+use super::{A_BATCH, failure};
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::store::Failure;
+use crate::sync::lock;
+
+/// When a request was begun, and its replies.
+pub(super) type Replied = Result<(Moment, Vec<Value>), Failure>;
+
+/// What whoever waits for a request is told.
+enum Told {
+    Replied(Replied),
+    /// Its limit has passed; what comes after that comes by the receiver.
+    Unanswered(Failure, oneshot::Receiver<Replied>),
+}
+
+/// Who waits for a request on the connection.
+pub(super) struct Asker {
+    first: Option<oneshot::Sender<Told>>,
+    late: Option<oneshot::Sender<Replied>>,
+}
+
+impl Asker {
+    fn tell(&mut self, replied: Replied) {
+        // Whoever has gone does not want to know.
+        if let Some(first) = self.first.take() {
+            let _ = first.send(Told::Replied(replied));
+        } else if let Some(late) = self.late.take() {
+            let _ = late.send(replied);
+        }
+    }
+}
+
+/// A connection that a task drives.
+pub(super) struct Connection {
+    pub(super) epoch: u64,
+    address: Arc<str>,
+    /// `None` once it has ended.
+    conn: Mutex<Option<Conn<Asker>>>,
+    socket: Socket,
+    /// There is something to write, or a time-out to look for.
+    wake: Notify,
+    /// Nothing new begins on it; it ends when all is answered.
+    retired: AtomicBool,
+    ending: AtomicBool,
+    pub(super) subscribed: OnceCell<()>,
+    /// The server was sent the text of the script that renews.
+    pub(super) has_renewed: AtomicBool,
+}
+
+impl Connection {
+    /// Nothing drives it yet.
+    pub(super) fn new(
+        epoch: u64,
+        address: Arc<str>,
+        (conn, socket): (Conn<Asker>, Socket),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            epoch,
+            address,
+            conn: Mutex::new(Some(conn)),
+            socket,
+            wake: Notify::new(),
+            retired: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            subscribed: OnceCell::new(),
+            has_renewed: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request and waits for its answer, for `limit` or the connection's patience. After that it has failed; and
+    /// what the server still answers is not wanted any more.
+    pub(super) async fn ask(
+        &self,
+        limit: Option<Duration>,
+        pack: impl FnOnce(&mut Packed),
+    ) -> Replied {
+        self.ask_and_late(limit, pack).await.0
+    }
+
+    /// The same, where a late answer counts, too: it comes by the receiver that is there where there was none in time.
+    pub(super) async fn ask_and_late(
+        &self,
+        limit: Option<Duration>,
+        pack: impl FnOnce(&mut Packed),
+    ) -> (Replied, Option<oneshot::Receiver<Replied>>) {
+        let Some(answer) = self.begin(limit, pack) else {
+            return (Err(Failure::unsent(self.over().error)), None);
+        };
+        match answer.await {
+            Ok(Told::Replied(replied)) => (replied, None),
+            Ok(Told::Unanswered(failure, late)) => (Err(failure), Some(late)),
+            Err(_) => (Err(self.over()), None),
+        }
+    }
+
+    /// Begins a request; `None` where the connection has ended.
+    fn begin(
+        &self,
+        limit: Option<Duration>,
+        pack: impl FnOnce(&mut Packed),
+    ) -> Option<oneshot::Receiver<Told>> {
+        let (first, answer) = oneshot::channel();
+        let asker = Asker {
+            first: Some(first),
+            late: None,
+        };
+        {
+            let mut conn = lock(&self.conn);
+            let conn = conn.as_mut()?;
+            conn.begin(asker, limit, |_, out| pack(out));
+            if conn.unwritten() >= A_BATCH {
+                // A failure shows again when the task reads.
+                let _ = conn.flush(&mut &self.socket);
+            }
+        }
+        self.wake.notify_one();
+        Some(answer)
+    }
+
+    fn over(&self) -> Failure {
+        Failure::unanswered(Error::unavailable(format!(
+            "the connection to the server at {} has ended",
+            self.address
+        )))
+    }
+
+    /// Whether a `wait` on this connection seeded the token counter within the last second.
+    pub(super) fn is_seeded(&self) -> bool {
+        lock(&self.conn).as_ref().is_some_and(Conn::is_seeded)
+    }
+
+    /// Notes that a `wait` sent at `at` was answered.
+    pub(super) fn set_seeded(&self, at: Moment) {
+        if let Some(conn) = &mut *lock(&self.conn) {
+            conn.set_seeded(at);
+        }
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Nothing new is to begin on it: it ends when all is answered.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// It serves on.
+    pub(super) fn reinstate(&self) {
+        self.retired.store(false, Ordering::Release);
+    }
+
+    /// When something was last heard on it; `None` once it has ended.
+    pub(super) fn heard(&self) -> Option<Moment> {
+        lock(&self.conn).as_ref().map(Conn::heard)
+    }
+}
+
+/// Reads and writes a connection until it ends.
+pub(super) fn drive(
+    connection: Arc<Connection>,
+    link: Weak<Link>,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Whatever becomes of the task, its driver is dropped, and with it the connection ended.
+    let mut driver = Driver {
+        connection,
+        link,
+        broken: None,
+    };
+    async move { driver.run().await }
+}
+
+/// The task that reads and writes a connection. Dropped, it ends the connection.
+struct Driver {
+    connection: Arc<Connection>,
+    link: Weak<Link>,
+    broken: Option<Broken>,
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        let Ok(readiness) = Readiness::new(&self.connection.socket) else {
+            return;
+        };
+        let connection = self.connection.clone();
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        // When the timer goes off, if it is to.
+        let mut set_for: Option<Moment> = None;
+        let mut arrived = Arrivals::default();
+        loop {
+            let Some((wants_write, due)) = self.standing() else {
+                return;
+            };
+            // One timer serves many requests: it goes off for the earliest, and most are answered by then.
+            if let Some(due) = due
+                && set_for.is_none_or(|set| due < set)
+            {
+                let at = tokio::time::Instant::now() + due.remaining();
+                timer.as_mut().reset(at);
+                set_for = Some(due);
+            }
+            tokio::select! {
+                biased;
+                ready = readiness.ready(wants_write) => {
+                    let Ok(ready) = ready else { return };
+                    let mut progress = Some(Progress::Nothing);
+                    readiness.used(Interest::READABLE, || {
+                        progress = self.read(&mut arrived);
+                        progress != Some(Progress::More)
+                    });
+                    if progress.is_none() {
+                        return;
+                    }
+                    // Reading may have left something to write: TLS speaks for itself.
+                    if ready.is_writable() || self.wants_write() {
+                        readiness.used(Interest::WRITABLE, || !self.flush());
+                    }
+                }
+                () = connection.wake.notified() => {
+                    // A scheduler of several threads runs a woken task at once: whoever else is about to ask goes into the
+                    // same write.
+                    if lock(&connection.conn).as_ref().is_some_and(|conn| !conn.is_alone()) {
+                        tokio::task::yield_now().await;
+                    }
+                    self.flush();
+                }
+                () = &mut timer, if set_for.is_some() => {
+                    set_for = None;
+                    // What has arrived is read first: a process that was stopped has not met a silent server.
+                    if self.read(&mut arrived).is_none() || self.look_for_silence() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether there is something to write, and the next time-out; `None` when the connection is to end.
+    fn standing(&self) -> Option<(bool, Option<Moment>)> {
+        let conn = lock(&self.connection.conn);
+        let conn = conn.as_ref()?;
+        let over = self.connection.ending.load(Ordering::Acquire)
+            || self.connection.retired.load(Ordering::Acquire) && conn.is_idle();
+        (!over).then(|| (conn.wants_write(), conn.next_timeout()))
+    }
+
+    fn wants_write(&self) -> bool {
+        let conn = lock(&self.connection.conn);
+        conn.as_ref().is_some_and(Conn::wants_write)
+    }
+
+    /// Writes what can be written now; whether all is. A failure shows again in the next read, behind what the server said
+    /// before.
+    fn flush(&self) -> bool {
+        let mut conn = lock(&self.connection.conn);
+        let flushed = conn
+            .as_mut()
+            .map(|conn| conn.flush(&mut &self.connection.socket));
+        !matches!(flushed, Some(Ok(false)))
+    }
+
+    /// Reads what is there, and tells whoever waits for it; `None` when the connection is of no more use.
+    fn read(&mut self, arrived: &mut Arrivals<Asker>) -> Option<Progress> {
+        let misled;
+        let progress = {
+            let mut conn = lock(&self.connection.conn);
+            let conn = conn.as_mut()?;
+            let progress = conn.read(&mut &self.connection.socket, arrived);
+            misled = conn.is_misled();
+            progress
+        };
+        let link = self.link.upgrade();
+        if misled && let Some(link) = &link {
+            // Whoever asks again asks elsewhere.
+            link.misled(self.connection.epoch);
+        }
+        if !arrived.answers.is_empty()
+            && progress.is_ok()
+            && !misled
+            && self.connection.retired.load(Ordering::Acquire)
+            && let Some(link) = &link
+        {
+            link.reinstate(&self.connection);
+        }
+        for mut answered in arrived.answers.drain(..) {
+            answered.waiter.tell(Ok((answered.sent, answered.replies)));
+        }
+        for push in arrived.pushes.drain(..) {
+            if let Some(link) = &link {
+                link.on_push(self.connection.epoch, &push);
+            }
+        }
+        match progress {
+            Ok(progress) if !misled => Some(progress),
+            Ok(_) => None,
+            Err(broken) => {
+                self.broken = Some(broken);
+                None
+            }
+        }
+    }
+
+    /// Tells those whose limit has passed; whether the connection is dead.
+    fn look_for_silence(&self) -> bool {
+        let now = Moment::now();
+        let (overdue, is_dead) = {
+            let mut conn = lock(&self.connection.conn);
+            let Some(conn) = &mut *conn else { return true };
+            let overdue = conn.overdue(now).into_iter();
+            let overdue: Vec<_> = overdue
+                .filter_map(|(asker, waited)| {
+                    let (late, receiver) = oneshot::channel();
+                    asker.late = Some(late);
+                    Some((asker.first.take()?, receiver, waited))
+                })
+                .collect();
+            (overdue, conn.is_dead(now))
+        };
+        if overdue.is_empty() {
+            return is_dead;
+        }
+        if let Some(link) = self.link.upgrade() {
+            link.suspect(self.connection.epoch);
+        }
+        for (asker, receiver, waited) in overdue {
+            let failure = failure::unanswered(&self.connection.address, waited);
+            let _ = asker.send(Told::Unanswered(failure, receiver));
+        }
+        is_dead
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let ended = lock(&self.connection.conn).take();
+        // First it is given up, then those who wait are told: they ask again on another one.
+        if let Some(link) = self.link.upgrade() {
+            link.lose(self.connection.epoch);
+        }
+        let failure = match self.broken.take() {
+            Some(broken) => failure::from_broken(&self.connection.address, broken),
+            None => self.connection.over(),
+        };
+        if let Some(mut conn) = ended {
+            for mut waiter in conn.abandon() {
+                waiter.tell(Err(failure.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! TLS: whom to trust, and with what certificate to come oneself.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+
+use crate::error::{Error, Result};
+
+/// What a URL says about TLS. Files are PEM.
+#[derive(Clone, Default)]
+pub(super) struct TlsOptions {
+    /// Certificates of the authorities to trust, in place of the system's.
+    pub(super) ca: Option<PathBuf>,
+    /// The client's own certificate, with those between it and its authority.
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    /// Any certificate will do.
+    pub(super) skip_verify: bool,
+}
+
+/// How TLS is spoken with one host.
+pub(super) struct Tls {
+    host: ServerName<'static>,
+    options: TlsOptions,
+    /// Made when the first connection is.
+    config: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    /// Reads the files that are named, so that one that cannot be used is refused before anything is sent.
+    pub(super) fn new(host: &str, options: TlsOptions) -> Result<Self> {
+        let host = ServerName::try_from(host.to_owned()).map_err(|_| {
+            Error::invalid(format!(
+                "{host:?} is no host name that a certificate can be for"
+            ))
+        })?;
+        if options.cert.is_some() != options.key.is_some() {
+            return Err(Error::invalid(
+                "tls_cert and tls_key belong together: name the client's certificate and its key",
+            ));
+        }
+        let named_files = options.ca.is_some() || options.cert.is_some();
+        let tls = Self {
+            host,
+            options,
+            config: OnceLock::new(),
+        };
+        if named_files {
+            tls.config()?;
+        }
+        Ok(tls)
+    }
+
+    /// A new connection's part that speaks TLS.
+    pub(super) fn connection(&self) -> Result<ClientConnection> {
+        let mut connection = ClientConnection::new(self.config()?, self.host.clone())
+            .map_err(|error| unusable("TLS", &error))?;
+        connection.set_buffer_limit(None);
+        Ok(connection)
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let config = Arc::new(self.options.config()?);
+        Ok(self.config.get_or_init(|| config).clone())
+    }
+}
+
+impl TlsOptions {
+    fn config(&self) -> Result<ClientConfig> {
+        // A program that chose its provider of cryptography keeps it.
+        let provider = CryptoProvider::get_default()
+            .cloned()
+            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable("TLS", &error))?;
+        let builder = if self.skip_verify {
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        } else {
+            builder.with_root_certificates(self.roots()?)
+        };
+        let (Some(cert), Some(key)) = (&self.cert, &self.key) else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let chain = certificates("tls_cert", cert)?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| unreadable("tls_key", key, &error))?;
+        builder
+            .with_client_auth_cert(chain, private)
+            .map_err(|error| {
+                unusable(
+                    "the certificate of tls_cert with the key of tls_key",
+                    &error,
+                )
+            })
+    }
+
+    fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        if let Some(ca) = &self.ca {
+            for certificate in certificates("tls_ca", ca)? {
+                roots
+                    .add(certificate)
+                    .map_err(|error| unusable("a certificate of tls_ca", &error))?;
+            }
+            return Ok(roots);
+        }
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(Error::invalid(
+                "this machine trusts no certificate authority: install its CA certificates (Debian: ca-certificates), \
+                 or name a file of them with tls_ca or SSL_CERT_FILE",
+            ));
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
+    let found = read().map_err(|error| unreadable(option, path, &error))?;
+    if found.is_empty() {
+        return Err(Error::invalid(format!(
+            "the file {} of {option} has no certificate in it; it is to be PEM, beginning with -----BEGIN CERTIFICATE-----",
+            path.display()
+        )));
+    }
+    Ok(found)
+}
+
+fn unreadable(option: &str, path: &Path, error: &impl std::fmt::Display) -> Error {
+    Error::invalid(format!(
+        "the file {} of {option} cannot be read as PEM: {error}",
+        path.display()
+    ))
+}
+
+fn unusable(what: &str, error: &rustls::Error) -> Error {
+    Error::invalid(format!("{what} cannot be used: {error}"))
+}
+
+/// Trusts any certificate, where `tls_insecure_skip_verify` says so; whoever has it must have its key all the same.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
