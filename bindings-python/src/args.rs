@@ -6,7 +6,7 @@ use leaselock::{AcquireOptions, Request, Unit};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
 
 use crate::errors;
 
@@ -24,35 +24,88 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
     }
 }
 
+/// The options of an acquire. These names, their order in [`Options`] and their defaults in [`signature`] are all that a
+/// method needs to know of them.
+const NAMES: [&str; 5] = ["ttl", "renew", "max_hold", "label", "wait"];
+/// What has none to wait for takes all but the last.
+const NAMES_ONCE: &[&str] = NAMES.split_at(4).0;
+
+/// The first line of a method's doc: what `inspect.signature` shows.
+macro_rules! signature {
+    ($method:literal, once) => {
+        $crate::args::signature!($method, "")
+    };
+    ($method:literal) => {
+        $crate::args::signature!($method, "wait=None, ")
+    };
+    ($method:literal, $wait:literal) => {
+        concat!(
+            $method,
+            "($self, name, *, ttl=30, ",
+            $wait,
+            "renew=True, max_hold=None, label=None)\n--\n"
+        )
+    };
+}
+pub(crate) use signature;
+
 /// The options of an acquire, as they came.
-pub(crate) struct Options<'a, 'py> {
-    pub(crate) ttl: Given<'py>,
-    pub(crate) wait: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) renew: Given<'py>,
-    pub(crate) max_hold: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) label: Option<&'a Bound<'py, PyAny>>,
+#[derive(Default)]
+pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 5]);
+
+impl<'py> Options<'py> {
+    /// As keywords of the method of this name.
+    pub(crate) fn named(method: &str, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        Self::among(&NAMES, method, given)
+    }
+
+    /// As keywords of the method of this name, which does not wait.
+    pub(crate) fn named_once(method: &str, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        Self::among(NAMES_ONCE, method, given)
+    }
+
+    fn among(names: &[&str], method: &str, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        let mut options = Self::default();
+        for (key, value) in given.into_iter().flatten() {
+            let key = key.cast::<PyString>()?.to_string_lossy();
+            let Some(at) = names.iter().position(|name| *name == key) else {
+                return Err(PyTypeError::new_err(format!(
+                    "Client.{method}() got an unexpected keyword argument '{key}'"
+                )));
+            };
+            options.0[at] = Some(value);
+        }
+        Ok(options)
+    }
+
+    /// All of them, in order.
+    pub(crate) fn in_order(given: &Bound<'py, PyTuple>) -> Self {
+        let mut options = Self::default();
+        for (option, value) in options.0.iter_mut().zip(given) {
+            *option = Some(value);
+        }
+        options
+    }
 }
 
 /// A request for the core, checked.
-pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_, '_>) -> PyResult<Request> {
-    let py = name.py();
+pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_>) -> PyResult<Request> {
+    let [ttl, renew, max_hold, label, wait] = given.0;
+    let [max_hold, label, wait] = [max_hold, label, wait].map(|o| o.filter(|o| !o.is_none()));
     let mut options = AcquireOptions::default();
-    if let Given::Value(ttl) = &given.ttl {
+    if let Some(ttl) = &ttl {
         options.ttl = seconds("ttl", ttl)?;
     }
-    options.wait = given.wait.map(|wait| seconds("wait", wait)).transpose()?;
-    if let Given::Value(renew) = &given.renew {
+    options.wait = wait.map(|wait| seconds("wait", &wait)).transpose()?;
+    if let Some(renew) = &renew {
         options.renew = flag("renew", renew)?;
     }
-    options.max_hold = given
-        .max_hold
-        .map(|max| seconds("max_hold", max))
+    options.max_hold = max_hold.map(|max| seconds("max_hold", &max)).transpose()?;
+    options.label = label
+        .map(|label| text("label", &label).map(str::to_owned))
         .transpose()?;
-    options.label = given
-        .label
-        .map(|label| text("label", label).map(str::to_owned))
-        .transpose()?;
-    Request::new(text("name", name)?, options, Unit::Seconds).map_err(|e| errors::raise(py, &e))
+    Request::new(text("name", name)?, options, Unit::Seconds)
+        .map_err(|e| errors::raise(name.py(), &e))
 }
 
 /// A str as UTF-8.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use leaselock::{ClientBuilder, Unit, blocking as core};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::args::{self, Given, Options};
 use crate::interrupt::{self, blocking};
@@ -152,6 +153,7 @@ impl Client {
         Ok(self.core(py)?.is_closed())
     }
 
+    #[doc = args::signature!("acquire")]
     /// Takes the lock `name`, waiting in line for it.
     ///
     /// Args:
@@ -168,92 +170,43 @@ impl Client {
     ///     StoreUnavailableError: The server could not be reached.
     ///     StoreRefusedError: The server refused.
     ///     ClientClosedError: The client was closed.
-    #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
-           text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is an option of its own, by keyword"
-    )]
+    #[pyo3(signature = (name, **options), text_signature = None)]
     fn acquire<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyAny>,
-        ttl: Given<'py>,
-        wait: Option<&Bound<'py, PyAny>>,
-        renew: Given<'py>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Lease> {
-        self.take(
-            py,
-            args::request(
-                name,
-                Options {
-                    ttl,
-                    wait,
-                    renew,
-                    max_hold,
-                    label,
-                },
-            )?,
-        )
+        let options = Options::named("acquire", options)?;
+        self.take(py, args::request(name, options)?)
     }
 
+    #[doc = args::signature!("try_acquire", once)]
     /// Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`.
-    #[pyo3(signature = (name, *, ttl=Given::Default, renew=Given::Default, max_hold=None, label=None),
-           text_signature = "($self, name, *, ttl=30, renew=True, max_hold=None, label=None)")]
+    #[pyo3(signature = (name, **options), text_signature = None)]
     fn try_acquire<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyAny>,
-        ttl: Given<'py>,
-        renew: Given<'py>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Option<Lease>> {
-        let request = args::request(
-            name,
-            Options {
-                ttl,
-                wait: None,
-                renew,
-                max_hold,
-                label,
-            },
-        )?;
+        let request = args::request(name, Options::named_once("try_acquire", options)?)?;
         let core = self.core(py)?;
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
 
+    #[doc = args::signature!("lock")]
     /// The lock `name` as a `with` block and a decorator. Arguments as for `acquire`, checked at once.
     ///
     /// Raises:
     ///     InvalidArgumentError: An argument is out of its range.
-    #[pyo3(signature = (name, *, ttl=Given::Default, wait=None, renew=Given::Default, max_hold=None, label=None),
-           text_signature = "($self, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is an option of its own, by keyword"
-    )]
+    #[pyo3(signature = (name, **options), text_signature = None)]
     fn lock<'py>(
         slf: Bound<'py, Self>,
         name: &Bound<'py, PyAny>,
-        ttl: Given<'py>,
-        wait: Option<&Bound<'py, PyAny>>,
-        renew: Given<'py>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Lock> {
-        let request = args::request(
-            name,
-            Options {
-                ttl,
-                wait,
-                renew,
-                max_hold,
-                label,
-            },
-        )?;
+        let request = args::request(name, Options::named("lock", options)?)?;
         let py = slf.py();
         slf.get()
             .core(py)?

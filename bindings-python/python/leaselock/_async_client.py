@@ -68,7 +68,7 @@ class AsyncClient(AsyncClientCore):
             StoreRefusedError: The server refused.
             ClientClosedError: The client was closed.
         """
-        lease = await self._acquire(_bridge.current(), name, ttl, wait, renew, max_hold, label)
+        lease = await self._acquire(_bridge.current(), name, ttl, renew, max_hold, label, wait)
         return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     async def try_acquire(  # noqa: PLR0913 - each is an option of its own
@@ -82,7 +82,7 @@ class AsyncClient(AsyncClientCore):
         cancel_on_lost: bool = True,
     ) -> AsyncLease | None:
         """Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`."""
-        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label)
+        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, None)
         return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     def lock(  # noqa: PLR0913 - each is an option of its own
@@ -101,7 +101,7 @@ class AsyncClient(AsyncClientCore):
         Raises:
             InvalidArgumentError: An argument is out of its range.
         """
-        request = self._request(name, ttl, wait, renew, max_hold, label)
+        request = self._request(name, ttl, renew, max_hold, label, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def release(self, name: str, owner: str) -> ReleaseStatus:

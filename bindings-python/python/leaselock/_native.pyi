@@ -1,16 +1,18 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import NoReturn, ParamSpec, TypeVar, final
+from typing import NoReturn, ParamSpec, TypeAlias, TypeVar, final
 from weakref import ReferenceType
 
-from typing_extensions import Self, disjoint_base
+from typing_extensions import Self, Unpack, disjoint_base
 
 from leaselock._errors import LeaseLostError
 from leaselock._records import LeaseState, LockInfo, ReleaseStatus, Seconds, Stats
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+# ttl, renew, max_hold, label, wait
+_Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, Seconds | None]
 
 __all__ = [
     "AsyncClientCore",
@@ -168,28 +170,11 @@ class AsyncClientCore:
     @property
     def closed(self) -> bool: ...
     def stats(self) -> Stats: ...
-    def _acquire(
-        self,
-        bridge: Bridge,
-        name: str,
-        ttl: Seconds,
-        wait: Seconds | None,
-        renew: bool,
-        max_hold: Seconds | None,
-        label: str | None,
-    ) -> Awaitable[AsyncLeaseCore]: ...
-    def _request(
-        self,
-        name: str,
-        ttl: Seconds,
-        wait: Seconds | None,
-        renew: bool,
-        max_hold: Seconds | None,
-        label: str | None,
-    ) -> Request: ...
+    def _acquire(self, bridge: Bridge, name: str, *options: Unpack[_Options]) -> Awaitable[AsyncLeaseCore]: ...
+    def _request(self, name: str, *options: Unpack[_Options]) -> Request: ...
     def _acquire_checked(self, bridge: Bridge, request: Request) -> Awaitable[AsyncLeaseCore]: ...
     def _try_acquire(
-        self, bridge: Bridge, name: str, ttl: Seconds, renew: bool, max_hold: Seconds | None, label: str | None
+        self, bridge: Bridge, name: str, *options: Unpack[_Options]
     ) -> Awaitable[AsyncLeaseCore | None]: ...
     def _release(self, bridge: Bridge, name: str, owner: str) -> Awaitable[ReleaseStatus]: ...
     def _force_release(self, bridge: Bridge, name: str) -> Awaitable[ReleaseStatus]: ...

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use leaselock::{Client, Request};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::bridge::Bridge;
 use super::lease::AsyncLeaseCore;
@@ -136,56 +137,25 @@ impl AsyncClientCore {
         records::stats(py, self.core(py)?.stats())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
+    #[pyo3(signature = (bridge, name, *options))]
     fn _acquire<'py>(
         &self,
         bridge: &Bound<'py, Bridge>,
         name: &Bound<'py, PyAny>,
-        ttl: Bound<'py, PyAny>,
-        wait: Option<&Bound<'py, PyAny>>,
-        renew: Bound<'py, PyAny>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: &Bound<'py, PyTuple>,
     ) -> PyResult<Operation> {
-        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        self.take(
-            bridge,
-            args::request(
-                name,
-                Options {
-                    ttl,
-                    wait,
-                    renew,
-                    max_hold,
-                    label,
-                },
-            )?,
-            false,
-        )
+        let request = args::request(name, Options::in_order(options))?;
+        self.take(bridge, request, false)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
+    #[pyo3(signature = (name, *options))]
     fn _request<'py>(
         &self,
         py: Python<'py>,
         name: &Bound<'py, PyAny>,
-        ttl: Bound<'py, PyAny>,
-        wait: Option<&Bound<'py, PyAny>>,
-        renew: Bound<'py, PyAny>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: &Bound<'py, PyTuple>,
     ) -> PyResult<PyRequest> {
-        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        let request = args::request(
-            name,
-            Options {
-                ttl,
-                wait,
-                renew,
-                max_hold,
-                label,
-            },
-        )?;
+        let request = args::request(name, Options::in_order(options))?;
         self.core(py)?
             .check_request(&request)
             .map_err(|e| errors::raise(py, &e))?;
@@ -200,26 +170,14 @@ impl AsyncClientCore {
         self.take(bridge, request.get().0.clone(), false)
     }
 
+    #[pyo3(signature = (bridge, name, *options))]
     fn _try_acquire<'py>(
         &self,
         bridge: &Bound<'py, Bridge>,
         name: &Bound<'py, PyAny>,
-        ttl: Bound<'py, PyAny>,
-        renew: Bound<'py, PyAny>,
-        max_hold: Option<&Bound<'py, PyAny>>,
-        label: Option<&Bound<'py, PyAny>>,
+        options: &Bound<'py, PyTuple>,
     ) -> PyResult<Operation> {
-        let (ttl, renew) = (Given::Value(ttl), Given::Value(renew));
-        let request = args::request(
-            name,
-            Options {
-                ttl,
-                wait: None,
-                renew,
-                max_hold,
-                label,
-            },
-        )?;
+        let request = args::request(name, Options::in_order(options))?;
         self.take(bridge, request, true)
     }
 
