@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on request: silence, delay, lost replies, half-open and cut connections.
+"""A TCP proxy that misbehaves on request: silence, delay, lost replies, half-open, forgotten and cut connections.
 
 In front of a server it is used as `with Proxy(server.port) as proxy: client = leaselock.Client(proxy.url)`; then, say,
 `proxy.to_client.drop = True`: the server executes, and nobody hears of it.
@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
+BOTH_WAYS = ("to_server", "to_client")
 CHUNK = 65536
 TICK_SECONDS = 0.002
 
@@ -40,13 +43,20 @@ class Direction:
     record: bool = False
 
 
-class _Pair:
-    """One client's connection and the one to the server that belongs to it."""
+class Pair:
+    """One client's connection and the one to the server that belongs to it.
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    What is set in `silent` ("to_server", "to_client") carries nothing any more, not even the end of the connection;
+    `delay` (seconds) is this connection's own, both ways. `born` is when it was accepted (`time.monotonic()`).
+    """
+
+    def __init__(self, client: socket.socket, server: socket.socket, silent: Iterable[str] = ()) -> None:
         self.client = client
         self.server = server
         self.open = True
+        self.silent = set(silent)
+        self.delay = 0.0
+        self.born = time.monotonic()
 
     def close(self, *, reset: bool = False) -> None:
         self.open = False
@@ -60,19 +70,22 @@ class _Pair:
 
 
 class Proxy:
-    """A proxy from a free loopback port (`port`, `url`) to `target_port`.
+    """A proxy from a free loopback port (`port`, `url`) to `target_port`, where new connections go.
 
     `to_server` and `to_client` say what happens to the bytes each way. `refuse = True` closes new connections at once.
-    Both holds at once make a black hole.
+    Both holds at once make a black hole. `silent` is what new connections do not carry: they are accepted, and silent
+    one way or both.
     """
 
     def __init__(self, target_port: int, target_host: str = "127.0.0.1") -> None:
-        self._target = (target_host, target_port)
+        self.target_port = target_port
+        self._target_host = target_host
         self.to_server = Direction()
         self.to_client = Direction()
         self.refuse = False
+        self.silent: tuple[str, ...] = ()
         self.accepted = 0
-        self._pairs: list[_Pair] = []
+        self._pairs: list[Pair] = []
         self._lock = threading.Lock()
         self._closed = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -87,8 +100,17 @@ class Proxy:
     @property
     def connections(self) -> int:
         """How many connections are open."""
+        return len(self.pairs())
+
+    def pairs(self) -> list[Pair]:
+        """The connections that are open."""
         with self._lock:
-            return sum(pair.open for pair in self._pairs)
+            return [pair for pair in self._pairs if pair.open]
+
+    def forget(self) -> None:
+        """Forget every connection there is, as a NAT does: they stay open and carry nothing. New ones work."""
+        for pair in self.pairs():
+            pair.silent.update(BOTH_WAYS)
 
     def black_hole(self) -> None:
         """From now on nothing gets through either way, and connections stay open; new ones too are silent."""
@@ -111,9 +133,10 @@ class Proxy:
         self.refuse = False
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close every connection, by RST when `reset`."""
+        """Close every connection, by RST when `reset`. Forgotten ones hear nothing of it."""
         with self._lock:
-            pairs, self._pairs = self._pairs, []
+            pairs = [pair for pair in self._pairs if self._closed or not pair.silent.issuperset(BOTH_WAYS)]
+            self._pairs = [pair for pair in self._pairs if pair not in pairs]
         for pair in pairs:
             pair.close(reset=reset)
 
@@ -153,27 +176,32 @@ class Proxy:
                 continue
             self.accepted += 1
             try:
-                server = socket.create_connection(self._target, 5)
+                server = socket.create_connection((self._target_host, self.target_port), 5)
             except OSError:
                 client.close()
                 continue
             server.settimeout(None)
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            pair = _Pair(client, server)
+            pair = Pair(client, server, self.silent)
             with self._lock:
                 self._pairs.append(pair)
-            for source, sink, way in ((client, server, self.to_server), (server, client, self.to_client)):
-                threading.Thread(target=self._pump, args=(pair, source, sink, way), daemon=True).start()
+            for name, source, sink in (("to_server", client, server), ("to_client", server, client)):
+                threading.Thread(target=self._pump, args=(pair, name, source, sink), daemon=True).start()
 
-    def _pump(self, pair: _Pair, source: socket.socket, sink: socket.socket, way: Direction) -> None:
+    def _pump(self, pair: Pair, name: str, source: socket.socket, sink: socket.socket) -> None:
+        way: Direction = getattr(self, name)
         while True:
             try:
                 data = source.recv(CHUNK)
             except OSError:
                 data = b""
             if not data:
+                if name in pair.silent and not self._closed:
+                    return  # nor does the other side learn that this one has ended
                 break
+            if name in pair.silent:
+                continue
             way.passed += len(data)
             if way.record:
                 way.seen.append(data)
@@ -184,12 +212,13 @@ class Proxy:
             if way.drop:
                 way.dropped += len(data)
                 continue
-            if way.delay:
-                time.sleep(way.delay)
-            while way.hold and not self._closed and pair.open:
+            if delay := way.delay + pair.delay:
+                time.sleep(delay)
+            while way.hold and not self._closed and pair.open and name not in pair.silent:
                 time.sleep(TICK_SECONDS)
-            with contextlib.suppress(OSError):
-                sink.sendall(data)
+            if name not in pair.silent:
+                with contextlib.suppress(OSError):
+                    sink.sendall(data)
         if pair.open:  # one side has closed: so does the other, unless it is half-open on purpose
             pair.close()
             with self._lock, contextlib.suppress(ValueError):

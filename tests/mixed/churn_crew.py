@@ -88,9 +88,9 @@ class Program:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def done(self) -> None:
+    def done(self, seconds: float = END_SECONDS) -> None:
         """Waits until its tasks have ended."""
-        assert self._line(END_SECONDS) == "done", self.tag
+        assert self._line(seconds) == "done", self.tag
 
     def counters(self) -> dict[str, int]:
         assert self._process.stdin is not None
@@ -119,19 +119,35 @@ class Program:
 
 
 class Crew:
-    """One program of each language, at work on `names` for so long; the log is in `folder`."""
+    """One program of each language, at work on `names` for so long; the log is in `folder`.
+
+    `draw` draws the turns that they take, in `tasks` tasks each, by `clients` clients.
+    """
 
     def __init__(
-        self, commands: dict[str, list[str]], url: str, app_id: str, names: list[str], seconds: float, folder: Path
+        self,
+        commands: dict[str, list[str]],
+        url: str,
+        app_id: str,
+        names: list[str],
+        seconds: float,
+        folder: Path,
+        *,
+        draw: Callable[[random.Random, list[str]], dict[str, Any]] = turn,
+        tasks: int = TASKS_EACH,
+        clients: int = 1,
+        seed: int | None = None,
     ) -> None:
         self._commands = commands
         self._url = url
         self._app_id = app_id
-        self.dice = random.Random()
+        self._tasks = tasks
+        self._clients = clients
+        self.dice = random.Random(seed)
         self.log = folder / "log"
         self.log.touch()
         self._turns = folder / "turns"
-        self._turns.write_text("".join(json.dumps(turn(self.dice, names)) + "\n" for _ in range(5_000)))
+        self._turns.write_text("".join(json.dumps(draw(self.dice, names)) + "\n" for _ in range(5_000)))
         now = time.monotonic_ns()
         self._end = now + int(seconds * NS)
         self._calm = now + int(seconds * DISTURBED * NS)
@@ -153,7 +169,8 @@ class Crew:
     def _start(self, language: str, number: int) -> None:
         orders = {
             "tag": f"{language}.{number}",
-            "tasks": TASKS_EACH,
+            "tasks": self._tasks,
+            "clients": self._clients,
             "first": self.dice.randrange(1_000_000),
             "end": self._end,
             "turns": str(self._turns),

@@ -8,7 +8,7 @@ which is one clock for all processes of a machine.
 
 | event | time | what |
 | --- | --- | --- |
-| wants | before acquire | it begins to wait |
+| wants | before acquire | it begins to wait, for as many milliseconds as `more` says |
 | cancelled, timeout | after acquire | it got nothing; so it is with `failed`, whose code is in `more` |
 | holds | before it looked | a write to the resource; it was held after `time`, and the deadline is `until` or later |
 | extends | before extend | what it said of its deadline no longer counts |

@@ -6,6 +6,7 @@ What the language can express is made up by hypothesis; the bounds of each argum
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import time
 from collections.abc import Callable
@@ -351,3 +352,21 @@ def test_the_error_text_says_what_was_expected() -> None:
     with pytest.raises(ValueError, match="ttl"):
         client.acquire("name", ttl=30_000_000_000)
     assert issubclass(InvalidArgumentError, LeaselockError)
+
+
+@pytest.mark.parametrize("method", ["acquire", "try_acquire", "lock"])
+def test_the_options_are_the_same_for_both_clients(method: str) -> None:
+    def options(client: type) -> dict[str, object]:
+        parameters = inspect.signature(getattr(client, method)).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    ours = options(Client)
+    assert {"ttl": 30, "renew": True, "max_hold": None, "label": None}.items() <= ours.items()
+    assert ("wait" in ours) == (method != "try_acquire")
+    assert options(AsyncClient) == {**ours, "cancel_on_lost": True}
+    with Client("memory:options") as client:
+        for unknown in {"color", "wait", "cancel_on_lost"} - ours.keys():
+            with pytest.raises(
+                TypeError, match=rf"^Client\.{method}\(\) got an unexpected keyword argument '{unknown}'"
+            ):
+                getattr(client, method)("a", **{unknown: 1})

@@ -12,7 +12,7 @@ const turns = fs
   .split("\n")
   .map((line) => JSON.parse(line));
 const log = fs.openSync(orders.log, "a");
-const client = new Client();
+const clients = Array.from({ length: orders.clients }, () => new Client());
 const now = () => process.hrtime.bigint();
 
 /** The lines of one task in the log, a write each. */
@@ -42,7 +42,7 @@ class Diary {
   }
 }
 
-async function acquire({ name, ttl, wait, renew, cancel }, diary) {
+async function acquire(client, { name, ttl, wait, renew, cancel }, diary) {
   const options = { ttl, wait, renew, label: diary.who };
   if (cancel === null) return await client.acquire(name, options);
   const aborting = new AbortController();
@@ -54,20 +54,17 @@ async function acquire({ name, ttl, wait, renew, cancel }, diary) {
   }
 }
 
-async function takeTurn(turn, diary) {
-  diary.note("wants", turn.name);
-  let lease;
+async function takeTurn(client, turn, diary) {
+  diary.note("wants", turn.name, { more: turn.wait });
   try {
-    lease = await acquire(turn, diary);
+    await hold(await acquire(client, turn, diary), turn, diary);
   } catch (error) {
     if (error instanceof LockTimeoutError) diary.note("timeout", turn.name);
     else if (error.name === "AbortError") diary.note("cancelled", turn.name);
     else if (error instanceof LeaselockError)
       diary.note("failed", turn.name, { more: `${error.code}: ${error.message}` });
     else throw error;
-    return;
   }
-  await hold(lease, turn, diary);
 }
 
 async function hold(lease, turn, diary) {
@@ -94,15 +91,17 @@ async function hold(lease, turn, diary) {
 
 async function run(task) {
   const diary = new Diary(task);
+  const client = clients[task % clients.length];
   for (let at = orders.first + task * 61; now() < BigInt(orders.end); at++) {
-    await takeTurn(turns[at % turns.length], diary);
+    await takeTurn(client, turns[at % turns.length], diary);
   }
 }
 
 await Promise.all(Array.from({ length: orders.tasks }, (_, task) => run(task)));
 process.stdout.write("done\n");
 for await (const _ of readline.createInterface({ input: process.stdin })) {
-  const { held, waiting } = client.stats();
-  process.stdout.write(`${JSON.stringify({ held, waiting })}\n`);
+  const stats = clients.map((client) => client.stats());
+  const sum = (counter) => stats.reduce((total, each) => total + each[counter], 0);
+  process.stdout.write(`${JSON.stringify({ held: sum("held"), waiting: sum("waiting") })}\n`);
 }
-await client.close();
+await Promise.all(clients.map((client) => client.close()));

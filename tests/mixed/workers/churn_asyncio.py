@@ -25,7 +25,7 @@ async def acquire(client: leaselock.AsyncClient, turn: Turn, diary: Diary) -> le
 
 
 async def take_turn(client: leaselock.AsyncClient, turn: Turn, diary: Diary) -> None:
-    diary.note("wants", turn.name)
+    diary.wants(turn)
     try:
         lease = await acquire(client, turn, diary)
     except leaselock.LockTimeoutError:
@@ -35,7 +35,10 @@ async def take_turn(client: leaselock.AsyncClient, turn: Turn, diary: Diary) -> 
     except leaselock.LeaselockError as error:
         diary.note("failed", turn.name, more=f"{error.code}: {error}")
     else:
-        await hold(lease, turn, diary)
+        try:
+            await hold(lease, turn, diary)
+        except leaselock.LeaselockError as error:
+            diary.note("failed", turn.name, more=f"{error.code}: {error}")
 
 
 async def hold(lease: leaselock.AsyncLease, turn: Turn, diary: Diary) -> None:
@@ -66,11 +69,12 @@ async def run(client: leaselock.AsyncClient, orders: Orders, task: int) -> None:
 async def main() -> None:
     print(os.getpid(), flush=True)
     orders = Orders()
-    async with leaselock.AsyncClient() as client:
-        await asyncio.gather(*(run(client, orders, task) for task in range(orders.tasks)))
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(leaselock.AsyncClient()) for _ in range(orders.clients)]
+        await asyncio.gather(*(run(clients[task % len(clients)], orders, task) for task in range(orders.tasks)))
         print("done", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
-            print(counters(client), flush=True)
+            print(counters(*clients), flush=True)
 
 
 asyncio.run(main())

@@ -36,12 +36,16 @@ class Turn:
 
 
 class Orders:
-    """What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`."""
+    """What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`.
+
+    They do so by `clients` clients.
+    """
 
     def __init__(self) -> None:
         orders: dict[str, Any] = json.loads(sys.argv[1])
         self.tag: str = orders["tag"]
         self.tasks: int = orders["tasks"]
+        self.clients: int = orders["clients"]
         self._end: int = orders["end"]
         self._first: int = orders["first"]
         self._turns = [_turn(json.loads(line)) for line in Path(orders["turns"]).read_text().splitlines()]
@@ -78,6 +82,10 @@ class Diary:
     def note(self, event: str, name: str, token: int = 0, until: int = 0, more: str = "", *, at: int = 0) -> None:
         line = f"{at or time.monotonic_ns()} {self.who} {event} {name} {token} {until} {more}".rstrip()
         os.write(self._log, f"{line}\n".encode())
+
+    def wants(self, turn: Turn) -> None:
+        """It begins to wait, for so many milliseconds."""
+        self.note("wants", turn.name, more=str(round(turn.wait * 1000)))
 
     def writes(self, lease: leaselock.Lease | leaselock.AsyncLease) -> bool:
         """A write to the resource if the lease is held; else one that comes too late, and False."""

@@ -18,8 +18,6 @@ from churn_shared import Diary, Orders, Turn, counters
 
 import leaselock
 
-client = leaselock.Client()
-
 
 class InterruptedByAlarmError(Exception):
     """What the signal handler raises."""
@@ -51,8 +49,8 @@ def acquire(by: leaselock.Client, turn: Turn, diary: Diary) -> leaselock.Lease:
     return by.acquire(turn.name, ttl=turn.ttl, wait=turn.wait, renew=turn.renew, label=diary.who)
 
 
-def take_turn(turn: Turn, diary: Diary) -> None:
-    diary.note("wants", turn.name)
+def take_turn(client: leaselock.Client, turn: Turn, diary: Diary) -> None:
+    diary.wants(turn)
     try:
         if turn.cancel is None:
             hold(acquire(client, turn, diary), turn, diary)
@@ -100,24 +98,26 @@ def hold(lease: leaselock.Lease, turn: Turn, diary: Diary) -> None:
         diary.note("released" if lease.release() else "gone", lease.name, lease.token)
 
 
-def run(orders: Orders, task: int) -> None:
+def run(client: leaselock.Client, orders: Orders, task: int) -> None:
     diary = Diary(orders, task)
     for turn in orders.turns(task):
-        take_turn(turn, diary)
+        take_turn(client, turn, diary)
 
 
 def main() -> None:
     print(os.getpid(), flush=True)
     orders = Orders()
+    clients = [leaselock.Client() for _ in range(orders.clients)]
     with ThreadPoolExecutor(orders.tasks) as pool:
-        others = [pool.submit(run, orders, task) for task in range(1, orders.tasks)]
-        run(orders, 0)
+        others = [pool.submit(run, clients[task % len(clients)], orders, task) for task in range(1, orders.tasks)]
+        run(clients[0], orders, 0)
         for other in others:
             other.result()
     print("done", flush=True)
     for _ in sys.stdin:
-        print(counters(client), flush=True)
-    client.close()
+        print(counters(*clients), flush=True)
+    for client in clients:
+        client.close()
 
 
 main()
