@@ -21,8 +21,8 @@ class Exchange(TypedDict):
 
 
 def pair(server: Server) -> list[Exchange]:
-    """The two exchanges of a warm acquire and release of `bench-00`."""
-    proxy = _Proxy(server.port)
+    """The two exchanges of a warm acquire and release of `bench-00`, as they are before any encryption."""
+    proxy = _Proxy(server.plain_port)
     try:
         with Worker("rust", "leaselock-blocking", f"redis://127.0.0.1:{proxy.port}") as worker:
             worker.ask({"do": "pairs", "seconds": 0.3, "inflight": 1})

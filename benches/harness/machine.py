@@ -53,6 +53,7 @@ def versions() -> dict[str, str]:
             "redlock", "redlock4", "@sesamecare-oss/redlock", "redlock-universal", "ioredis", "proper-lockfile"
         ),
         "rslock": _locked("rslock"),
+        "rustls": _locked("rustls"),
         "libsqlite3-sys": _locked("libsqlite3-sys"),
         "file system": _said("stat", "--file-system", "--format=%T", str(ROOT)),
     }

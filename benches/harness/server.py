@@ -11,17 +11,37 @@ from .machine import ROOT, cpu_seconds, pin
 
 sys.path.insert(0, str(ROOT / "tests"))
 
+import certs
 import servers
 
 
 class Server(servers.Server):
-    """A Redis of our own on a free loopback port, which ends with the benchmark."""
+    """A Redis of our own on a free loopback port, which ends with the benchmark.
 
-    def __init__(self) -> None:
+    With `tls` it speaks TLS there, and plain text at `plain_port`.
+    """
+
+    def __init__(self, *, tls: bool = False) -> None:
         binary = servers.find_redis() or servers.find_valkey()
         if binary is None:
             raise SystemExit("bench: there is no redis-server and no valkey-server")
-        super().__init__(binary, "--io-threads", "1", "--maxclients", "20000", die_with_parent=True)
+        options = ["--io-threads", "1", "--maxclients", "20000"]
+        self._plain_port = servers.free_port() if tls else None
+        if self._plain_port:
+            options += ["--port", str(self._plain_port)]
+        super().__init__(binary, *options, die_with_parent=True)
+        if tls:
+            self._tls = certs.make(self.folder / "certificates")
+
+    @property
+    def url(self) -> str:
+        """With the certificate of the CA to trust, under the name that leaselock and redis-py both know."""
+        return f"{super().url}?ssl_ca_certs={self._tls / 'ca.crt'}" if self._tls else super().url
+
+    @property
+    def plain_port(self) -> int:
+        """Where it is asked without TLS."""
+        return self._plain_port or self.port
 
     def pin(self, cores: list[int]) -> None:
         pin(self.pid, cores)

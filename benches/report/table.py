@@ -20,9 +20,9 @@ A round trip costs several times more when client and server wake each other on 
 they share one (**together**), and a scheduler that is left alone flips between the two; so both are measured, pinned.
 Without a server, *apart* is a core for each of two processes, or both for the threads of one.
 
-*Same bytes* is a bare socket in the same language that sends exactly what leaselock sends. Peers are asked with their
-default retry delays and a TTL of 30 s. leaselock renews its leases, counts a fencing token with each, and queues
-waiters in order; none of the peers here does all three.
+*Same bytes* is a bare socket in the same language that sends exactly what leaselock sends; over TLS it is a stream of
+rustls, as leaselock's is. Peers are asked with their default retry delays and a TTL of 30 s. leaselock renews its
+leases, counts a fencing token with each, and queues waiters in order; none of the peers here does all three.
 
 A *bare* hand-over is sockets that send what leaselock sends and do nothing else with it: where they miss a bar, no
 client in that language can reach it. After a long wait, and always in async Rust, a grant is claimed, which costs a

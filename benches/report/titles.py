@@ -4,9 +4,11 @@ from __future__ import annotations
 
 TITLES = {
     "rust_sync": "Rust, blocking: acquire and release, one thread",
+    "rust_tls": "Rust, blocking, over TLS: acquire and release, one thread",
     "rust_async_1": "Rust, async: 1 in flight",
     "rust_async": "Rust, async: 64 in flight on distinct names",
     "python_sync": "Python: acquire and release, one thread",
+    "python_tls": "Python, over TLS: acquire and release, one thread",
     "python_async_1": "asyncio: 1 in flight",
     "python_async": "asyncio: 64 in flight on distinct names",
     "node_1": "Node: 1 in flight",

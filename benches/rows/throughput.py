@@ -37,6 +37,7 @@ class Row:
     inflight: int
     contestants: Sequence[str]
     bars: Sequence[Bar]
+    tls: bool = False
 
 
 ROWS = [
@@ -50,6 +51,14 @@ ROWS = [
             Bar("leaselock-blocking", ["rslock"], 1.1),
             Bar("bare", ["rslock"], None),  # the most that can be had
         ],
+    ),
+    Row(
+        "rust_tls",
+        "rust",
+        1,
+        ["bare", "leaselock-blocking", "rslock"],
+        [Bar("leaselock-blocking", ["bare"], 0.85), Bar("leaselock-blocking", ["rslock"], None)],
+        tls=True,
     ),
     Row(
         "rust_async",
@@ -75,6 +84,14 @@ ROWS = [
             Bar("leaselock", ["python-redis-lock"], None),
             Bar("leaselock", ["bare"], None),
         ],
+    ),
+    Row(
+        "python_tls",
+        "python",
+        1,
+        ["leaselock", "redis-py"],
+        [Bar("leaselock", ["redis-py"], 1.5)],
+        tls=True,
     ),
     Row(
         "python_async_1",
@@ -123,7 +140,7 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
     figures: list[Figure] = []
     raw: dict[str, Any] = {}
     with ExitStack() as stack:
-        server = stack.enter_context(Server())
+        server = stack.enter_context(Server(tls=row.tls))
         options = {"bare": {"pair": capture.pair(server)}} if "bare" in row.contestants else {}
         workers = {
             contestant: stack.enter_context(Worker(row.language, contestant, server.url, options.get(contestant)))

@@ -57,8 +57,19 @@ impl Locker for Leaselock {
 pub struct Rslock(rslock::LockManager);
 
 impl Rslock {
-    pub fn new(url: &str) -> Self {
-        Self(rslock::LockManager::new(vec![url]))
+    /// `URL`, or with TLS `URL?ssl_ca_certs=FILE`.
+    pub fn new(url: &str) -> Result<Self, Box<dyn Error>> {
+        let client = match url.split_once("?ssl_ca_certs=") {
+            None => redis::Client::open(url)?,
+            Some((url, ca)) => {
+                let certificates = redis::TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(std::fs::read(ca)?),
+                };
+                redis::Client::build_with_tls(url, certificates)?
+            }
+        };
+        Ok(Self(rslock::LockManager::from_clients(vec![client])))
     }
 }
 

@@ -23,8 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "leaselock-blocking" => blocking::run(&url),
         "leaselock" => runtime(false)?.block_on(asynchronous::run(Leaselock::new(&url)?)),
         "leaselock-multi" => runtime(true)?.block_on(asynchronous::run(Leaselock::new(&url)?)),
-        "rslock" => runtime(false)?.block_on(asynchronous::run(Rslock::new(&url))),
-        "rslock-multi" => runtime(true)?.block_on(asynchronous::run(Rslock::new(&url))),
+        "rslock" => runtime(false)?.block_on(asynchronous::run(Rslock::new(&url)?)),
+        "rslock-multi" => runtime(true)?.block_on(asynchronous::run(Rslock::new(&url)?)),
         other => Err(format!("there is no contestant named {other}").into()),
     }
 }
