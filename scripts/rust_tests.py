@@ -47,10 +47,14 @@ class Program:
         return done.returncode == 0, f"--- {self.name}, {took}\n{done.stdout}{end}"
 
 
-# They kill and count for some seconds, or move a clock under a lease: what else computes meanwhile shows.
+# They kill and count for some seconds, move a clock under a lease, or hold a call to a third of a second: what else
+# computes meanwhile shows.
 ALONE = [
     "crashes::killed_processes_lose_no_increment_that_they_told_of",
     "clocks::a_clock_that_jumps_ahead_makes_a_second_holder_with_the_larger_token",
+    "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
+    "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
+    "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",
 ]
 SKIPPED = [word for name in ALONE for word in ("--skip", name)]
 

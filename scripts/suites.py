@@ -55,7 +55,7 @@ COUNTS = {
 }
 
 TEST = [
-    Suite("python", [*PYTEST, *SPREAD, "tests/python"], "pytest"),
+    Suite("python", [*PYTEST, *SPREAD, "tests/python"], "pytest", alone=[*PYTEST, *ALONE, "tests/python"]),
     Suite(
         "node",
         [*SERVERS, "npm", "run", "--silent", "test:beside"],

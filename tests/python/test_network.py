@@ -252,6 +252,7 @@ def ends_after(limit: float, outcome: object, took: float, what: str) -> None:
     assert limit - EARLY <= took <= limit + LATE, (what, outcome, took)
 
 
+@pytest.mark.alone
 @both
 async def test_field_bug_41_a_wait_bounds_an_acquire_at_a_silent_server(
     kind: Kind, own_server: Server, app_id: str, name: str
@@ -275,6 +276,7 @@ async def test_field_bug_41_a_wait_bounds_an_acquire_at_a_silent_server(
                 ends_after(wait, outcome, took, warmth)
 
 
+@pytest.mark.alone
 @both
 async def test_field_bug_41_trying_once_ends_after_the_command_timeout(
     kind: Kind, own_server: Server, app_id: str, name: str
@@ -295,6 +297,7 @@ async def test_field_bug_41_trying_once_ends_after_the_command_timeout(
                 ends_after(1.5, outcome, took, warmth)
 
 
+@pytest.mark.alone
 @both
 async def test_field_bug_41_a_waiter_that_is_queued_ends_with_its_wait(
     kind: Kind, own_server: Server, app_id: str, name: str
