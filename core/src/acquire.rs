@@ -31,7 +31,7 @@ const QUEUE_LASTS: Duration = Duration::from_secs(90);
 const SECOND_ANSWER: Duration = Duration::from_millis(75);
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports: twice what the server took
 /// to answer it, and no less than this. At most it is as long as one that was refused stays.
-const LEAVE_AT_LEAST: Duration = Duration::from_millis(200);
+const LEAVE_AT_LEAST: Duration = Duration::from_millis(250);
 
 /// One acquire, from its first command to a lease. An attempt that is dropped before is undone in the background.
 pub(crate) struct Attempt {
@@ -177,8 +177,6 @@ impl Attempt {
                 let patience = (self.took * 2).clamp(LEAVE_AT_LEAST, LEAVE_TIMEOUT);
                 match tokio::time::timeout(patience, undo).await {
                     Ok(Ok(true)) => error,
-                    // A busy machine, or a server that has only just fallen silent.
-                    Err(_) if self.client.store.is_connected() => error,
                     _ => self.unanswered(),
                 }
             }

@@ -217,7 +217,7 @@ impl<W> Port<W> {
         if attempt.is_behind_own_waiters() {
             return Ok(Begin::Done(waiter(id), acquiring(attempt, once)));
         }
-        let is_alone = self.is_alone();
+        let is_alone = self.begins_alone();
         if let Some(open) = &mut self.open {
             let limit = attempt.first_limit();
             let (lock, owner, ttl) = attempt.first();
@@ -247,7 +247,7 @@ impl<W> Port<W> {
             }
             Begun::Turn(turn) => turn,
         };
-        let is_alone = self.is_alone();
+        let is_alone = self.begins_alone();
         if let Some(open) = &mut self.open {
             let (lock, owner) = turn.request();
             open.store.release(id, lock, owner);
@@ -416,7 +416,7 @@ impl<W> Port<W> {
     }
 
     /// Whether what begins now is likely to be all that begins in this turn of the loop; then its end need not be awaited.
-    fn is_alone(&mut self) -> bool {
+    fn begins_alone(&mut self) -> bool {
         let is_alone = self.under_way.is_empty() && self.resuming <= 1;
         self.resuming = self.resuming.saturating_sub(1);
         is_alone

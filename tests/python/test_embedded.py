@@ -95,6 +95,7 @@ def test_parent_and_child_exclude_each_other(local: Program, counted: Path) -> N
     assert counted.read_text() == str(1 + 20 * 20)
 
 
+@pytest.mark.alone  # its lease of 0.3 s is to be extended in time by a thread among many
 def test_forks_while_threads_are_busy(local: Program, counted: Path) -> None:
     """FIELD-BUGS 23: at any moment of theirs: waiting, renewing, making clients and closing them."""
     output = run(

@@ -329,7 +329,7 @@ async def test_field_bug_42_a_full_server_is_quoted(kind: Kind, own_server: Serv
         return face(kind, proxy.url, app_id, command_timeout=0.6)
 
     async def says_so(one: Face) -> None:
-        for outcome, _ in (await timed(one.try_acquire(name)), await timed(one.acquire(name, wait=0.3))):
+        for outcome, _ in (await timed(one.try_acquire(name)), await timed(one.acquire(name, wait=1))):
             assert isinstance(outcome, StoreUnavailableError), outcome
             assert CLIENTS_FULL in str(outcome)
 
@@ -358,7 +358,7 @@ def test_field_bug_44_connections_of_many_threads_do_not_stay(own_server: Server
     with Client(own_server.url, app_id=app_id) as client:
 
         def use(number: int) -> None:
-            for _ in range(3):
+            for _ in range(6):
                 with client.acquire(f"res-{number}"):
                     time.sleep(0.1)
 

@@ -244,11 +244,6 @@ pub(crate) trait Store: Send + Sync {
     /// Commands sent under different numbers may overtake each other.
     fn epoch(&self) -> u64;
 
-    /// Whether the store was there when it was last spoken to.
-    fn is_connected(&self) -> bool {
-        true
-    }
-
     /// How often a connection was lost and made again.
     fn reconnects(&self) -> u64;
 

@@ -37,13 +37,11 @@ impl Server {
     }
 
     async fn connect_as<W>(&self, is_for_locks: bool) -> Result<(Conn<W>, Socket), Failure> {
-        // A connection that hangs is tried again rather than waited for, until a server has shown to be slow.
-        let limit = self.health.patience();
+        let limit = self.health.connecting();
         let connecting = tokio::time::timeout(limit, self.begin(limit, is_for_locks));
-        connecting.await.unwrap_or_else(|_| {
-            self.health.unanswered(limit);
-            Err(self.unconnected(limit))
-        })
+        let connected = connecting.await;
+        self.health.connected(limit, connected.is_ok());
+        connected.unwrap_or_else(|_| Err(self.unconnected(limit)))
     }
 
     /// The failure of connecting for longer than `limit`.

@@ -15,6 +15,8 @@ pub(super) struct Health {
     /// In milliseconds. It grows with every silence and every slow answer, and is back at [`PATIENCE`] with a quick one:
     /// so a slow server is not taken for one that a network has cut off.
     patience: Arc<AtomicU64>,
+    /// How long to connect, in milliseconds: it grows with each attempt in a row that hangs.
+    connecting: Arc<AtomicU64>,
     silence: Duration,
 }
 
@@ -23,6 +25,7 @@ impl Health {
     pub(super) fn new(silence: Duration) -> Self {
         Self {
             patience: Arc::new(AtomicU64::new(millis(PATIENCE.min(silence)))),
+            connecting: Arc::default(),
             silence,
         }
     }
@@ -30,6 +33,19 @@ impl Health {
     /// How long to wait for an answer before the connection is suspect.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_millis(self.patience.load(Ordering::Relaxed))
+    }
+
+    /// How long to try to connect before trying anew: a connection that hangs is no reason to wait for it, until a server has
+    /// shown to be slow.
+    pub(super) fn connecting(&self) -> Duration {
+        let grown = Duration::from_millis(self.connecting.load(Ordering::Relaxed));
+        grown.max(PATIENCE).min(self.silence)
+    }
+
+    /// Connecting came to an end within its limit, or not.
+    pub(super) fn connected(&self, limit: Duration, in_time: bool) {
+        let next = if in_time { 0 } else { millis(limit * 2) };
+        self.connecting.store(next, Ordering::Relaxed);
     }
 
     /// How long to wait for an answer before the connection is dead.
@@ -80,6 +96,20 @@ mod tests {
         );
         health.answered(Duration::from_millis(3));
         assert_eq!(health.patience(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn connecting_has_a_limit_of_its_own() {
+        let health = Health::new(Duration::from_secs(5));
+        health.unanswered(Duration::from_secs(4));
+        let first = health.connecting();
+        assert_eq!(first, Duration::from_secs(1), "whatever else is silent");
+        health.connected(first, false);
+        assert_eq!(health.connecting(), Duration::from_secs(2));
+        health.connected(Duration::from_secs(4), false);
+        assert_eq!(health.connecting(), Duration::from_secs(5));
+        health.connected(first, true);
+        assert_eq!(health.connecting(), Duration::from_secs(1));
     }
 
     #[test]

@@ -300,10 +300,6 @@ impl Store for RedisStore {
         self.link.epoch()
     }
 
-    fn is_connected(&self) -> bool {
-        self.link.live().is_some()
-    }
-
     fn reconnects(&self) -> u64 {
         self.link.epoch().saturating_sub(1)
     }
