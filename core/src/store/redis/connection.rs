@@ -228,7 +228,10 @@ impl Driver {
                         progress = self.read(&mut arrived);
                         progress != Some(Progress::More)
                     });
-                    if progress.is_none() {
+                    // Whoever sends without end does not keep the time from being looked at.
+                    let is_late = progress == Some(Progress::More)
+                        && set_for.is_some_and(Moment::is_past);
+                    if progress.is_none() || is_late && self.look_for_silence() {
                         return;
                     }
                     // Reading may have left something to write: TLS speaks for itself.
