@@ -412,3 +412,6 @@ fn is_signal(error: &io::Error) -> bool {
 fn is_confirmation(message: &[Value]) -> bool {
     matches!(message.first(), Some(Value::BulkString(kind)) if kind == b"subscribe")
 }
+
+#[cfg(test)]
+mod tests;
