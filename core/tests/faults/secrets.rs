@@ -1,6 +1,6 @@
 //! No password in any error, debug text or reply to the user.
 
-use leaselock::{Client, blocking};
+use leaselock::{Client, ErrorKind, blocking};
 
 use crate::common::{Server, ms};
 
@@ -87,6 +87,22 @@ async fn a_password_is_in_no_error_and_no_debug_text() {
                 .expect_err("nobody is there")
         });
         clean_error("unreachable, blocking", &error.await.unwrap());
+    }
+}
+
+/// A server that does not know AUTH says what it does not know, with all its arguments.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_repeated_after_a_server_that_repeats_it() {
+    for server in Server::each(&["--rename-command", "AUTH", ""]) {
+        for login in [format!(":{CANARY}"), format!("user:{CANARY}")] {
+            let url = format!("redis://{login}@127.0.0.1:{}", server.port);
+            let client = Client::builder().url(&url).command_timeout(ms(500));
+            let taken = client.build().unwrap().try_acquire("res").await;
+            let error = taken.map(drop).expect_err("it is not let in");
+            assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error}");
+            assert!(error.message().contains("unknown command"), "{error}");
+            clean_error(&login, &error);
+        }
     }
 }
 

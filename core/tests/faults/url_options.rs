@@ -100,6 +100,43 @@ fn field_bug_43_an_unknown_option_is_refused_by_its_name() {
     refused("unix:/tmp/socket?foo=1", &["foo"]);
 }
 
+#[test]
+fn an_option_that_is_said_twice_is_refused() {
+    for twice in ["db=1&db=2", "db=1&db=1", "key_prefix=a&db=1&key_prefix=b"] {
+        refused(&format!("redis://localhost?{twice}"), &["twice"]);
+    }
+    refused(
+        "rediss://localhost?tls_insecure_skip_verify=false&tls_insecure_skip_verify=true",
+        &["tls_insecure_skip_verify", "twice"],
+    );
+}
+
+#[test]
+fn whom_to_trust_and_to_trust_anyone_are_not_said_together() {
+    for url in [
+        "rediss://localhost?tls_insecure_skip_verify=true&tls_ca=/no/such/file",
+        "rediss://localhost?ssl_ca_certs=/no/such/file&tls_insecure_skip_verify=true",
+    ] {
+        refused(url, &["tls_ca", "tls_insecure_skip_verify"]);
+    }
+}
+
+/// What follows a `?` in a password that was not encoded reads as an option, and is not shown.
+#[test]
+fn a_part_of_a_password_is_not_shown_as_an_option() {
+    for url in [
+        "redis://user:123?c4nary@host",
+        "redis://user:123?c4nary-9@host/0",
+        "redis://:pa?c4nary@host",
+        "redis://user:123?C4NARY=c4nary@host",
+        "redis://localhost/0?=c4nary",
+    ] {
+        let error = refused(url, &[]);
+        assert!(!error.message().contains("C4NARY"), "{url}: {error}");
+    }
+    refused("redis://user:123?c4nary@host", &["%3F"]);
+}
+
 /// The spellings that other clients have for what cannot be had here, or is had anyway.
 #[test]
 fn field_bug_43_not_to_verify_is_asked_for_loudly_or_not_at_all() {
