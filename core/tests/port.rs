@@ -355,6 +355,41 @@ async fn a_short_wait_on_a_silent_connection_is_given_up_and_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_ends_although_no_wait_on_it_was_as_long() {
+    for server in Server::each(&[]) {
+        let proxy = Proxy::start(server.port).await;
+        let client = client(&proxy.url());
+        let mut event_loop = Loop::connected(&client).await;
+        proxy.hold_back(proxy.accepted() - 1);
+        for id in 1..=2 {
+            let name = format!("n{id}");
+            event_loop.acquire(&client, id, request(&name, Some(ms(300))), false);
+            event_loop.ended(1).await;
+            // Nobody waits for it any more.
+            event_loop.done.clear();
+        }
+        let start = Instant::now();
+        while event_loop.port.fd().is_some() {
+            event_loop.turn();
+            let elapsed = start.elapsed();
+            assert!(elapsed < ms(3_000), "still connected after {elapsed:?}");
+            tokio::time::sleep(ms(1)).await;
+        }
+        // One for each wait, and for the end, and again where one was early.
+        let timers = event_loop.timers;
+        assert!(timers <= 8, "{timers} timers asked for");
+        for number in 0..proxy.accepted() {
+            proxy.let_through(number);
+        }
+        tokio::time::sleep(ms(300)).await;
+        client.settled().await;
+        for name in ["n1", "n2"] {
+            assert!(client.inspect(name).await.unwrap().is_none(), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_waits_for_is_given_back() {
     for server in Server::each(&[]) {
         let client = client(&server.url());

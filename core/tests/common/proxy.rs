@@ -1,7 +1,8 @@
 //! A TCP proxy in front of a server that holds back, delays, drops, forgets and cuts on request.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +21,8 @@ pub struct Direction {
     pub drop: AtomicBool,
     /// Bytes arrive this many milliseconds late.
     pub delay_ms: AtomicU64,
+    /// Bytes arrive one by one, so many milliseconds apart.
+    pub drip_ms: AtomicU64,
     /// How many chunks were lost with their connection.
     pub lost: AtomicUsize,
     lose: AtomicBool,
@@ -47,6 +50,8 @@ struct State {
     refuse: AtomicBool,
     refused: AtomicUsize,
     accepted: AtomicUsize,
+    /// The numbers of the connections whose bytes to the server wait.
+    held_back: Mutex<HashSet<usize>>,
     /// So many connections, the first ones, are forgotten.
     forgotten: AtomicUsize,
     open: AtomicUsize,
@@ -72,6 +77,7 @@ impl Proxy {
             refuse: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
+            held_back: Mutex::default(),
             forgotten: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             cut: watch::Sender::new(0),
@@ -112,8 +118,20 @@ impl Proxy {
                 self.cut();
             }
             way.delay_ms.store(0, SeqCst);
+            way.drip_ms.store(0, SeqCst);
             way.lose.store(false, SeqCst);
         }
+    }
+
+    /// What one connection sends to the server waits in the network until it is [let through](Self::let_through), also
+    /// where its client has gone meanwhile. `number` counts from 0, in the order in which they are accepted.
+    pub fn hold_back(&self, number: usize) {
+        self.state.held_back.lock().unwrap().insert(number);
+    }
+
+    /// What that connection has sent arrives now.
+    pub fn let_through(&self, number: usize) {
+        self.state.held_back.lock().unwrap().remove(&number);
     }
 
     /// Closes every connection there is. Forgotten ones hear nothing of it.
@@ -185,12 +203,13 @@ async fn pair(client: TcpStream, number: usize, state: Arc<State>) {
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let forgotten = || number < state.forgotten.load(SeqCst);
+    let holds_back = || state.held_back.lock().unwrap().contains(&number);
     state.open.fetch_add(1, SeqCst);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, &state.to_server, forgotten) => {}
-        () = pump(from_server, to_client, &state.to_client, forgotten) => {}
+        () = pump(from_client, to_server, &state.to_server, holds_back, forgotten) => {}
+        () = pump(from_server, to_client, &state.to_client, || false, forgotten) => {}
         () = async {
             while cut.changed().await.is_ok() && forgotten() {}
         } => {}
@@ -203,6 +222,7 @@ async fn pump(
     mut source: OwnedReadHalf,
     mut sink: OwnedWriteHalf,
     way: &Direction,
+    holds_back: impl Fn() -> bool,
     forgotten: impl Fn() -> bool,
 ) {
     let mut buffer = vec![0; 65536];
@@ -229,10 +249,19 @@ async fn pump(
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        if way.hold.load(SeqCst) {
+        let holds = || way.hold.load(SeqCst) || holds_back();
+        if holds() {
             way.held.fetch_add(1, SeqCst);
-            while way.hold.load(SeqCst) && !forgotten() {
+            while holds() && !forgotten() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        let drip = way.drip_ms.load(SeqCst);
+        let (dripping, chunk) = chunk.split_at(if drip > 0 { length } else { 0 });
+        for byte in dripping {
+            tokio::time::sleep(Duration::from_millis(drip)).await;
+            if forgotten() || sink.write_all(&[*byte]).await.is_err() {
+                return;
             }
         }
         if !forgotten() && sink.write_all(chunk).await.is_err() {

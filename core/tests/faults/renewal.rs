@@ -197,6 +197,34 @@ async fn a_loss_the_server_knows_of_is_told_at_the_next_renewal() {
     }
 }
 
+/// It was sent before the extension by another connection, and the network let it through afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_arrives_late_does_not_take_an_extension_back() {
+    for server in Server::each(&[]) {
+        let proxy = Proxy::start(server.port).await;
+        let client = client_at(&proxy.url());
+        let lease = client.acquire("res").ttl(ms(3_000)).await.unwrap();
+        let left = || server.int(&["PTTL", &keys("res").lock]);
+        proxy.hold_back(0);
+        until("a renewal is given up", ms(2_900), async || {
+            client.stats().renew_failures > 0
+        })
+        .await;
+        lease.extend(Some(ms(60_000))).await.unwrap();
+        assert!(left() > 50_000, "{}", left());
+
+        proxy.let_through(0);
+        sleep(500).await;
+
+        assert!(left() > 50_000, "{}", left());
+        assert!(lease.expires_in() > ms(50_000), "{:?}", lease.expires_in());
+        // Only whoever holds it may shorten it.
+        lease.extend(Some(ms(5_000))).await.unwrap();
+        assert!(left() <= 5_000, "{}", left());
+        assert!(lease.release().await.unwrap());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn field_bug_12_the_shortest_ttl_is_no_renewal_loop() {
     for server in Server::each(&[]) {
