@@ -1,8 +1,10 @@
 //! Networks that forget, lead elsewhere or say why not: what a connection is worth, and when there must be another.
 
+mod hostile;
 mod idle;
 mod moved;
 mod silent;
+mod slow;
 mod timeouts;
 mod words;
 

@@ -1,6 +1,6 @@
 //! Connections that nobody uses: they are watched over while they are kept, and not kept for good.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Caller, KINDS, Kind, Warmth, all, on_each};
 use crate::common::proxy::Proxy;
@@ -35,6 +35,29 @@ async fn field_bug_44_connections_that_were_used_at_once_do_not_stay() {
         .await;
         let lease = client.acquire("res", ms(20_000), None).await.unwrap();
         assert!(lease.release().await.unwrap());
+    })
+    .await;
+}
+
+/// Whoever looks for idle ones looks again, although the only one was in use whenever they looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_in_use_all_the_time_does_not_stay_for_good() {
+    /// They look every six seconds.
+    const IN_USE: Duration = ms(14_000);
+    on_each(|binary| async move {
+        let server = Server::start(&binary, &[]);
+        let client = Caller::new(Kind::Blocking, &server.url(), ms(5_000));
+        let start = Instant::now();
+        while start.elapsed() < IN_USE {
+            let lease = client.acquire("res", ms(20_000), None).await.unwrap();
+            assert!(lease.release().await.unwrap());
+        }
+        assert!(server.connections() >= 2, "one of its own");
+        until("it is closed", GONE, async || {
+            sleep(200).await;
+            server.connections() <= 1
+        })
+        .await;
     })
     .await;
 }
