@@ -141,7 +141,9 @@ impl Client {
         let release = || store.release(lock, releaser.clone());
         Ok(match self.inner.retrying(release).await? {
             // A repeat whose first answer was lost finds its own success.
-            (Ownership::Mine, _) | (Ownership::Nobody, true) => ReleaseStatus::Released,
+            (Ownership::Mine | Ownership::MineForLonger, _) | (Ownership::Nobody, true) => {
+                ReleaseStatus::Released
+            }
             (Ownership::Nobody, false) => ReleaseStatus::NotFound,
             (Ownership::Other, _) => ReleaseStatus::NotOwner,
         })

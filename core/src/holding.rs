@@ -84,6 +84,8 @@ struct HoldingState {
     /// The TTL of a command that had no answer, and the moment until which that command may still be carried out, and shorten
     /// what a later one set.
     cap: Option<(Duration, Moment)>,
+    /// The store has the lease for longer than the holder asked for, as after its clock went back: cut it down.
+    longer: bool,
     /// How often an extension was begun: an answer from before one says nothing about what came of it.
     round: u64,
     /// A renewal or an extension is under way; they take turns.
@@ -159,6 +161,7 @@ impl Holding {
                 detached: false,
                 // It would set the first TTL over a longer one.
                 cap: late_until.map(|until| (ttl, until)),
+                longer: false,
                 round: 0,
                 busy: false,
                 releasing: false,
@@ -355,6 +358,6 @@ fn deadline(sent: Moment, ttl: Duration) -> Moment {
 fn reason(ownership: Ownership) -> LossReason {
     match ownership {
         Ownership::Other => LossReason::Taken,
-        Ownership::Mine | Ownership::Nobody => LossReason::Released,
+        Ownership::Mine | Ownership::MineForLonger | Ownership::Nobody => LossReason::Released,
     }
 }

@@ -242,7 +242,7 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
     let leases = batch.leases;
     let renewals: Vec<Renewal> = leases
         .iter()
-        .map(|(_, holding, ttl)| holding.renewal(*ttl))
+        .map(|(_, holding, ttl)| holding.renewal(*ttl, false))
         .collect();
     let timeout = renew_timeout(client.command_timeout, batch.shortest);
     let rounds: Vec<u64> = leases
@@ -260,19 +260,21 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
         });
     let answered = renewed.results.len();
     let mut results = renewed.results.into_iter();
-    for (id, holding, ttl) in &leases {
+    for ((id, holding, ttl), renewal) in leases.iter().zip(&renewals) {
         let outcome = results.next().or_else(|| renewed.failed.clone().map(Err));
         match &outcome {
-            Some(Ok(Ownership::Mine)) => client.counters.renewals.add(),
+            Some(Ok(ownership)) if ownership.is_mine() => client.counters.renewals.add(),
             Some(Err(failure)) => {
                 client.counters.renew_failures.add();
                 report(&client, holding, failure);
             }
             Some(Ok(_)) | None => {}
         }
-        // Until its connection is dropped, a renewal without an answer may be carried out, and shorten an extension.
+        // Until its connection is dropped, a command without an answer may be carried out.
         let late_until = match &outcome {
-            Some(Err(failure)) if failure.is_unanswered() => Some(sent + client.command_timeout),
+            Some(Err(failure)) if failure.is_unanswered() && renewal.may_shorten => {
+                Some(sent + client.command_timeout)
+            }
             _ => None,
         };
         let outcome = outcome.and_then(Result::ok);
@@ -311,7 +313,8 @@ fn go_on(
         Next::Nothing | Next::Renew { .. } => {
             if keeper.remove(id) {
                 client.on_ended(holding);
-            } else if outcome == Some(Ownership::Mine) && holding.state() == LeaseState::Lost {
+            } else if outcome.is_some_and(Ownership::is_mine) && holding.state() == LeaseState::Lost
+            {
                 // Renewed in the store, after it was lost here.
                 client.let_go(holding);
             }

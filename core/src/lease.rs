@@ -189,7 +189,7 @@ impl Lease {
             let failure = match self.renew_once(ttl).await {
                 Ok(ownership) => {
                     turn.finish(Some(ownership));
-                    if ownership == Ownership::Mine {
+                    if ownership.is_mine() {
                         self.client.counters.renewals.add();
                     }
                     // Lost, or over before the answer came.

@@ -222,7 +222,7 @@ impl ClientCore {
         ttl: Duration,
         timeout: Duration,
     ) -> Result<Ownership, Failure> {
-        let renewal = [holding.renewal(ttl)];
+        let renewal = [holding.renewal(ttl, true)];
         let mut renewed = self.store.renew(&renewal, timeout).await?;
         renewed.results.pop().unwrap_or_else(|| {
             Err(renewed.failed.take().unwrap_or_else(|| {

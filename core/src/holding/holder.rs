@@ -58,7 +58,7 @@ impl Holding {
         let mut due = None;
         if state.phase == Phase::Live {
             match outcome {
-                Some(Ownership::Mine) => {
+                Some(ownership) if ownership.is_mine() => {
                     state.ttl = ttl;
                     state.extended(sent, ttl, self.hold_until);
                     due = Some(state.due(self.renew, Moment::now()));
@@ -94,7 +94,9 @@ impl Holding {
         let (_, told) = state.observe();
         if state.phase == Phase::Live {
             match outcome {
-                Some(Ownership::Mine) => state.extended(sent, ttl, self.hold_until),
+                Some(ownership) if ownership.is_mine() => {
+                    state.extended(sent, ttl, self.hold_until);
+                }
                 Some(_) => state.window = None,
                 None => {}
             }
@@ -149,7 +151,7 @@ impl Holding {
                 state.release_unanswered = unanswered;
                 None
             }
-            Some(Ownership::Mine) => Some(true),
+            Some(ownership) if ownership.is_mine() => Some(true),
             Some(_) if unanswered => Some(true),
             Some(ownership) => {
                 state.found_gone = Some(reason(ownership));

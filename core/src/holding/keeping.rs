@@ -7,12 +7,14 @@ use crate::clock::Moment;
 use crate::store::{Ownership, Renewal};
 
 impl Holding {
-    /// The command that extends the lease in the store to `ttl`.
-    pub(crate) fn renewal(&self, ttl: Duration) -> Renewal {
+    /// The command that extends the lease in the store to `ttl`: as a renewal, or as an extension by the holder's wish, which
+    /// may also shorten it.
+    pub(crate) fn renewal(&self, ttl: Duration, is_wish: bool) -> Renewal {
         Renewal {
             lock: self.lock.clone(),
             owner: self.owner.clone(),
             ttl,
+            may_shorten: is_wish || self.lock().longer,
         }
     }
 
@@ -63,8 +65,8 @@ impl Holding {
         }
     }
 
-    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure. `late_until`: it had no answer, and may still be
-    /// carried out until then.
+    /// The renewal for `ttl` sent at `sent` came to this; `None` is a failure. `late_until`: it had no answer, may still be
+    /// carried out until then, and shorten what was set meanwhile.
     pub(crate) fn on_renewed(
         &self,
         sent: Moment,
@@ -86,9 +88,16 @@ impl Holding {
         }
         let next = match outcome {
             _ if state.phase != Phase::Live || state.detached => Next::Nothing,
-            Some(Ownership::Mine) => {
+            Some(ownership) if ownership.is_mine() => {
                 state.extended(sent, ttl, self.hold_until);
-                Next::At(state.due(self.renew, now))
+                // What was sent for a longer TTL since would explain it.
+                state.longer = ownership == Ownership::MineForLonger && ttl == state.ttl;
+                let due = if state.longer {
+                    now
+                } else {
+                    state.due(self.renew, now)
+                };
+                Next::At(due)
             }
             Some(ownership) => {
                 let told = state.lose(reason(ownership));
@@ -130,11 +139,11 @@ impl Holding {
         let end = deadline(sent, inner.capped(ttl));
         let next = if inner.phase != Phase::Live || inner.detached {
             // The keeper hears of the end in its turn, but the store may have been set anew.
-            (outcome == Ownership::Mine).then_some(Next::Nothing)
+            outcome.is_mine().then_some(Next::Nothing)
         } else if inner.round != round || end <= inner.deadline {
             // What was sent later has been answered since.
             None
-        } else if outcome == Ownership::Mine {
+        } else if outcome.is_mine() {
             inner.extended(sent, ttl, self.hold_until);
             Some(Next::At(inner.due(self.renew, Moment::now())))
         } else {

@@ -59,10 +59,18 @@ pub(crate) struct Queued {
 pub(crate) enum Ownership {
     /// The name was the owner's.
     Mine,
+    /// The name is the owner's, and for longer than a renewal asked for: left so.
+    MineForLonger,
     /// Nobody holds the name.
     Nobody,
     /// Someone else holds the name.
     Other,
+}
+
+impl Ownership {
+    pub(crate) fn is_mine(self) -> bool {
+        matches!(self, Self::Mine | Self::MineForLonger)
+    }
 }
 
 /// Whom a release is for.
@@ -82,6 +90,8 @@ pub(crate) struct Renewal {
     pub(crate) lock: LockId,
     pub(crate) owner: Arc<str>,
     pub(crate) ttl: Duration,
+    /// Where more is left than that it is cut down to it.
+    pub(crate) may_shorten: bool,
 }
 
 /// News for waiters.

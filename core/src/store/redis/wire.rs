@@ -279,9 +279,10 @@ pub(super) fn renew<'a>(
     renewals: impl Iterator<Item = (&'a str, &'a Renewal)>,
 ) {
     for (lock, renewal) in renewals {
-        RENEW.call(out, by, &[lock], 2);
+        RENEW.call(out, by, &[lock], 3);
         out.arg(&renewal.owner);
         out.number(millis(renewal.ttl));
+        out.arg(if renewal.may_shorten { "1" } else { "" });
     }
 }
 
@@ -467,6 +468,7 @@ fn refused<T>(error: &ServerError) -> Answer<T> {
 fn ownership(status: i64) -> Ownership {
     match status {
         1 => Ownership::Mine,
+        2 => Ownership::MineForLonger,
         0 => Ownership::Nobody,
         _ => Ownership::Other,
     }

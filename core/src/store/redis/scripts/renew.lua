@@ -1,11 +1,15 @@
--- renew: extends what the owner still holds, and never re-creates it.
+-- renew: extends what the owner still holds, and never re-creates it. One that comes late, by a connection that was given
+-- up, must not take back what its holder was told since: only who asks for that has more than the ttl cut down to it.
 --
 -- KEYS  1 K the lock
--- ARGV  1 owner   2 ttl in ms
--- Reply 1 extended, 0 nobody holds it, -1 someone else does
+-- ARGV  1 owner   2 ttl in ms   3 '1' to cut more than that down to it
+-- Reply 1 extended, 2 held for longer than that already, 0 nobody holds it, -1 someone else does
 
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
+  if ARGV[3] ~= '1' and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then
+    return 2
+  end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 1
 end
