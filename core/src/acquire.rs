@@ -33,6 +33,15 @@ const SECOND_ANSWER: Duration = Duration::from_millis(75);
 /// to answer it, and no less than this. At most it is as long as one that was refused stays.
 const LEAVE_AT_LEAST: Duration = Duration::from_millis(250);
 
+/// What became of an attempt's first claim of a grant, which alone may cut the claim window down to a shorter TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstClaim {
+    Unsent,
+    Sent,
+    /// It may be carried out later.
+    Unanswered,
+}
+
 /// One acquire, from its first command to a lease. An attempt that is dropped before is undone in the background.
 pub(crate) struct Attempt {
     client: Arc<ClientCore>,
@@ -47,6 +56,7 @@ pub(crate) struct Attempt {
     waiter: Option<Arc<Waiter>>,
     place: Option<u64>,
     contended: bool,
+    first_claim: FirstClaim,
     /// What the last answer of the store took.
     took: Duration,
     /// The store refused the first command, which went by a connection other than the shared one: the attempt is only to
@@ -75,6 +85,7 @@ impl Attempt {
             waiter: None,
             place: None,
             contended: false,
+            first_claim: FirstClaim::Unsent,
             took: Duration::ZERO,
             refusal: None,
             done: false,
@@ -148,7 +159,8 @@ impl Attempt {
             self.owner.clone(),
             &self.request,
             start,
-            self.stale
+            self.stale,
+            (self.first_claim == FirstClaim::Unanswered)
                 .then(|| Moment::now() + self.client.command_timeout),
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));

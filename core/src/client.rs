@@ -18,6 +18,9 @@ use crate::shared::ClientCore;
 use crate::stats::Stats;
 use crate::store::{Ownership, Releaser};
 
+/// How often a forced release looks who holds the lock, where each time that lease ends by itself before it is broken.
+const FORCE_ATTEMPTS: u32 = 8;
+
 /// A connection to a store, and the leases taken through it. Cheap to clone; nothing is connected before the first use.
 ///
 /// The client runs its background work on the tokio runtime of its first use, which must live as long as its leases.
@@ -119,34 +122,45 @@ impl Client {
     pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
         let lock = self.lock(name)?;
         name::check_owner(owner)?;
-        self.release_as(&lock, Releaser::ByHand(owner.into())).await
+        let releaser = Releaser::ByHand(owner.as_bytes().into());
+        Ok(match self.released(&lock, releaser).await? {
+            // A repeat whose first answer was lost finds its own success.
+            (Ownership::Mine | Ownership::MineForLonger, _) | (_, true) => ReleaseStatus::Released,
+            (Ownership::Nobody, false) => ReleaseStatus::NotFound,
+            (Ownership::Other, false) => ReleaseStatus::NotOwner,
+        })
     }
 
-    /// Breaks the lock, whoever holds it. The holder learns of it at its next renewal, and until then both may act: its
-    /// fencing token is the older one.
+    /// Breaks the lock, whoever holds it: it ends the one lease that it meets. The holder learns of it at its next renewal, and
+    /// until then both may act: its fencing token is the older one.
     ///
     /// # Errors
     /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
     pub async fn force_release(&self, name: &str) -> Result<ReleaseStatus> {
         let lock = self.lock(name)?;
-        self.release_as(&lock, Releaser::Forced).await
+        let store = &self.inner.store;
+        for _ in 0..FORCE_ATTEMPTS {
+            let (met, _) = self.inner.retrying(|| store.holder(&lock)).await?;
+            let Some(met) = met else { break };
+            // By its owner, so that a repeat whose first answer was lost ends nobody else's.
+            let (ownership, unanswered) = self.released(&lock, Releaser::ByHand(met)).await?;
+            if ownership.is_mine() || unanswered {
+                return Ok(ReleaseStatus::Released);
+            }
+            // It had ended by itself, and someone else may hold the lock by now.
+        }
+        Ok(ReleaseStatus::NotFound)
     }
 
     fn lock(&self, name: &str) -> Result<LockId> {
         LockId::new(&self.inner.app_id, Name::new(name)?)
     }
 
-    async fn release_as(&self, lock: &LockId, releaser: Releaser) -> Result<ReleaseStatus> {
+    /// Whose the lock was; and whether an earlier attempt had no answer, and may be the one that released it.
+    async fn released(&self, lock: &LockId, releaser: Releaser) -> Result<(Ownership, bool)> {
         let store = &self.inner.store;
         let release = || store.release(lock, releaser.clone());
-        Ok(match self.inner.retrying(release).await? {
-            // A repeat whose first answer was lost finds its own success.
-            (Ownership::Mine | Ownership::MineForLonger, _) | (Ownership::Nobody, true) => {
-                ReleaseStatus::Released
-            }
-            (Ownership::Nobody, false) => ReleaseStatus::NotFound,
-            (Ownership::Other, _) => ReleaseStatus::NotOwner,
-        })
+        self.inner.retrying(release).await
     }
 
     /// Who holds `name`, for how long, and how many wait.

@@ -105,6 +105,8 @@ struct Details {
     kind: ErrorKind,
     message: String,
     reason: Option<LossReason>,
+    /// See [`Error::is_of_room`].
+    of_room: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -114,6 +116,7 @@ impl Error {
             kind,
             message: message.into(),
             reason: None,
+            of_room: false,
             source: None,
         }))
     }
@@ -174,6 +177,17 @@ impl Error {
     ) -> Self {
         self.0.source = Some(Arc::new(source));
         self
+    }
+
+    /// The same, of a store that has no room.
+    pub(crate) fn for_want_of_room(mut self) -> Self {
+        self.0.of_room = true;
+        self
+    }
+
+    /// Whether the store has no room, in memory or on its disk, to do what was asked; that passes.
+    pub(crate) fn is_of_room(&self) -> bool {
+        self.0.of_room
     }
 
     /// What kind of failure it is.

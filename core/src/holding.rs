@@ -127,13 +127,15 @@ impl Start {
 }
 
 impl Holding {
-    /// The lease of `request`. `late_until`: an earlier command of the owner had no answer, and may be carried out until then.
+    /// The lease of `request`. `stale`: an earlier command of the owner had no answer. `cut_until`: one that may cut the lease
+    /// down to its first TTL is among them, and may be carried out until then.
     pub(crate) fn new(
         lock: LockId,
         owner: Arc<str>,
         request: &Request,
         start: &Start,
-        late_until: Option<Moment>,
+        stale: bool,
+        cut_until: Option<Moment>,
     ) -> Self {
         let &Start {
             token,
@@ -146,7 +148,7 @@ impl Holding {
             lock,
             owner,
             token,
-            stale: late_until.is_some(),
+            stale,
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
             unit: request.unit(),
@@ -160,7 +162,7 @@ impl Holding {
                 unsure: false,
                 detached: false,
                 // It would set the first TTL over a longer one.
-                cap: late_until.map(|until| (ttl, until)),
+                cap: cut_until.map(|until| (ttl, until)),
                 longer: false,
                 round: 0,
                 busy: false,

@@ -264,6 +264,7 @@ impl Lease {
     /// runtime has to run on for a moment.
     pub fn detach(&self) {
         if self.holding.detach() {
+            self.client.store.left_behind(&self.holding.lock);
             self.leave_keeper();
             if self.holding.held_briefly() {
                 self.client.set_ttl(&self.holding);

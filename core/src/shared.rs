@@ -268,6 +268,7 @@ impl ClientCore {
             self.let_go(holding);
         }
         if holding.state() == LeaseState::Lost {
+            self.store.left_behind(&holding.lock);
             self.counters.lost.add();
             tracing::warn!(
                 target: "leaselock",

@@ -1,7 +1,8 @@
 //! The waiting room: which acquires of this client wait, what news came for them, and who watches the clock.
 //!
-//! Nobody polls. A waiter sleeps until its grant arrives. In case the holder dies, the first waiter of each name here
-//! looks when the holder's time is up; the others sleep without a timer.
+//! Nobody polls. A waiter sleeps until its grant arrives. In case the holder dies, whoever is the next in line looks when the
+//! holder's time is up, and one of the others of each name here a little later: the first, and where that one is not polled,
+//! the next.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -25,6 +26,12 @@ const OTHERS_JITTER: Duration = Duration::from_millis(400);
 const CHECK_MIN: Duration = Duration::from_secs(3);
 const CHECK_MAX: Duration = Duration::from_secs(30);
 const CHECKS_PER_SECOND: u64 = 20;
+/// A waiter looks so much later than the one before it in its client: whoever has looked by then has looked for all. Of the
+/// places, so many count.
+const NEXT_LOOKS_LATER: Duration = Duration::from_millis(500);
+const PLACES_COUNTED: usize = 16;
+/// However often places in the queue turn out to be lost, all waiters of a name look again no sooner than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// News for a waiter, as bits.
 pub(crate) mod news {
@@ -88,6 +95,8 @@ struct Waiters {
 struct Queue {
     places: BTreeMap<(u64, Arc<str>), Arc<Waiter>>,
     seen: Option<Seen>,
+    /// When all were last told to look again.
+    told_all: Option<Instant>,
 }
 
 /// What was last heard about a name.
@@ -112,19 +121,24 @@ impl Seen {
         }
     }
 
-    /// When the first waiter of this client has to look.
-    fn look_at(&self, first: &Waiter) -> Instant {
+    /// When a waiter has to look that has so many of its client before it.
+    fn look_at(&self, waiter: &Waiter, before: usize) -> Instant {
         let per_second = Duration::from_millis(1000 / CHECKS_PER_SECOND);
         let waiters = u32::try_from(self.waiters).unwrap_or(u32::MAX);
         let latest = self.at
             + per_second
                 .saturating_mul(waiters)
                 .clamp(CHECK_MIN, CHECK_MAX);
-        let head = self.head.as_ref() == Some(&first.owner);
-        let delay = if head { HEAD_DELAY } else { self.jitter };
-        match self.expires_at {
+        let is_head = self.head.as_ref() == Some(&waiter.owner);
+        let delay = if is_head { HEAD_DELAY } else { self.jitter };
+        let look_at = match self.expires_at {
             Some(expires_at) => latest.min(expires_at + delay.max(HEAD_DELAY)),
             None => latest,
+        };
+        if is_head {
+            look_at
+        } else {
+            look_at + NEXT_LOOKS_LATER * u32::try_from(before).unwrap_or(u32::MAX)
         }
     }
 }
@@ -178,15 +192,33 @@ impl WaitingRoom {
         queue.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
     }
 
-    /// When this waiter has to ask by itself; `None` while another one of the same name does.
+    /// When this waiter has to ask by itself, if nobody of its name and client does before.
     pub(crate) fn look_at(&self, waiter: &Arc<Waiter>) -> Option<Instant> {
         let room = self.lock();
         let queue = room.queues.get(&waiter.lock)?;
-        let (_, first) = queue.places.first_key_value()?;
-        if Arc::ptr_eq(first, waiter) {
-            queue.seen.as_ref().map(|seen| seen.look_at(first))
-        } else {
-            None
+        let before = queue
+            .places
+            .values()
+            .take(PLACES_COUNTED)
+            .take_while(|other| !Arc::ptr_eq(other, waiter))
+            .count();
+        let seen = queue.seen.as_ref()?;
+        Some(seen.look_at(waiter, before))
+    }
+
+    /// The place of `owner` in the queue was lost: whoever else waits for the name here has to ask again, to get its own back.
+    pub(crate) fn look_again(&self, lock: &LockId, owner: &Arc<str>) {
+        let mut room = self.lock();
+        let Some(queue) = room.queues.get_mut(lock) else {
+            return;
+        };
+        let now = Instant::now();
+        if queue.told_all.is_some_and(|at| now < at + LOOK_AGAIN) {
+            return;
+        }
+        queue.told_all = Some(now);
+        for waiter in queue.places.values().filter(|other| other.owner != *owner) {
+            waiter.tell(news::RECHECK);
         }
     }
 

@@ -275,3 +275,28 @@ def test_a_thread_that_is_not_main_is_not_interrupted(client: Client, other: Cli
     finally:
         signal.signal(signal.SIGALRM, before)
     assert outcome == ["handled by MainThread", "held"]
+
+
+def test_field_bug_47_a_handler_gets_the_lock_that_its_thread_waits_for(
+    client: Client, other: Client, name: str
+) -> None:
+    """The thread's own acquire is not polled while its handler runs, and stands before the handler's in the queue."""
+    held = other.acquire(name, ttl=60)
+    waits = []
+
+    def handler(*_: object) -> None:
+        freer.start()
+        start = time.monotonic()
+        with client.acquire(name, wait=15):
+            waits.append(time.monotonic() - start)
+
+    freer = threading.Timer(0.5, held.release)
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        client.acquire(name, wait=30).release()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    # The claim window of the one that is not polled, and the release before it.
+    (waited,) = waits
+    assert waited < 8

@@ -115,7 +115,7 @@ async def test_field_bug_38_leases_renewed_together_are_not_lost_together(
 
 
 @both
-async def test_field_bug_38_a_restart_without_data_is_seen_at_once(
+async def test_field_bug_54_a_restart_without_data_is_seen_at_once(
     kind: Kind, own_server: Server, app_id: str, name: str
 ) -> None:
     async with face(kind, own_server.url, app_id) as one:

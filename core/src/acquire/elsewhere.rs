@@ -62,7 +62,7 @@ impl Attempt {
     /// Notes the answer to the first command, which went by a connection other than the shared one.
     pub(crate) fn on_first(&mut self, asked: Result<Asked, Failure>) -> Result<First> {
         match asked {
-            Ok(Asked::Acquired { token, sent }) if !self.is_late(sent) => {
+            Ok(Asked::Acquired { token, sent, .. }) if !self.is_late(sent) => {
                 Ok(First::Acquired(self.finish(&Start::for_ttl(token, sent))?))
             }
             Ok(Asked::Acquired { .. }) => {

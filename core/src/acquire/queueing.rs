@@ -6,14 +6,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Attempt;
+use super::{Attempt, FirstClaim};
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
-use crate::store::{Ask, Asked, Failure, Grant};
+use crate::store::{Ask, Asked, Failure, Grant, Queued, Queueing};
 use crate::waiting::{Waiter, news};
+
+/// A grant whose token is farther ahead of the counter in the last answer, in µs, than a waiter can have been silent for a
+/// lease to begin, was not counted by the store: it is claimed.
+const FARTHEST_TOKEN: u64 = 24 * 60 * 60 * 1_000_000;
+
+/// Why a waiter wakes.
+#[derive(PartialEq, Eq)]
+enum Woken {
+    /// The store is to be asked again.
+    Look,
+    /// The name was handed over; with the lease, if one may begin.
+    Granted(Option<Grant>),
+}
 
 /// The last wait that the store answered.
 struct LastWait {
@@ -54,7 +67,9 @@ impl Attempt {
                 Ask::Take
             };
             match self.ask(ask, Some(self.first_deadline())).await? {
-                Asked::Acquired { token, sent } => return Ok(Some(Start::for_ttl(token, sent))),
+                Asked::Acquired { token, sent, .. } => {
+                    return Ok(Some(Start::for_ttl(token, sent)));
+                }
                 Asked::Held(_) => self.on_held(),
             }
         }
@@ -67,14 +82,30 @@ impl Attempt {
             self.deadline()
                 .map_or(first, |deadline| deadline.min(first)),
         );
+        let mut granted = false;
         loop {
             let news = waiter.take_news();
             if news & news::CLOSED != 0 {
                 return Err(Error::closed());
             }
             let sent = Moment::now();
-            let queued = match self.ask(Ask::Queue { place: self.place }, limit).await? {
-                Asked::Acquired { token, sent } => return Ok(Some(Start::for_ttl(token, sent))),
+            let queueing = Queueing {
+                place: self.place,
+                may_cut: granted && self.first_claim == FirstClaim::Unsent,
+            };
+            if queueing.may_cut {
+                self.first_claim = FirstClaim::Sent;
+            }
+            let asked = self.ask(Ask::Queue(queueing), limit).await?;
+            let (Asked::Acquired { lost_place, .. } | Asked::Held(Queued { lost_place, .. })) =
+                asked;
+            if lost_place {
+                self.client.room.look_again(&self.lock, &self.owner);
+            }
+            let queued = match asked {
+                Asked::Acquired { token, sent, .. } => {
+                    return Ok(Some(Start::for_ttl(token, sent)));
+                }
                 Asked::Held(queued) => queued,
             };
             let last = LastWait {
@@ -85,12 +116,15 @@ impl Attempt {
             self.took = last.took;
             self.on_queued(&queued);
             limit = self.deadline();
-            let grant = self.sleep(&waiter).await?;
-            if let Some(Grant { token, window }) = grant.filter(|it| self.may_begin(it, &last)) {
+            let woken = self.sleep(&waiter).await?;
+            granted = woken != Woken::Look;
+            if let Woken::Granted(Some(grant)) = woken
+                && self.may_begin(&grant, &last)
+            {
                 return Ok(Some(Start {
-                    token,
+                    token: grant.token,
                     sent,
-                    window: Some(window),
+                    window: Some(grant.window),
                 }));
             }
         }
@@ -115,13 +149,14 @@ impl Attempt {
             && options.ttl >= grant.window
             && !self.stale
             && grant.token > last.counted
+            && grant.token - last.counted <= FARTHEST_TOKEN
             && last.took <= grant.window / 10
             && Moment::now().since(last.sent) <= grant.window / 2
             && self.client.dedicated_runtime
     }
 
     /// Sleeps until there is a grant, or a reason to ask again.
-    async fn sleep(&self, waiter: &Arc<Waiter>) -> Result<Option<Grant>> {
+    async fn sleep(&self, waiter: &Arc<Waiter>) -> Result<Woken> {
         // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
@@ -133,16 +168,20 @@ impl Attempt {
                 return Err(Error::closed());
             }
             if news & news::RECHECK == 0 && news & news::GRANTED != 0 {
-                return Ok(waiter.grant().filter(|_| slept));
+                return Ok(Woken::Granted(waiter.grant().filter(|_| slept)));
             }
             if news & reasons != 0 {
-                return Ok(None);
+                return Ok(Woken::Look);
+            }
+            if look_at.is_some_and(|at| at <= Instant::now()) {
+                return Ok(Woken::Look);
             }
             reasons = news::RECHECK;
             slept = true;
             tokio::select! {
                 () = waiter.notified() => {}
-                () = until(look_at) => return Ok(None),
+                // Someone else may have looked meanwhile.
+                () = until(look_at) => {}
                 () = until(deadline) => return Err(self.timed_out()),
             }
         }
@@ -157,7 +196,7 @@ impl Attempt {
         loop {
             let sent_before = self.sent_in;
             self.sent_in = sent_before.or_else(|| Some(client.store.epoch()));
-            let queue = matches!(ask, Ask::Queue { .. });
+            let queue = matches!(ask, Ask::Queue(_));
             let (lock, owner) = (&self.lock, &self.owner);
             let exchange = async {
                 if queue {
@@ -188,7 +227,15 @@ impl Attempt {
             } else if ask == Ask::Take {
                 ask = Ask::Retake;
             }
-            if !failure.is_temporary() {
+            if let Ask::Queue(queueing) = &mut ask
+                && std::mem::take(&mut queueing.may_cut)
+                && failure.is_unanswered()
+            {
+                self.first_claim = FirstClaim::Unanswered;
+            }
+            // Whoever stands in the queue stays, and finds room later.
+            let stays = failure.is_temporary() || self.place.is_some() && failure.is_of_room();
+            if !stays {
                 return Err(failure.error);
             }
             let pause = backoff.next();

@@ -26,17 +26,42 @@ pub(crate) enum Ask {
     Take,
     /// Take the name if it is free or already the owner's: the retry of a take whose reply was lost.
     Retake,
-    /// Claim the name, take it, or queue for it; `place` is the place already held in the queue.
-    Queue { place: Option<u64> },
+    /// Claim the name, take it, or queue for it.
+    Queue(Queueing),
+}
+
+/// How to queue for a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Queueing {
+    /// The place already held in the queue.
+    pub(crate) place: Option<u64>,
+    /// This is the first claim of a grant: it may cut what is left of the claim window down to a shorter TTL.
+    pub(crate) may_cut: bool,
 }
 
 /// What came of asking for a name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
     /// Acquired, for the full TTL, counted from before the command that set it was sent.
-    Acquired { token: u64, sent: Moment },
+    Acquired {
+        token: u64,
+        sent: Moment,
+        /// See [`Queued::lost_place`].
+        lost_place: bool,
+    },
     /// Someone else holds the name.
     Held(Queued),
+}
+
+impl Asked {
+    /// Acquired by who named no place in the queue.
+    pub(crate) fn acquired(token: u64, sent: Moment) -> Self {
+        Self::Acquired {
+            token,
+            sent,
+            lost_place: false,
+        }
+    }
 }
 
 /// Where a waiter stands. All zero for an owner that did not queue.
@@ -52,6 +77,8 @@ pub(crate) struct Queued {
     pub(crate) waiters: u64,
     /// The token counter at the time of the answer: a grant made later has a larger token.
     pub(crate) counted: u64,
+    /// The place that was named was not in the queue any more; others may have lost theirs with it.
+    pub(crate) lost_place: bool,
 }
 
 /// What came of a renewal or a release.
@@ -78,10 +105,8 @@ impl Ownership {
 pub(crate) enum Releaser {
     /// A lease or a waiter of this client: leaves the queue too.
     Own(Arc<str>),
-    /// An owner named by hand: no queue entry is touched.
-    ByHand(Arc<str>),
-    /// Whoever holds the name.
-    Forced,
+    /// An owner named by hand, which need not be text: no queue entry is touched.
+    ByHand(Arc<[u8]>),
 }
 
 /// One lease to extend.
@@ -191,6 +216,11 @@ impl Failure {
         self.fate == Fate::Unanswered
     }
 
+    /// Whether the store has no room now: in memory, or on its disk.
+    pub(crate) fn is_of_room(&self) -> bool {
+        self.error.is_of_room()
+    }
+
     pub(crate) fn is_temporary(&self) -> bool {
         self.error.kind() == ErrorKind::StoreUnavailable
     }
@@ -230,6 +260,14 @@ pub(crate) trait Store: Send + Sync {
         limit: Duration,
     ) -> BoxFuture<'a, Result<Renewed, Failure>>;
 
+    /// Who holds a name, as the store has it.
+    fn holder<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<Arc<[u8]>>, Failure>> {
+        Box::pin(async {
+            let found = self.inspect(lock).await?;
+            Ok(found.map(|found| found.owner.into_bytes().into()))
+        })
+    }
+
     /// Looks at one name.
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>>;
 
@@ -249,6 +287,9 @@ pub(crate) trait Store: Send + Sync {
     fn may_be_late(&self) -> bool {
         true
     }
+
+    /// A lease on the name was left to its TTL: whoever waits for it is to have it before this client takes it again.
+    fn left_behind(&self, _lock: &LockId) {}
 
     /// The number of the connection that commands go by; before the first connection is made, the number of that one.
     /// Commands sent under different numbers may overtake each other.

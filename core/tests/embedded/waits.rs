@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use leaselock::{Client, ErrorKind};
 
+use crate::children::Other;
 use crate::places::{Folder, ms, take_and_give_back};
 
 /// Keeps the store locked until dropped.
@@ -118,4 +119,81 @@ async fn what_is_given_up_while_the_store_is_locked_leaves_nothing() {
         .expect("a count");
     assert_eq!(left, 0);
     client.close().await.expect("closed");
+}
+
+/// In a `select!` loop another arm has the word.
+#[tokio::test(flavor = "multi_thread")]
+async fn field_bug_47_a_waiter_behind_one_that_is_not_polled_gets_the_name() {
+    let folder = Folder::new();
+    let (holder, client) = (folder.client(), folder.client());
+    let held = holder.acquire("job").await.expect("acquired");
+    let unpolled = client.acquire("job").wait(ms(60_000)).into_future();
+    tokio::pin!(unpolled);
+    let queued = async |count| {
+        while holder
+            .inspect("job")
+            .await
+            .expect("a look")
+            .map(|found| found.waiters)
+            != Some(count)
+        {
+            tokio::time::sleep(ms(5)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut unpolled => unreachable!("it is held"),
+        () = queued(1) => {}
+    }
+    let second = tokio::spawn(client.acquire("job").wait(ms(60_000)).into_future());
+    queued(2).await;
+    assert!(held.release().await.expect("released"));
+
+    let second = tokio::time::timeout(ms(8_000), second).await;
+
+    let lease = second
+        .expect("in time")
+        .expect("no panic")
+        .expect("acquired");
+    assert!(lease.release().await.expect("released"));
+    let first = unpolled.await.expect("acquired");
+    assert!(first.token() > lease.token());
+    assert!(first.release().await.expect("released"));
+}
+
+/// A process that is started again and again, and killed while it waits.
+#[test]
+fn field_bug_51_the_dead_are_dropped_while_the_name_is_held() {
+    let folder = Folder::new();
+    let holder = folder.blocking();
+    let held = holder.acquire("job").ttl(ms(500)).call().expect("acquired");
+    let waiters = || {
+        holder
+            .inspect("job")
+            .expect("a look")
+            .map(|found| found.waiters)
+    };
+    let mut others: Vec<Other> = (0..6).map(|_| Other::start(&folder.url())).collect();
+    for other in &mut others {
+        other.tell("acquire job 5000");
+    }
+    let start = Instant::now();
+    while waiters() != Some(6) {
+        assert!(start.elapsed() < ms(30_000), "{:?} wait", waiters());
+        std::thread::sleep(ms(10));
+    }
+    for other in &mut others {
+        other.kill();
+    }
+    let client = folder.blocking();
+    let waiter = std::thread::spawn(move || client.acquire("job").wait(ms(60_000)).call());
+    let start = Instant::now();
+    while waiters() != Some(1) {
+        assert!(start.elapsed() < ms(15_000), "{:?} wait", waiters());
+        std::thread::sleep(ms(10));
+    }
+    held.check().expect("held");
+    assert!(held.release().expect("released"));
+    let lease = waiter.join().expect("no panic").expect("acquired");
+    assert!(lease.release().expect("released"));
 }

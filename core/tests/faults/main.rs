@@ -12,6 +12,7 @@ mod chaos;
 mod clocks;
 mod connections;
 mod deadlines;
+mod edges;
 mod grants;
 mod leaks;
 mod network;

@@ -199,7 +199,7 @@ async fn a_loss_the_server_knows_of_is_told_at_the_next_renewal() {
 
 /// It was sent before the extension by another connection, and the network let it through afterwards.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_arrives_late_does_not_take_an_extension_back() {
+async fn field_bug_45_a_renewal_that_arrives_late_does_not_take_an_extension_back() {
     for server in Server::each(&[]) {
         let proxy = Proxy::start(server.port).await;
         let client = client_at(&proxy.url());

@@ -99,7 +99,7 @@ test("field bug 38: leases that are renewed together are not lost together", asy
   await forgotten(bench, [20_000, 30_000], 25_000);
 });
 
-test("field bug 38: a restart without data is seen at once", async (bench) => {
+test("field bug 54: a restart without data is seen at once", async (bench) => {
   const server = await serverOf(bench);
   const client = bench.client({}, server.url);
   await client.inspect(bench.name);

@@ -13,7 +13,7 @@ use super::queue::{CLAIM_WINDOW, Handed};
 use super::work::{Holder, Work, millis};
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
-use crate::store::{Ask, Asked, Ownership, Queued, Releaser, Renewal};
+use crate::store::{Ask, Asked, Ownership, Queued, Queueing, Releaser, Renewal};
 
 /// Takes, claims or queues for a name, on behalf of `inbox`.
 pub(super) fn ask(
@@ -40,7 +40,7 @@ pub(super) fn ask(
         return Ok(asked);
     }
     let mut place = None;
-    if let Ask::Queue { place: earlier } = ask {
+    if let Ask::Queue(Queueing { place: earlier, .. }) = ask {
         if holder.is_none() && work.first(lock)?.is_none() {
             return work.acquire(lock, owner, ttl);
         }
@@ -58,6 +58,9 @@ pub(super) fn ask(
         }
     }
     let holder = work.holder(lock)?;
+    if let Ask::Queue(Queueing { place: Some(_), .. }) = ask {
+        work.bury_gone(lock)?;
+    }
     let (mut head, mut waiters) = (false, 0);
     if place.is_some() {
         head = work.first(lock)?.is_some_and(|first| first.owner == owner);
@@ -78,16 +81,20 @@ pub(super) fn release(
     lock: &LockId,
     releaser: &Releaser,
 ) -> Result<Ownership> {
-    if let Releaser::Own(owner) | Releaser::ByHand(owner) = releaser
+    let owner = match releaser {
+        Releaser::Own(owner) => Some(&**owner),
+        // What is no text holds nothing here.
+        Releaser::ByHand(owner) => std::str::from_utf8(owner).ok(),
+    };
+    if let Some(owner) = owner
         && work.give_back(lock, owner)?
     {
         return Ok(Ownership::Mine);
     }
     let holder = work.holder(lock)?;
-    let mine = holder.as_ref().is_some_and(|holder| match releaser {
-        Releaser::Own(owner) | Releaser::ByHand(owner) => holder.owner == **owner,
-        Releaser::Forced => true,
-    });
+    let mine = holder
+        .as_ref()
+        .is_some_and(|holder| owner == Some(&*holder.owner));
     let mut head_left = false;
     if let Releaser::Own(owner) = releaser
         && !mine
@@ -113,14 +120,17 @@ pub(super) fn release(
 pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Ownership>> {
     let mut renew = work.connection.prepare_cached(
         "UPDATE entries SET ttl = ?4, expires = ?5 + ?4, ends = ?6 + ?4
-         WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?5",
+         WHERE app = ?1 AND name = ?2 AND owner = ?3 AND expires > ?5 AND (?7 OR expires <= ?5 + ?4)",
     )?;
     let now = work.now;
     renewals
         .iter()
         .map(
             |Renewal {
-                 lock, owner, ttl, ..
+                 lock,
+                 owner,
+                 ttl,
+                 may_shorten,
              }| {
                 let parameters = params![
                     lock.app_id(),
@@ -128,12 +138,14 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
                     owner,
                     millis(*ttl),
                     now.boot_ms,
-                    now.unix_ms()
+                    now.unix_ms(),
+                    may_shorten
                 ];
                 if renew.execute(parameters)? == 1 {
                     return Ok(Ownership::Mine);
                 }
                 Ok(match work.holder(lock)? {
+                    Some(holder) if holder.owner == **owner => Ownership::MineForLonger,
                     Some(_) => Ownership::Other,
                     None => Ownership::Nobody,
                 })

@@ -12,6 +12,9 @@ use crate::store::Event;
 /// A grant is claimed within this time, or the name goes on to the next waiter.
 pub(super) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 
+/// Of so many processes that wait for a name one look finds out whether they have gone.
+const INBOXES_LOOKED_AT: u32 = 64;
+
 /// One waiter's entry in the queue of a name.
 pub(super) struct QueueEntry {
     pub(super) place: i64,
@@ -157,6 +160,29 @@ impl Work<'_> {
                 break;
             }
             self.bury(lock, &first.inbox)?;
+        }
+        Ok(())
+    }
+
+    /// Drops waiters whose processes have gone: while the name is held, nobody else does.
+    pub(super) fn bury_gone(&mut self, lock: &LockId) -> Result<()> {
+        let before = self.first(lock)?;
+        let inboxes = {
+            let mut select = self.connection.prepare_cached(
+                "SELECT DISTINCT inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY random() LIMIT ?3",
+            )?;
+            let parameters = params![lock.app_id(), lock.name(), INBOXES_LOOKED_AT];
+            let rows = select.query_map(parameters, |row| row.get(0))?;
+            rows.collect::<Result<Vec<String>>>()?
+        };
+        for inbox in inboxes {
+            if self.post.reach(&inbox).is_none() {
+                self.bury(lock, &inbox)?;
+            }
+        }
+        let is_another = |(before, first): (QueueEntry, QueueEntry)| before.owner != first.owner;
+        if before.zip(self.first(lock)?).is_some_and(is_another) {
+            self.tell_first(lock)?;
         }
         Ok(())
     }

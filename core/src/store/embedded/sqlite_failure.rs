@@ -72,7 +72,12 @@ pub(super) fn from_sqlite(location: &Location, error: &rusqlite::Error) -> Failu
         ),
         _ => format!("the store {address} failed: {words}"),
     };
-    Failure::unsent(refused(message))
+    let error = refused(message);
+    Failure::unsent(if code == ErrorCode::DiskFull {
+        error.for_want_of_room()
+    } else {
+        error
+    })
 }
 
 pub(super) fn not_a_store(location: &Location, words: &str) -> String {

@@ -102,10 +102,7 @@ impl Work<'_> {
         )?;
         let token: i64 =
             count.query_row(params![lock.app_id(), self.now.unix_us], |row| row.get(0))?;
-        Ok(Asked::Acquired {
-            token: token.unsigned_abs(),
-            sent: self.now.moment,
-        })
+        Ok(Asked::acquired(token.unsigned_abs(), self.now.moment))
     }
 
     /// Makes the name the owner's, without a token.

@@ -9,6 +9,7 @@ use tokio::io::Interest;
 
 use super::config::Config;
 use super::conn::{Arrivals, Broken, Conn, Progress};
+use super::contended::Contended;
 use super::failure;
 use super::health::Health;
 use super::socket::{self, Readiness};
@@ -19,11 +20,16 @@ use crate::store::Failure;
 pub(super) struct Server {
     pub(super) config: Config,
     pub(super) health: Health,
+    pub(super) contended: Contended,
 }
 
 impl Server {
     pub(super) fn new(config: Config, health: Health) -> Arc<Self> {
-        Arc::new(Self { config, health })
+        Arc::new(Self {
+            config,
+            health,
+            contended: Contended::default(),
+        })
     }
 
     /// A connection that is logged in to a server that may be written to, with its socket, which does not block.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::connect::Server;
 use super::keys::{Keys, Prefix};
 use super::wire::{self, Answer, By, Packed, Took, Waited};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::name::LockId;
-use crate::store::{Ask, Asked, Failure, Ownership, Queued, Releaser};
+use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser};
 
 /// What to do after replies were read.
 pub(super) enum Step<T> {
@@ -38,12 +39,14 @@ pub(super) trait Exchange {
 
 /// Asking for a name.
 pub(super) struct Asking {
+    server: Arc<Server>,
+    lock: LockId,
     keys: Keys,
     owner: Arc<str>,
     ttl: Duration,
     client_id: Arc<str>,
     take: bool,
-    queue: Option<u64>,
+    queue: Option<Queueing>,
     by: By,
     seeded: Option<Moment>,
 }
@@ -51,7 +54,7 @@ pub(super) struct Asking {
 impl Asking {
     /// `seeded`: whether the connection's last `wait` is recent enough for a take.
     pub(super) fn new(
-        prefix: &Prefix,
+        server: &Arc<Server>,
         lock: &LockId,
         owner: &Arc<str>,
         ttl: Duration,
@@ -60,14 +63,16 @@ impl Asking {
         seeded: bool,
     ) -> Self {
         Self {
-            keys: Keys::new(prefix, lock),
+            server: server.clone(),
+            lock: lock.clone(),
+            keys: Keys::new(server.config.prefix(), lock),
             owner: owner.clone(),
             ttl,
             client_id: client_id.clone(),
-            take: seeded && ask == Ask::Take,
+            take: seeded && ask == Ask::Take && !server.contended.is_noted(lock),
             queue: match ask {
                 Ask::Take | Ask::Retake => None,
-                Ask::Queue { place } => Some(place.unwrap_or(0)),
+                Ask::Queue(queueing) => Some(queueing),
             },
             by: By::Hash,
             seeded: None,
@@ -97,8 +102,11 @@ impl Exchange for Asking {
     fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Asked> {
         if self.take {
             return match wire::took(replies) {
-                Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::Acquired { token, sent })),
-                Ok(Took::Held) => Step::Done(Ok(Asked::Held(Queued::default()))),
+                Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::acquired(token, sent))),
+                Ok(Took::Held) => {
+                    self.server.contended.note(&self.lock);
+                    Step::Done(Ok(Asked::Held(Queued::default())))
+                }
                 Ok(Took::Unseeded) => {
                     self.take = false;
                     Step::Again
@@ -108,13 +116,22 @@ impl Exchange for Asking {
         }
         match wire::waited(replies) {
             Answer::Ok(Waited::More) => Step::Again,
-            Answer::Ok(waited) => {
+            Answer::Ok(Waited::Acquired(token, lost_place)) => {
                 self.seeded = Some(sent);
-                Step::Done(Ok(match waited {
-                    Waited::Acquired(token) => Asked::Acquired { token, sent },
-                    Waited::Held(queued) => Asked::Held(queued),
-                    Waited::More => Asked::Held(Queued::default()),
+                Step::Done(Ok(Asked::Acquired {
+                    token,
+                    sent,
+                    lost_place,
                 }))
+            }
+            Answer::Ok(Waited::Held(queued)) => {
+                self.server.contended.note(&self.lock);
+                // Who only looks again writes nothing.
+                let looked = self.queue.is_some_and(|queue| queue.place.is_some());
+                if !looked || queued.lost_place {
+                    self.seeded = Some(sent);
+                }
+                Step::Done(Ok(Asked::Held(queued)))
             }
             Answer::NoScript => by_text(&mut self.by),
             Answer::Err(error) => refused(error),

@@ -24,6 +24,9 @@ const TEMPORARY: &[&str] = &[
     "UNBLOCKED",
 ];
 
+/// Codes of a server that has no room, in memory or on its disk.
+const NO_ROOM: &[&str] = &["OOM", "MISCONF"];
+
 /// Codes of a server that is not, or not yet, the one to ask: its connection ends, and the address is looked up anew.
 const WRONG_SERVER: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED"];
 
@@ -77,10 +80,15 @@ pub(super) fn from_server(error: &ServerError) -> Error {
         "WRONGTYPE" => "the key of this lock holds something else; choose another name or app id",
         _ => "see the server's words",
     };
-    Error::new(
+    let refused = Error::new(
         ErrorKind::StoreRefused,
         format!("the server refused: {words} ({advice})"),
-    )
+    );
+    if one_of(NO_ROOM, error).is_some() {
+        refused.for_want_of_room()
+    } else {
+        refused
+    }
 }
 
 /// The server's own words.

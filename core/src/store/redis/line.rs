@@ -104,8 +104,8 @@ impl LineStore for Line {
         ttl: Duration,
         limit: Option<Duration>,
     ) {
-        let (prefix, seeded) = (self.server.config.prefix(), self.conn.is_seeded());
-        let asking = Asking::new(prefix, lock, owner, ttl, &self.client_id, Ask::Take, seeded);
+        let (server, seeded) = (&self.server, self.conn.is_seeded());
+        let asking = Asking::new(server, lock, owner, ttl, &self.client_id, Ask::Take, seeded);
         let exchange = Either::Asking(asking);
         let limit = limit.map(|limit| limit.min(self.server.health.patience()));
         self.begin(LineRequest { id, exchange }, limit);

@@ -4,6 +4,7 @@ mod config;
 mod conn;
 mod connect;
 mod connection;
+mod contended;
 mod diagnose;
 mod exchange;
 mod failure;
@@ -89,8 +90,7 @@ impl RedisStore {
         ask: Ask,
         seeded: bool,
     ) -> Asking {
-        let prefix = self.server.config.prefix();
-        Asking::new(prefix, lock, owner, ttl, &self.client_id, ask, seeded)
+        Asking::new(&self.server, lock, owner, ttl, &self.client_id, ask, seeded)
     }
 
     fn releasing(&self, lock: &LockId, releaser: Releaser) -> Releasing {
@@ -272,6 +272,16 @@ impl Store for RedisStore {
         })
     }
 
+    fn holder<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<Arc<[u8]>>, Failure>> {
+        Box::pin(async move {
+            let keys = Keys::new(self.server.config.prefix(), lock);
+            let connection = self.link.connection().await?;
+            let holder = |out: &mut Packed| wire::holder(out, &keys);
+            let (_, replies) = self.send(&connection, holder).await?;
+            wire::held_by(&replies).map_err(answered)
+        })
+    }
+
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>> {
         Box::pin(async move {
             let keys = Keys::new(self.server.config.prefix(), lock);
@@ -294,6 +304,10 @@ impl Store for RedisStore {
 
     fn listen(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.link.listen())
+    }
+
+    fn left_behind(&self, lock: &LockId) {
+        self.server.contended.note(lock);
     }
 
     fn epoch(&self) -> u64 {

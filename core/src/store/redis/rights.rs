@@ -24,12 +24,14 @@ const COMMANDS: &[&str] = &[
     "zcard",
     "zrange",
     "zrevrange",
+    "zrandmember",
     "zpopmin",
     "multi",
     "exec",
     "eval",
     "evalsha",
     "publish",
+    "pubsub|numsub",
     "subscribe",
 ];
 
@@ -92,7 +94,10 @@ impl Probe {
         let mut pipeline = redis::pipe();
         pipeline.cmd("MULTI");
         for command in self.commands() {
-            pipeline.cmd(command);
+            let mut words = command.split('|');
+            pipeline
+                .cmd(words.next().unwrap_or_default())
+                .arg(words.collect::<Vec<_>>());
             for arg in self.arguments(command) {
                 pipeline.arg(arg);
             }
@@ -113,7 +118,7 @@ impl Probe {
         match command {
             "set" => vec![lock, "x", "NX", "PX", "1000"],
             "get" | "del" | "pttl" => vec![lock],
-            "exists" | "zcard" | "zpopmin" => vec![queue],
+            "exists" | "zcard" | "zpopmin" | "zrandmember" => vec![queue],
             "incr" => vec![&self.keys.fence],
             "pexpire" => vec![lock, "1000"],
             "scan" => vec!["0", "COUNT", "1"],

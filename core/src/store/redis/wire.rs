@@ -1,6 +1,6 @@
 //! Commands and replies of wire protocol 1, built and read here and nowhere else, with no I/O.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::{Pipeline, ServerError, Value};
@@ -8,7 +8,7 @@ use redis::{Pipeline, ServerError, Value};
 use super::failure;
 use super::keys::Keys;
 use crate::error::Error;
-use crate::store::{Grant, Ownership, Queued, Releaser, Renewal};
+use crate::store::{Grant, Ownership, Queued, Queueing, Releaser, Renewal};
 
 /// A counter below this was not seeded from a clock (10^15 µs after the epoch is in 2001), so its count is no token.
 const MIN_TOKEN: u64 = 1_000_000_000_000_000;
@@ -26,6 +26,7 @@ impl Script {
                 "--@include hand_over.lua",
                 include_str!("scripts/hand_over.lua"),
             )
+            .replace("--@include holder.lua", include_str!("scripts/holder.lua"))
             .replace("--@include token.lua", include_str!("scripts/token.lua"));
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
@@ -89,8 +90,12 @@ impl Packed {
     }
 
     fn arg(&mut self, text: &str) {
-        self.line(b'$', text.len() as u64);
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.line(b'$', bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
         self.bytes.extend_from_slice(b"\r\n");
     }
 
@@ -212,13 +217,14 @@ pub(super) fn took(replies: &[Value]) -> Result<Took, Error> {
 /// What a wait came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Waited {
-    Acquired(u64),
+    /// The token; and whether the place that was named was gone.
+    Acquired(u64, bool),
     Held(Queued),
     /// Many dead waiters were passed over: ask again.
     More,
 }
 
-/// The `wait` script; `queue` is the place already held, or zero, when it is to queue.
+/// The `wait` script; `queue`: how it is to queue.
 pub(super) fn wait(
     out: &mut Packed,
     by: By,
@@ -226,17 +232,22 @@ pub(super) fn wait(
     owner: &str,
     ttl: Duration,
     client_id: &str,
-    queue: Option<u64>,
+    queue: Option<Queueing>,
 ) {
-    WAIT.call(out, by, &[keys.lock(), &keys.queue, &keys.fence], 5);
+    WAIT.call(out, by, &[keys.lock(), &keys.queue, &keys.fence], 6);
     out.arg(owner);
     out.number(millis(ttl));
     out.arg(client_id);
-    match queue {
-        None | Some(0) => out.arg(""),
+    match queue.and_then(|queue| queue.place) {
+        None => out.arg(""),
         Some(place) => out.number(place),
     }
     out.arg(if queue.is_some() { "1" } else { "0" });
+    out.arg(if queue.is_some_and(|queue| queue.may_cut) {
+        "1"
+    } else {
+        ""
+    });
 }
 
 /// Reads the reply to a [`wait`].
@@ -250,7 +261,9 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
         return Answer::Err(failure::unexpected("wait", replies));
     };
     Answer::Ok(match parts.as_slice() {
-        [Value::Int(1), Value::Int(token)] if *token > 0 => Waited::Acquired(token.unsigned_abs()),
+        [Value::Int(1), Value::Int(token), Value::Int(lost)] if *token > 0 => {
+            Waited::Acquired(token.unsigned_abs(), *lost == 1)
+        }
         [
             Value::Int(0),
             Value::Int(pttl),
@@ -258,12 +271,14 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
             Value::Int(head),
             Value::Int(waiters),
             Value::Int(counted),
+            Value::Int(lost),
         ] => Waited::Held(Queued {
             expires_in: expiry(*pttl),
             place: u64::try_from(*place).unwrap_or(0),
             head: *head == 1,
             waiters: u64::try_from(*waiters).unwrap_or(0),
             counted: u64::try_from(*counted).unwrap_or(u64::MAX),
+            lost_place: *lost == 1,
         }),
         [Value::Int(2)] => Waited::More,
         _ => return Answer::Err(failure::unexpected("wait", replies)),
@@ -299,14 +314,13 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 
 /// The `release` script.
 pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser, client_id: &str) {
-    let (owner, client_id): (&str, &str) = match releaser {
-        Releaser::Own(owner) => (owner, client_id),
+    let (owner, client_id): (&[u8], &str) = match releaser {
+        Releaser::Own(owner) => (owner.as_bytes(), client_id),
         Releaser::ByHand(owner) => (owner, ""),
-        Releaser::Forced => ("", ""),
     };
     let keys = [keys.lock(), &keys.queue, &keys.fence];
     RELEASE.call(out, by, &keys, 2);
-    out.arg(owner);
+    out.bytes(owner);
     out.arg(client_id);
 }
 
@@ -332,6 +346,21 @@ pub(super) fn inspect<'a>(out: &mut Packed, keys: impl Iterator<Item = &'a Keys>
         out.words(&["GET", keys.lock()]);
         out.words(&["PTTL", keys.lock()]);
         out.words(&["ZCARD", &keys.queue]);
+    }
+}
+
+/// Who holds the lock.
+pub(super) fn holder(out: &mut Packed, keys: &Keys) {
+    out.words(&["GET", keys.lock()]);
+}
+
+/// Reads the reply to [`holder`]; `None` when nobody holds it.
+pub(super) fn held_by(replies: &[Value]) -> Result<Option<Arc<[u8]>>, Error> {
+    match replies {
+        [Value::ServerError(error)] => Err(failure::from_server(error)),
+        [Value::Nil] => Ok(None),
+        [Value::BulkString(owner)] => Ok(Some(owner.as_slice().into())),
+        _ => Err(failure::unexpected("get", replies)),
     }
 }
 

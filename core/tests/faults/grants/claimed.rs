@@ -115,6 +115,57 @@ async fn max_hold_counts_from_the_claim_of_a_grant() {
     }
 }
 
+/// Some hours, in µs: far ahead of what the server counts, and no farther than a waiter can be.
+const HOURS: u64 = 1 << 35;
+
+/// Whoever may publish there may say anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn field_bug_53_a_grant_with_a_token_from_the_far_future_is_claimed() {
+    for scene in Scene::each().await {
+        let names = keys("res");
+        for (ahead, begins) in [
+            (HOURS, true),
+            (2 * 24 * 3_600_000_000, false),
+            (1 << 52, false),
+        ] {
+            let (held, waiter) = scene.waited_for().await;
+            let owner = scene.queued_owner();
+            let token = (held.token() + ahead).min((1 << 53) - 1);
+            scene.hand_over_to(&owner);
+            scene.publish(&[
+                "1",
+                "grant",
+                &names.lock,
+                &owner,
+                &token.to_string(),
+                "2000",
+            ]);
+
+            let lease = waiter.await.unwrap().unwrap();
+
+            // On a machine that was too slow any grant is claimed.
+            let began = lease.token() == token;
+            assert!(!began || begins, "{ahead} µs ahead");
+            if !began {
+                is_claimed(&lease, held.token());
+                assert!(lease.token() < token);
+            }
+            lease.check().unwrap();
+            assert!(lease.release().await.unwrap());
+        }
+        // What is forged for nobody's turn is claimed in vain, and the waiter goes on.
+        let (held, waiter) = scene.waited_for().await;
+        let owner = scene.queued_owner();
+        let token = ((1u64 << 53) - 1).to_string();
+        scene.publish(&["1", "grant", &names.lock, &owner, &token, "2000"]);
+        sleep(300).await;
+        assert!(!waiter.is_finished());
+        held.check().unwrap();
+        assert!(held.release().await.unwrap());
+        assert!(waiter.await.unwrap().unwrap().release().await.unwrap());
+    }
+}
+
 /// What a hand-over of an older client publishes; and what none does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
@@ -142,7 +193,7 @@ async fn a_grant_without_a_token_and_a_window_that_can_be_read_is_claimed() {
             let (held, waiter) = scene.waited_for().await;
             let owner = scene.queued_owner();
             // Far ahead of what the server counts.
-            let token = held.token() + (1 << 40);
+            let token = held.token() + HOURS;
             scene.hand_over_to(&owner);
             let mut message = vec!["1", "grant", &names.lock, &owner];
             let words = words.replace("TOKEN", &token.to_string());
@@ -234,7 +285,7 @@ async fn a_grant_older_than_the_last_answer_begins_nothing() {
         let owner = scene.queued_owner();
         // Older by its place before the answer, whatever its token, and older by its token.
         for (before_the_answer, token) in [
-            (true, held.token() + (1 << 40)),
+            (true, held.token() + HOURS),
             (true, held.token()),
             (false, held.token()),
         ] {

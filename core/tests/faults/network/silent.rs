@@ -192,7 +192,7 @@ async fn field_bug_38_a_late_answer_on_the_old_connection_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn field_bug_38_after_a_lost_connection_everything_held_is_renewed_at_once() {
+async fn field_bug_54_after_a_lost_connection_everything_held_is_renewed_at_once() {
     on_each(|binary| async move {
         for kind in KINDS {
             let server = Server::start(&binary, &[]);
@@ -217,7 +217,7 @@ async fn field_bug_38_after_a_lost_connection_everything_held_is_renewed_at_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn field_bug_38_a_restart_without_data_is_seen_long_before_the_next_renewal() {
+async fn field_bug_54_a_restart_without_data_is_seen_long_before_the_next_renewal() {
     on_each(|binary| async move {
         for kind in KINDS {
             let mut server = Server::start(&binary, &[]);

@@ -10,8 +10,31 @@ local MAX_POPS = 100 -- dead waiters passed over by one script, so that none run
 
 local INBOX = string.match(KEYS[1], '^(.-)lock||') .. 'lock||inbox||'
 
+local function parse(member)
+  return string.match(member, '^1|(%x+)|(.*)$')
+end
+
+-- Those of `members` whose process has gone: nobody subscribes to their channel. Who listens by pattern hears everything, and
+-- does not count. A user who may not ask for that is told of none.
+local function find_gone(members)
+  local channels = {}
+  for i, member in ipairs(members) do
+    channels[i] = INBOX .. (parse(member) or '')
+  end
+  local counts = redis.pcall('PUBSUB', 'NUMSUB', unpack(channels))
+  local gone = {}
+  if not counts.err then
+    for i, member in ipairs(members) do
+      if parse(member) and tonumber(counts[2 * i]) == 0 then
+        gone[#gone + 1] = member
+      end
+    end
+  end
+  return gone
+end
+
 local function publish(member, kind, rest)
-  local id, owner = string.match(member, '^1|(%x+)|(.*)$')
+  local id, owner = parse(member)
   if not id then
     return 0, nil -- another wire version: it asks again by itself
   end
@@ -36,7 +59,8 @@ local function tell_head()
 end
 
 -- Pops waiters until one is found alive. `asking` is the caller's member: alive, since it asks.
--- Returns 'asking' (popped, K is not set yet), 'granted' (K is set), 'empty', or 'more' (call again).
+-- Returns 'asking' (popped, K is not set yet), 'granted' (K is set), 'empty', or 'more' (call again): so that nobody slips in
+-- before those who wait, the name is held by nobody until then.
 local function hand_over(asking)
   for _ = 1, MAX_POPS do
     local member = redis.call('ZPOPMIN', KEYS[2])[1]
@@ -46,14 +70,18 @@ local function hand_over(asking)
     if member == asking then
       return 'asking'
     end
-    -- Whoever asked lately may begin the lease at once, so the token is counted here and now.
-    local token = string.format('%.0f', next_token())
-    local heard, owner = publish(member, 'grant', '\n' .. token .. '\n' .. CLAIM_WINDOW_MS)
-    if heard ~= 0 then
-      redis.call('SET', KEYS[1], owner, 'PX', CLAIM_WINDOW_MS)
-      tell_head()
-      return 'granted'
+    if not find_gone({member})[1] then
+      -- Whoever asked lately may begin the lease at once, so the token is counted here and now.
+      local token = string.format('%.0f', next_token())
+      local heard, owner = publish(member, 'grant', '\n' .. token .. '\n' .. CLAIM_WINDOW_MS)
+      if heard ~= 0 then
+        redis.call('SET', KEYS[1], owner, 'PX', CLAIM_WINDOW_MS)
+        tell_head()
+        return 'granted'
+      end
     end
   end
+  redis.call('SET', KEYS[1], HANDING_OVER, 'PX', CLAIM_WINDOW_MS)
+  keep_queue()
   return 'more'
 end

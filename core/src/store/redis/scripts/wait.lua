@@ -2,28 +2,34 @@
 --
 -- KEYS  1 K the lock (string: owner)   2 Q its queue (sorted set)   3 F the token counter (string)
 -- ARGV  1 owner   2 ttl in ms   3 client id   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
--- Reply {1, token}                                 acquired, for the full ttl
---       {0, pttl, place, head (0 or 1), waiters, count}
+--       6 '1' where this is the first claim of a grant: what is left of the claim window is cut down to a shorter ttl
+-- Reply {1, token, lost}                           acquired, for the ttl or what is left of more
+--       {0, pttl, place, head (0 or 1), waiters, count, lost}
 --                                                  held by another (pttl -1: no expiry; place 0: not queued)
 --       {2}                                        many dead waiters were passed over: ask again
+--       lost 1: the place that was named was not in the queue any more, and others may have lost theirs with it
 
 local K, Q, F = KEYS[1], KEYS[2], KEYS[3]
-local owner, ttl, place, queue = ARGV[1], ARGV[2], ARGV[4], ARGV[5] == '1'
+local owner, ttl, place, queue = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local member = '1|' .. ARGV[3] .. '|' .. owner
 
 --@include token.lua
-
-local holder = redis.call('GET', K)
+--@include holder.lua
 
 local claimed
 if holder == owner then
-  redis.call('PEXPIRE', K, ttl)
-  claimed = {1, next_token()}
+  -- One that comes late, by a connection that was given up, must not take back what its holder was told since.
+  local longer = redis.call('PTTL', K) > tonumber(ttl)
+  local cut = longer and ARGV[6] == '1'
+  if cut or not longer then
+    redis.call('PEXPIRE', K, ttl)
+  end
+  claimed = {1, next_token(), 0}
   if redis.call('ZREM', Q, member) == 1 then
     redis.call('PEXPIRE', Q, string.format('%.0f', ttl + 90000))
   end
   -- The head was told of the claim window: of a shorter ttl it has to hear, or it looks too late.
-  if tonumber(ttl) >= 2000 or redis.call('EXISTS', Q) == 0 then
+  if not cut or redis.call('EXISTS', Q) == 0 then
     return claimed
   end
 end
@@ -31,7 +37,7 @@ end
 if not holder and redis.call('EXISTS', Q) == 0 then
   local token = next_token()
   redis.call('SET', K, owner, 'PX', ttl)
-  return {1, token}
+  return {1, token, place and 1 or 0}
 end
 
 --@include hand_over.lua
@@ -41,16 +47,47 @@ if claimed then
   return claimed
 end
 
-local counted = count()
-redis.call('SET', F, string.format('%.0f', counted))
-
-if queue and not redis.call('ZSCORE', Q, member) then
-  local score = tonumber(place)
-  if not score then
-    local last = redis.call('ZREVRANGE', Q, 0, 0, 'WITHSCORES')[2]
-    score = last and math.max(now(), last + 1) or now()
+-- Drops a few waiters whose processes have gone: while the name is held, nobody else does.
+local function prune()
+  local waiting = redis.call('ZCARD', Q)
+  local few = redis.call('ZRANGE', Q, 0, 7)
+  if waiting > 8 then
+    local others = redis.call('ZRANDMEMBER', Q, math.min(math.ceil(waiting / 8), 92))
+    for _, other in ipairs(others) do
+      few[#few + 1] = other
+    end
   end
-  redis.call('ZADD', Q, string.format('%.0f', score), member)
+  local head = few[1]
+  local told = true
+  for _, gone in ipairs(find_gone(few)) do
+    if gone ~= member then
+      redis.call('ZREM', Q, gone)
+      told = told and gone ~= head
+    end
+  end
+  if not told then
+    tell_head()
+  end
+end
+
+local known = redis.call('ZSCORE', Q, member)
+local lost = place and not known and 1 or 0
+local counted = count()
+if known then
+  -- It only looks. A server that is out of memory refuses a script whose first write needs some, and whoever waits stays.
+  if holder then
+    prune()
+  end
+else
+  redis.call('SET', F, string.format('%.0f', counted))
+  if queue then
+    local score = place
+    if not score then
+      local last = redis.call('ZREVRANGE', Q, 0, 0, 'WITHSCORES')[2]
+      score = last and math.max(now(), last + 1) or now()
+    end
+    redis.call('ZADD', Q, string.format('%.0f', score), member)
+  end
 end
 
 if not holder then
@@ -59,10 +96,9 @@ if not holder then
     local token = next_token()
     redis.call('SET', K, owner, 'PX', ttl)
     tell_head()
-    return {1, token}
+    return {1, token, lost}
   end
   if outcome == 'more' then
-    keep_queue()
     return {2}
   end
 end
@@ -70,4 +106,4 @@ end
 local pttl = keep_queue()
 local score = redis.call('ZSCORE', Q, member)
 local head = redis.call('ZRANGE', Q, 0, 0)[1] == member
-return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q), counted}
+return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q), counted, lost}

@@ -1,0 +1,9 @@
+-- Who holds the name, KEYS[1]. Included by wait.lua and release.lua.
+
+-- In K while a hand-over goes on in another script: no owner, which ends in 32 hex digits.
+local HANDING_OVER = 'leaselock:handing-over'
+
+local holder = redis.call('GET', KEYS[1])
+if holder == HANDING_OVER then
+  holder = false
+end
