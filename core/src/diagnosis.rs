@@ -96,13 +96,16 @@ pub struct ClockOffset {
 pub struct Rights {
     /// What the user lacks, in the words of an ACL rule: `+incr`, `~lock||*`.
     pub missing: Vec<String>,
+    /// What the user could do without and lacks, or what the server does not know of it: it makes news come at once that
+    /// timers would bring later.
+    pub without: Vec<String>,
     /// Commands that the server does not know at all: renamed or disabled, or too old a server.
     pub unknown: Vec<&'static str>,
     /// Whether nothing else could be tried, since that would have changed data.
     pub untried: bool,
     /// Why the server takes no writes just now.
     pub unwritable: Option<Refusal>,
-    /// All that is needed, in the words of an ACL rule.
+    /// All that is needed, and that is of use, in the words of an ACL rule.
     pub rule: String,
 }
 

@@ -188,6 +188,9 @@ impl ClientCore {
             // Whether the new connection's server has them is to be known now, and not when they are next due.
             self.keeper.renew_all();
         }
+        if let Event::Touched { lock } = &event {
+            self.keeper.on_touched(lock.as_ref());
+        }
         if self.room.on_event(&event) {
             return;
         }

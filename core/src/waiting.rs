@@ -43,6 +43,8 @@ pub(crate) mod news {
     pub(crate) const CLOSED: u8 = 4;
     /// The waiter is the next in line, and has the holder's time to watch.
     pub(crate) const NEXT: u8 = 8;
+    /// Someone has touched the lock itself, which may be free now: the next in line asks.
+    pub(crate) const TOUCHED: u8 = 16;
 }
 
 /// One waiter.
@@ -139,6 +141,21 @@ impl Seen {
             look_at
         } else {
             look_at + NEXT_LOOKS_LATER * u32::try_from(before).unwrap_or(u32::MAX)
+        }
+    }
+}
+
+impl Waiters {
+    /// Wakes whoever is the next in line. Those who are just being told where they stand may be the next by now, and find the
+    /// news when they are about to sleep.
+    fn on_touched(&self, lock: &LockId) {
+        let seen = self.queues.get(lock).and_then(|queue| queue.seen.as_ref());
+        let head = seen.and_then(|seen| seen.head.as_ref());
+        for waiter in self.by_owner.values().filter(|it| it.lock == *lock) {
+            waiter.news.fetch_or(news::TOUCHED, Ordering::AcqRel);
+            if head == Some(&waiter.owner) {
+                waiter.notify.notify_one();
+            }
         }
     }
 }
@@ -270,7 +287,8 @@ impl WaitingRoom {
                 }
                 waiter.tell(news::NEXT);
             }
-            Event::Reset { .. } => {
+            Event::Touched { lock: Some(lock) } => room.on_touched(lock),
+            Event::Touched { lock: None } | Event::Reset { .. } => {
                 for waiter in room.by_owner.values() {
                     waiter.tell(news::RECHECK);
                 }

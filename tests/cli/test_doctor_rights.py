@@ -80,6 +80,29 @@ def test_a_missing_right_is_named_and_the_printed_rule_grants_it(
     assert server.command("DBSIZE") == 0, "asking for a right changes nothing"
 
 
+@pytest.mark.parametrize(
+    ("change", "without"),
+    [
+        (["-client|tracking"], "+client|tracking"),
+        (["-client|caching"], "+client|caching"),
+        (["-client"], "+client|tracking +client|caching"),
+    ],
+)
+def test_a_right_that_is_of_use_and_not_needed_is_named_with_what_is_lost(
+    change: list[str], without: str, start: Callable[..., Server], doctor: Callable[..., Report]
+) -> None:
+    server = start()
+    url = login(server, "joe", *documented("SECURITY.md").split(), *change)
+    report = doctor(url)
+    assert (report.status, report.level("rights")) == (0, "warning")
+    assert report["rights"]["seen"].endswith(f"and not {without}")
+    assert "released by hand" in report["rights"]["means"]
+    (command,) = report["rights"]["commands"]
+    assert command == f"ACL SETUSER joe {without}"
+    run_on(server, command)
+    assert doctor(url).level("rights") == "ok"
+
+
 def test_a_narrower_rule_is_enough_for_its_app_id(start: Callable[..., Server], doctor: Callable[..., Report]) -> None:
     rule = documented("SECURITY.md").replace("~lock||*", "~lock||shop||*").replace("~{lock||*", "~{lock||shop||*")
     url = login(start(), "joe", *rule.split())

@@ -163,6 +163,13 @@ fn rights(facts: &ServerFacts) -> Finding {
             "could not look: not even an empty MULTI went through",
         );
     }
+    if rights.missing.is_empty() && !rights.without.is_empty() {
+        let without = rights.without.join(" ");
+        return Finding::warning(CHECK, format!("user {user:?} may do all that is needed, and not {without}"))
+            .means("Locks work without. But what ends a lease elsewhere (released by hand, broken, evicted, flushed) shows at its next renewal and not at once, and a waiter behind a lock of Dapr's looks every three seconds and is not told.")
+            .todo("If that matters, have an administrator of the server run this, where the server has these commands:")
+            .command(format!("ACL SETUSER {user} {}", rights.without.join(" ")));
+    }
     if rights.missing.is_empty() {
         return Finding::ok(CHECK, format!("user {user:?} may do all that is needed"));
     }

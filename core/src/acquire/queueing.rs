@@ -15,6 +15,10 @@ use crate::lease::Lease;
 use crate::store::{Ask, Asked, Failure, Grant, Queued, Queueing};
 use crate::waiting::{Waiter, news};
 
+/// Whoever is next asks when the lock is touched, and no sooner than this after the last answer: a holder of another kind
+/// may touch it all the time.
+const TOUCH_PAUSE: Duration = Duration::from_millis(5);
+
 /// A grant whose token is farther ahead of the counter in the last answer, in µs, than a waiter can have been silent for a
 /// lease to begin, was not counted by the store: it is claimed.
 const FARTHEST_TOKEN: u64 = 24 * 60 * 60 * 1_000_000;
@@ -160,8 +164,9 @@ impl Attempt {
         // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
+        let (answered, mut touched) = (Instant::now(), None);
         loop {
-            let look_at = self.client.room.look_at(waiter);
+            let look_at = touched.or_else(|| self.client.room.look_at(waiter));
             let deadline = self.deadline();
             let news = waiter.take_news();
             if news & news::CLOSED != 0 {
@@ -178,6 +183,10 @@ impl Attempt {
             }
             reasons = news::RECHECK;
             slept = true;
+            if news & news::TOUCHED != 0 && touched.is_none() {
+                touched = Some(answered + TOUCH_PAUSE);
+                continue;
+            }
             tokio::select! {
                 () = waiter.notified() => {}
                 // Someone else may have looked meanwhile.

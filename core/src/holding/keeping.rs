@@ -29,20 +29,21 @@ impl Holding {
         self.lock().due(self.renew, Moment::now())
     }
 
-    /// The time has come at which the keeper was to look at the lease.
-    pub(crate) fn on_due(&self, now: Moment) -> Next {
+    /// The time has come at which the keeper was to look at the lease; `is_touched`: someone has touched its lock, so the
+    /// store is asked whether the lease is still there.
+    pub(crate) fn on_due(&self, now: Moment, is_touched: bool) -> Next {
         let mut state = self.lock();
         let (_, told) = state.observe();
         let next = if state.phase != Phase::Live || state.detached {
             Next::Nothing
-        } else if !self.renew || state.last {
+        } else if !self.renew || state.last && !is_touched {
             Next::At(state.deadline)
         } else if state.busy {
             // An extension is under way: look again when it is likely to be over.
             Next::At((now + state.ttl / 20).min(state.deadline))
         } else {
             let ttl = self.bounded(state.ttl, now);
-            if deadline(now, ttl) <= state.deadline {
+            if ttl.is_zero() || deadline(now, ttl) <= state.deadline && !is_touched {
                 // `max_hold` leaves nothing to gain.
                 state.last = true;
                 Next::At(state.deadline)

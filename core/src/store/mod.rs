@@ -119,7 +119,7 @@ pub(crate) struct Renewal {
     pub(crate) may_shorten: bool,
 }
 
-/// News for waiters.
+/// News for waiters and holders.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The name was handed to this owner, who must claim it, or may begin the lease in `grant`.
@@ -133,6 +133,8 @@ pub(crate) enum Event {
         owner: String,
         expires_in: Option<Duration>,
     },
+    /// Someone else has changed the lock, or may have; where none is named, every lock.
+    Touched { lock: Option<LockId> },
     /// News may have been lost: every waiter must ask again.
     Reset {
         /// What was sent before goes on to nobody: whatever is held is to be renewed, too.

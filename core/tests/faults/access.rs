@@ -26,7 +26,7 @@ pub(crate) fn documented_rule() -> Vec<String> {
 }
 
 /// A user `leaselock` with the documented rule, then `more`.
-fn user(server: &Server, more: &[&str]) -> String {
+pub(crate) fn user(server: &Server, more: &[&str]) -> String {
     let rule = documented_rule();
     let mut words = vec!["ACL", "SETUSER", "leaselock", "reset"];
     words.extend(rule.iter().map(String::as_str));

@@ -25,6 +25,7 @@ mod secrets;
 mod threads;
 mod tls;
 mod tokens;
+mod tracking;
 mod url_options;
 mod waiting;
 

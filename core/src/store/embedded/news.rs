@@ -3,6 +3,7 @@
 //! ```text
 //! 1 <tab> grant <tab> app id <tab> name <tab> owner
 //! 1 <tab> next <tab> owner <tab> milliseconds the holder has left, or '-'
+//! 1 <tab> touched <tab> app id <tab> name
 //! ```
 //!
 //! 1 is the version of the store. No field can hold a control character. A line is shorter than what the system writes into
@@ -26,7 +27,10 @@ pub(super) fn written(event: &Event) -> Vec<u8> {
                 expires_in.map_or_else(|| "-".to_owned(), |left| left.as_millis().to_string());
             format!("next\t{owner}\t{left}")
         }
-        Event::Reset { .. } => "reset".to_owned(),
+        Event::Touched { lock: Some(lock) } => {
+            format!("touched\t{}\t{}", lock.app_id(), lock.name())
+        }
+        Event::Touched { lock: None } | Event::Reset { .. } => "reset".to_owned(),
     };
     format!("{VERSION}\t{fields}\n").into_bytes()
 }
@@ -47,6 +51,9 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
         ("next", Some(owner), Some(left), None) => Some(Event::Next {
             owner: owner.to_owned(),
             expires_in: left.parse().ok().map(Duration::from_millis),
+        }),
+        ("touched", Some(app_id), Some(name), None) => Some(Event::Touched {
+            lock: Some(LockId::of_key(app_id.into(), name)),
         }),
         ("reset", ..) => Some(Event::Reset { is_new: false }),
         _ => None,

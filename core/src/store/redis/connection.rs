@@ -12,6 +12,7 @@ use tokio::sync::{Notify, OnceCell, oneshot};
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::link::Link;
 use super::socket::Readiness;
+use super::tracking::Tracking;
 use super::wire::Packed;
 use super::{A_BATCH, failure};
 use crate::clock::Moment;
@@ -61,6 +62,7 @@ pub(super) struct Connection {
     pub(super) subscribed: OnceCell<()>,
     /// The server was sent the text of the script that renews.
     pub(super) has_renewed: AtomicBool,
+    pub(super) tracking: Arc<Tracking>,
 }
 
 impl Connection {
@@ -80,6 +82,7 @@ impl Connection {
             ending: AtomicBool::new(false),
             subscribed: OnceCell::new(),
             has_renewed: AtomicBool::new(false),
+            tracking: Arc::default(),
         })
     }
 

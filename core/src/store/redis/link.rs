@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
-use super::wire::{self, Packed};
+use super::wire::{self, Changed, Packed};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::store::{Event, Failure, Host};
@@ -206,8 +206,15 @@ impl Link {
             .subscribed
             .get_or_try_init(|| async {
                 let inbox = self.server.config.prefix().inbox(&self.client_id);
-                let subscribe = |out: &mut Packed| out.words(&["SUBSCRIBE", &inbox]);
-                match connection.ask(None, subscribe).await?.1.first() {
+                // Whoever waits also wants to know when the server is flushed.
+                let tracking = &connection.tracking;
+                let arming = tracking.arming();
+                let subscribe = |out: &mut Packed| {
+                    arming.begin(out);
+                    out.words(&["SUBSCRIBE", &inbox]);
+                };
+                let (_, replies) = connection.ask(None, subscribe).await?;
+                match tracking.begun(arming, &replies).first() {
                     Some(Value::ServerError(error)) => {
                         Err(Failure::answered(failure::from_server(error)))
                     }
@@ -299,8 +306,12 @@ impl Link {
         }
     }
 
-    /// Passes a message of the connection numbered `epoch` on.
+    /// Passes on what a push of the connection numbered `epoch` says.
     pub(super) fn on_push(&self, epoch: u64, push: &[Value]) {
+        if let Some(changed) = wire::changed(push) {
+            self.on_changed(epoch, changed);
+            return;
+        }
         let [Value::BulkString(kind), _, Value::BulkString(payload)] = push else {
             return;
         };
@@ -337,6 +348,24 @@ impl Link {
                 });
             }
             None => {}
+        }
+    }
+
+    /// Tells of locks that others have changed. Of what changed on an earlier connection the reset has told already.
+    fn on_changed(&self, epoch: u64, changed: Changed<'_>) {
+        if self.live().is_none_or(|live| live.epoch != epoch) {
+            return;
+        }
+        match changed {
+            Changed::All => (self.host.listener)(Event::Touched { lock: None }),
+            Changed::Keys(keys) => {
+                for key in keys {
+                    let lock = self.server.config.prefix().parse(key);
+                    if lock.is_some() {
+                        (self.host.listener)(Event::Touched { lock });
+                    }
+                }
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod reply;
 mod rights;
 mod socket;
 mod tls;
+mod tracking;
 mod wire;
 
 use std::sync::Arc;
@@ -238,10 +239,12 @@ impl Store for RedisStore {
                 };
                 let replies = loop {
                     let each = keys.iter().map(String::as_str).zip(renewals);
-                    let request = |out: &mut Packed| wire::renew(out, by, each);
+                    // Whatever ends a lease is known from then on when it happens, where the server tells.
+                    let arming = connection.tracking.arming();
+                    let request = |out: &mut Packed| wire::renew(out, by, arming, each);
                     let (answer, late) = connection.ask_and_late(Some(limit), request).await;
                     let replies = match answer {
-                        Ok((_, replies)) => replies,
+                        Ok((_, replies)) => connection.tracking.answered(arming, &replies),
                         Err(failure) if renewed.results.is_empty() && !failure.is_unanswered() => {
                             return Err(failure);
                         }
@@ -251,6 +254,7 @@ impl Store for RedisStore {
                             renewed.late = late.map(|late| -> BoxFuture<'static, _> {
                                 Box::pin(async move {
                                     let (_, replies) = late.await.ok()?.ok()?;
+                                    let replies = arming.all_watched(&replies);
                                     Some(replies.iter().map(ownership).collect())
                                 })
                             });

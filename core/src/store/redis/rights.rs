@@ -35,6 +35,9 @@ const COMMANDS: &[&str] = &[
     "subscribe",
 ];
 
+/// What locks work without: news then come later.
+const OPTIONAL: &[&str] = &["client|tracking", "client|caching"];
+
 /// Asks for every right without carrying anything out: in a transaction a server checks each command when it is queued,
 /// and a malformed one among them makes EXEC throw all of it away.
 pub(super) struct Probe {
@@ -95,11 +98,9 @@ impl Probe {
         pipeline.cmd("MULTI");
         for command in self.commands() {
             let mut words = command.split('|');
-            pipeline
-                .cmd(words.next().unwrap_or_default())
-                .arg(words.collect::<Vec<_>>());
-            for arg in self.arguments(command) {
-                pipeline.arg(arg);
+            pipeline.cmd(words.next().unwrap_or_default());
+            for word in words.chain(self.arguments(command)) {
+                pipeline.arg(word);
             }
         }
         pipeline.cmd("GET").cmd("EXEC");
@@ -110,7 +111,10 @@ impl Probe {
     fn commands(&self) -> impl Iterator<Item = &'static str> {
         let tried = COMMANDS.iter().copied();
         let tried = tried.filter(|command| !matches!(*command, "multi" | "exec"));
-        tried.chain(self.select.is_some().then_some("select"))
+        let optional = OPTIONAL.iter().copied();
+        tried
+            .chain(self.select.is_some().then_some("select"))
+            .chain(optional)
     }
 
     fn arguments(&self, command: &str) -> Vec<&str> {
@@ -133,6 +137,8 @@ impl Probe {
                 queue,
                 &self.keys.fence,
             ],
+            "client|tracking" => vec!["ON", "OPTIN", "NOLOOP"],
+            "client|caching" => vec!["YES"],
             "publish" => vec![&self.channel, "x"],
             "subscribe" => vec![&self.channel],
             "select" => self.select.iter().map(String::as_str).collect(),
@@ -175,7 +181,7 @@ impl Probe {
 
     fn rights(&self) -> Rights {
         let select = self.select.as_ref().map(|_| "select");
-        let commands = COMMANDS.iter().copied().chain(select);
+        let commands = COMMANDS.iter().chain(OPTIONAL).copied().chain(select);
         let commands: Vec<String> = commands.map(|command| format!("+{command}")).collect();
         let Patterns {
             locks,
@@ -196,6 +202,12 @@ fn note(rights: &mut Rights, command: &'static str, pattern: &str, reply: &Value
         return;
     };
     let words = refusal.words.to_ascii_lowercase();
+    if OPTIONAL.contains(&command) {
+        if refusal.code == "NOPERM" || words.contains("unknown") {
+            rights.without.push(format!("+{command}"));
+        }
+        return;
+    }
     match refusal.code.as_str() {
         // A denied EXEC ends the transaction "because of: NOPERM …".
         "EXECABORT" if !words.contains("noperm") => {}

@@ -7,6 +7,7 @@ use redis::{Pipeline, ServerError, Value};
 
 use super::failure;
 use super::keys::Keys;
+use super::tracking::Arming;
 use crate::error::Error;
 use crate::store::{Grant, Ownership, Queued, Queueing, Releaser, Renewal};
 
@@ -287,13 +288,16 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
 
 // ---- renew
 
-/// The `renew` script for many leases, one command each.
+/// The `renew` script for many leases, one command each, whose lock is watched from then on.
 pub(super) fn renew<'a>(
     out: &mut Packed,
     by: By,
+    arming: Arming,
     renewals: impl Iterator<Item = (&'a str, &'a Renewal)>,
 ) {
+    arming.begin(out);
     for (lock, renewal) in renewals {
+        arming.before_each(out);
         RENEW.call(out, by, &[lock], 3);
         out.arg(&renewal.owner);
         out.number(millis(renewal.ttl));
@@ -335,6 +339,39 @@ pub(super) fn released(replies: &[Value]) -> Answer<(Ownership, bool)> {
         Answer::Ok(_) => Answer::Err(failure::unexpected("release", replies)),
         Answer::NoScript => Answer::NoScript,
         Answer::Err(error) => Answer::Err(error),
+    }
+}
+
+// ---- tracking
+
+/// Has the server tell this connection of changes by others to keys that are watched.
+pub(super) fn track(out: &mut Packed) {
+    out.words(&["CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"]);
+}
+
+/// Has what the next command reads watched, until it changes for the first time.
+pub(super) fn watch_next(out: &mut Packed) {
+    out.words(&["CLIENT", "CACHING", "YES"]);
+}
+
+/// What has changed, of what was watched.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Changed<'a> {
+    Keys(Vec<&'a str>),
+    /// Everything: the server was flushed.
+    All,
+}
+
+/// Reads a push of the kind that tells of changes; `None` when it is of another.
+pub(super) fn changed(push: &[Value]) -> Option<Changed<'_>> {
+    let [Value::BulkString(kind), what] = push else {
+        return None;
+    };
+    match what {
+        _ if kind != b"invalidate" => None,
+        Value::Nil => Some(Changed::All),
+        Value::Array(keys) => Some(Changed::Keys(keys.iter().filter_map(text).collect())),
+        _ => None,
     }
 }
 
@@ -477,6 +514,13 @@ fn grant<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Grant> {
 }
 
 // ---- shared
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(text) => std::str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
 
 fn only(replies: &[Value]) -> Answer<&Value> {
     match replies {

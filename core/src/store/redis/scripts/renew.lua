@@ -11,6 +11,6 @@ if holder == ARGV[1] then
     return 2
   end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return 1
+  return redis.call('EXISTS', KEYS[1]) -- 1; a caller who has K watched is told of what comes after a read, and this is one
 end
 return holder and -1 or 0
