@@ -53,6 +53,7 @@ ALONE = [
     "crashes::killed_processes_lose_no_increment_that_they_told_of",
     "clocks::a_clock_that_jumps_ahead_makes_a_second_holder_with_the_larger_token",
     "deadlines::the_deadline_here_is_never_later_than_the_servers",
+    "foreign_holders::field_bug_56_a_waiter_has_its_turns_beside_busy_clients_of_dapr",
     "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
     "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
     "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",

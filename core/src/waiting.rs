@@ -108,6 +108,8 @@ struct Seen {
     waiters: u64,
     /// The owner of the first of all waiters, if that one is of this client.
     head: Option<Arc<str>>,
+    /// The holder is of another program: only whoever is told that it is the next has the store watch it.
+    is_holder_foreign: bool,
     jitter: Duration,
 }
 
@@ -119,6 +121,7 @@ impl Seen {
             expires_at: expires_in.and_then(|left| at.checked_add(left)),
             waiters,
             head,
+            is_holder_foreign: false,
             jitter: jitter(OTHERS_JITTER),
         }
     }
@@ -206,7 +209,10 @@ impl WaitingRoom {
             let known = queue.seen.take().and_then(|seen| seen.head);
             known.filter(|head| *head != waiter.owner)
         };
-        queue.seen = Some(Seen::new(queued.expires_in, queued.waiters, head));
+        queue.seen = Some(Seen {
+            is_holder_foreign: queued.is_holder_foreign,
+            ..Seen::new(queued.expires_in, queued.waiters, head)
+        });
     }
 
     /// When this waiter has to ask by itself, if nobody of its name and client does before.
@@ -283,6 +289,9 @@ impl WaitingRoom {
                 };
                 if let Some(queue) = room.queues.get_mut(&waiter.lock) {
                     let waiters = queue.seen.as_ref().map_or(1, |seen| seen.waiters);
+                    if queue.seen.as_ref().is_some_and(|it| it.is_holder_foreign) {
+                        waiter.tell(news::RECHECK);
+                    }
                     queue.seen = Some(Seen::new(*expires_in, waiters, Some(waiter.owner.clone())));
                 }
                 waiter.tell(news::NEXT);

@@ -73,6 +73,8 @@ pub(crate) struct Queued {
     pub(crate) place: u64,
     /// Whether this waiter is the next.
     pub(crate) head: bool,
+    /// Whether the holder is of another program, which tells nobody when it gives the lock back.
+    pub(crate) is_holder_foreign: bool,
     /// How many wait, this one included.
     pub(crate) waiters: u64,
     /// The token counter at the time of the answer: a grant made later has a larger token.

@@ -13,6 +13,7 @@ mod clocks;
 mod connections;
 mod deadlines;
 mod edges;
+mod foreign_holders;
 mod grants;
 mod leaks;
 mod network;

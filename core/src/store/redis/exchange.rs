@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::connect::Server;
 use super::keys::{Keys, Prefix};
+use super::tracking::{Arming, Tracking};
 use super::wire::{self, Answer, By, Packed, Took, Waited};
 use crate::clock::Moment;
 use crate::error::Error;
@@ -49,6 +50,8 @@ pub(super) struct Asking {
     queue: Option<Queueing>,
     by: By,
     seeded: Option<Moment>,
+    tracking: Option<Arc<Tracking>>,
+    watching: Option<(Queued, Arming)>,
 }
 
 impl Asking {
@@ -76,6 +79,40 @@ impl Asking {
             },
             by: By::Hash,
             seeded: None,
+            tracking: None,
+            watching: None,
+        }
+    }
+
+    /// Whoever is the next behind a holder of another program has the lock watched, where the server does that.
+    pub(super) fn with_watch(self, tracking: &Arc<Tracking>) -> Self {
+        let tracking = self.queue.is_some().then(|| tracking.clone());
+        Self { tracking, ..self }
+    }
+
+    /// A holder of another program tells nobody when it gives the lock back: has the server tell.
+    fn on_held(&mut self, queued: Queued) -> Step<Asked> {
+        let arming = match &self.tracking {
+            Some(tracking) if queued.head && queued.is_holder_foreign => tracking.arming(),
+            _ => Arming::Off,
+        };
+        if arming == Arming::Off {
+            return Step::Done(Ok(Asked::Held(queued)));
+        }
+        self.watching = Some((queued, arming));
+        Step::Again
+    }
+
+    /// The lock is watched from now on; but it may have been given back before.
+    fn on_watched(&mut self, (queued, arming): (Queued, Arming), replies: &[Value]) -> Step<Asked> {
+        let is_held = self.tracking.as_ref().map(|tracking| {
+            let others = tracking.answered(arming, replies);
+            others.last().is_none_or(|held| *held != Value::Int(0))
+        });
+        match is_held {
+            Some(false) => Step::Again,
+            // What is refused here says nothing against the place in the queue.
+            _ => Step::Done(Ok(Asked::Held(queued))),
         }
     }
 }
@@ -84,7 +121,11 @@ impl Exchange for Asking {
     type Output = Asked;
 
     fn request(&self, out: &mut Packed) {
-        if self.take {
+        if let Some((_, arming)) = self.watching {
+            arming.begin(out);
+            arming.before_each(out);
+            wire::is_held(out, self.keys.lock());
+        } else if self.take {
             wire::take(out, &self.keys, &self.owner, self.ttl);
         } else {
             wire::wait(
@@ -100,6 +141,9 @@ impl Exchange for Asking {
     }
 
     fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Asked> {
+        if let Some(watching) = self.watching.take() {
+            return self.on_watched(watching, replies);
+        }
         if self.take {
             return match wire::took(replies) {
                 Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::acquired(token, sent))),
@@ -131,7 +175,7 @@ impl Exchange for Asking {
                 if !looked || queued.lost_place {
                     self.seeded = Some(sent);
                 }
-                Step::Done(Ok(Asked::Held(queued)))
+                self.on_held(queued)
             }
             Answer::NoScript => by_text(&mut self.by),
             Answer::Err(error) => refused(error),

@@ -185,6 +185,7 @@ impl Store for RedisStore {
             let connection = self.link.connection().await?;
             let seeded = connection.is_seeded();
             let asking = self.asking(lock, owner, ttl, ask, seeded);
+            let asking = asking.with_watch(&connection.tracking);
             run(&self.link, &connection, asking).await
         })
     }

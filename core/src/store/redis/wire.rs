@@ -276,7 +276,8 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
         ] => Waited::Held(Queued {
             expires_in: expiry(*pttl),
             place: u64::try_from(*place).unwrap_or(0),
-            head: *head == 1,
+            head: head & 1 != 0,
+            is_holder_foreign: head & 2 != 0,
             waiters: u64::try_from(*waiters).unwrap_or(0),
             counted: u64::try_from(*counted).unwrap_or(u64::MAX),
             lost_place: *lost == 1,
@@ -340,6 +341,11 @@ pub(super) fn released(replies: &[Value]) -> Answer<(Ownership, bool)> {
         Answer::NoScript => Answer::NoScript,
         Answer::Err(error) => Answer::Err(error),
     }
+}
+
+/// Looks whether a lock is held.
+pub(super) fn is_held(out: &mut Packed, lock: &str) {
+    out.words(&["EXISTS", lock]);
 }
 
 // ---- tracking

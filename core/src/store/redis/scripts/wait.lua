@@ -4,8 +4,9 @@
 -- ARGV  1 owner   2 ttl in ms   3 client id   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
 --       6 '1' where this is the first claim of a grant: what is left of the claim window is cut down to a shorter ttl
 -- Reply {1, token, lost}                           acquired, for the ttl or what is left of more
---       {0, pttl, place, head (0 or 1), waiters, count, lost}
---                                                  held by another (pttl -1: no expiry; place 0: not queued)
+--       {0, pttl, place, head, waiters, count, lost}
+--                                                  held by another (pttl -1: no expiry; place 0: not queued; head 1: the next
+--                                                  in line, plus 2: the holder is no leaselock's, and will tell nobody)
 --       {2}                                        many dead waiters were passed over: ask again
 --       lost 1: the place that was named was not in the queue any more, and others may have lost theirs with it
 
@@ -105,5 +106,10 @@ end
 
 local pttl = keep_queue()
 local score = redis.call('ZSCORE', Q, member)
-local head = redis.call('ZRANGE', Q, 0, 0)[1] == member
-return {0, pttl, score and tonumber(score) or 0, head and 1 or 0, redis.call('ZCARD', Q), counted, lost}
+local head = redis.call('ZRANGE', Q, 0, 0)[1] == member and 1 or 0
+-- Owners of leaselock end in 32 hex digits, behind a label and a colon or alone.
+local id = string.match(string.sub(holder or '', -33), '^:?([0-9a-f]+)$')
+if holder and not (id and #id == 32) then
+  head = head + 2
+end
+return {0, pttl, score and tonumber(score) or 0, head, redis.call('ZCARD', Q), counted, lost}
