@@ -57,6 +57,8 @@ ALONE = [
     "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
     "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
     "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",
+    "told::field_bug_57_a_lease_that_another_process_ends_shows_when_it_happens",
+    "told::field_bug_57_a_lease_that_is_ended_elsewhere_shows_when_it_happens",
     "tracking::field_bug_57_a_flush_shows_when_it_happens",
     "tracking::field_bug_57_an_eviction_shows_when_it_happens",
     "tracking::field_bug_57_what_ends_a_lease_elsewhere_shows_when_it_happens",

@@ -195,6 +195,14 @@ fn another_process() {
                 Ok(found) => if found.is_some() { "held" } else { "free" }.to_owned(),
                 Err(error) => error.to_string(),
             },
+            // end NAME OWNER: by hand
+            "end" => client
+                .release(words[1], words[2])
+                .map_or_else(|error| error.to_string(), |it| it.as_str().to_owned()),
+            // break NAME
+            "break" => client
+                .force_release(words[1])
+                .map_or_else(|error| error.to_string(), |it| it.as_str().to_owned()),
             // fill FILE: with as much as there is room for
             "fill" => {
                 let mut file = std::fs::File::create(words[1]).expect("a file");

@@ -11,6 +11,7 @@ mod memory;
 mod places;
 mod refusals;
 mod tokens;
+mod told;
 mod turns;
 mod urls;
 mod waits;

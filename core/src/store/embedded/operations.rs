@@ -89,6 +89,7 @@ pub(super) fn release(
     if let Some(owner) = owner
         && work.give_back(lock, owner)?
     {
+        work.tell_of_end(lock, releaser);
         return Ok(Ownership::Mine);
     }
     let holder = work.holder(lock)?;
@@ -100,6 +101,9 @@ pub(super) fn release(
         && !mine
     {
         head_left = work.leave(lock, owner)?;
+    }
+    if mine {
+        work.tell_of_end(lock, releaser);
     }
     if mine || holder.is_none() {
         match work.hand_over(lock, None)? {

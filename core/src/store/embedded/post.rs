@@ -1,6 +1,6 @@
-//! Telling waiters: those of this process directly, those of others through their inbox.
+//! Telling clients: those of this process directly, those of others through their inbox.
 //!
-//! A client that waits has an inbox: a FIFO `<store>-inbox/<client id>`, which its process holds open for reading. Opening
+//! A client that waits, or has renewed a lease, has an inbox: a FIFO `<store>-inbox/<client id>`, which its process holds open for reading. Opening
 //! it for writing fails at once when that process has ended, so whoever hands a lock over knows who is still alive.
 
 use std::collections::HashMap;
@@ -92,6 +92,25 @@ impl Post {
     /// The listeners of all clients of this process, to be called when all have to ask again.
     pub(super) fn everybody(&self) -> Vec<Listener> {
         self.here().values().cloned().collect()
+    }
+
+    /// The ways to tell every client of every process, those that have an inbox.
+    pub(super) fn everybody_anywhere(&self) -> Vec<Way> {
+        let here = self.here();
+        let mut ways: Vec<_> = here.values().cloned().map(Way::Here).collect();
+        let Some(Ok(inboxes)) = self.directory.as_ref().map(fs::read_dir) else {
+            return ways;
+        };
+        for inbox in inboxes.flatten() {
+            let is_here = inbox
+                .file_name()
+                .to_str()
+                .is_some_and(|id| here.contains_key(id));
+            if !is_here && let Ok(opened) = open(&inbox.path()) {
+                ways.push(Way::Inbox(opened));
+            }
+        }
+        ways
     }
 
     /// The way to tell a client; `None` when the client is gone.

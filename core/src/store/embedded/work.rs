@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
 use super::boot_clock::Now;
 use super::post::{News, Post};
 use crate::name::{LockId, Name};
-use crate::store::Asked;
+use crate::store::{Asked, Event, Releaser};
 
 /// One transaction at work.
 pub(super) struct Work<'a> {
@@ -130,6 +130,23 @@ impl Work<'_> {
             .prepare_cached("DELETE FROM entries WHERE app = ?1 AND name = ?2")?;
         free.execute(params![lock.app_id(), lock.name()])?;
         Ok(())
+    }
+}
+
+impl Work<'_> {
+    /// A lease was ended: where not by its holder, the holder is told. The store does not know which client that is, so all
+    /// are.
+    pub(super) fn tell_of_end(&mut self, lock: &LockId, releaser: &Releaser) {
+        if matches!(releaser, Releaser::Own(_)) {
+            return;
+        }
+        self.news
+            .extend(self.post.everybody_anywhere().into_iter().map(|by| News {
+                by,
+                event: Event::Touched {
+                    lock: Some(lock.clone()),
+                },
+            }));
     }
 }
 
