@@ -75,7 +75,7 @@ impl ClientLine {
     ) -> Result<leaselock::Result<u32>, Request> {
         let op = self.source.mailbox.number();
         let mut state = self.state.borrow_mut();
-        if state.port.connect(core, &request) && state.watch.is_none() {
+        if state.port.connect(core) && state.watch.is_none() {
             // Before anything is under way: the loop may refuse to watch it.
             self.arrange(&mut state);
         }

@@ -207,11 +207,6 @@ impl Client {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Lock> {
         let request = args::request(name, Options::named("lock", options)?)?;
-        let py = slf.py();
-        slf.get()
-            .core(py)?
-            .check_request(&request)
-            .map_err(|e| errors::raise(py, &e))?;
         Ok(Lock::new(slf.unbind(), request))
     }
 

@@ -72,7 +72,7 @@ impl Attempt {
         if client.is_closed() {
             return Err(Error::closed());
         }
-        let lock = request.lock(&client.app_id)?;
+        let lock = request.lock(&client.app_id);
         let owner = fresh_owner(request.options().label.as_deref()).into();
         Ok(Self {
             client: client.clone(),

@@ -97,14 +97,6 @@ impl Client {
         }
     }
 
-    /// Whether this client would send the request: the rule for braces depends on the app id too. Sends nothing.
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
-    pub fn check_request(&self, request: &Request) -> Result<()> {
-        request.lock(&self.inner.app_id).map(drop)
-    }
-
     async fn run(&self, request: Request) -> Result<Option<Lease>> {
         self.inner.enter();
         let mut attempt = Box::new(Attempt::new(&self.inner, request)?);
@@ -153,7 +145,7 @@ impl Client {
     }
 
     fn lock(&self, name: &str) -> Result<LockId> {
-        LockId::new(&self.inner.app_id, Name::new(name)?)
+        Ok(LockId::new(&self.inner.app_id, Name::new(name)?))
     }
 
     /// Whose the lock was; and whether an earlier attempt had no answer, and may be the one that released it.

@@ -13,7 +13,7 @@ const MAX_LABEL_BYTES: usize = 128;
 const SEPARATOR: &str = "||";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A lock's name, checked: all but its braces, which depend on the app id.
+/// A lock's name, checked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Name(Arc<str>);
 
@@ -54,12 +54,11 @@ pub(crate) struct LockId {
 
 impl LockId {
     /// The lock `name` within the checked `app_id`.
-    pub(crate) fn new(app_id: &Arc<str>, name: Name) -> Result<Self> {
-        check_braces(app_id, &name)?;
-        Ok(Self {
+    pub(crate) fn new(app_id: &Arc<str>, name: Name) -> Self {
+        Self {
             app_id: app_id.clone(),
             name,
-        })
+        }
     }
 
     /// The lock of a key that a store names, unchecked: keys of other programs keep to no rule for names.
@@ -135,26 +134,6 @@ fn check_separators(what: &str, text: &str) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Braces choose the slot in a cluster. Either there is none, or the key has a valid hash tag: its first `{` is
-/// followed by at least one other character and a `}`. Anything else would spread one lock over two slots.
-fn check_braces(app_id: &str, name: &str) -> Result<()> {
-    let key = join(app_id, name);
-    if key.contains(['{', '}']) && !has_hash_tag(&key) {
-        return Err(Error::invalid(format!(
-            "name {name:?} (app id {app_id:?}) has a brace but no hash tag; \
-             use no braces, or one tag such as 'orders:{{42}}'"
-        )));
-    }
-    Ok(())
-}
-
-/// Whether `key` has a hash tag by the rule of the Redis cluster specification.
-pub(crate) fn has_hash_tag(key: &str) -> bool {
-    key.split_once('{')
-        .and_then(|(_, after)| after.split_once('}'))
-        .is_some_and(|(tag, _)| !tag.is_empty())
 }
 
 /// `<app id>||<name>`, or `<name>` with no app id.

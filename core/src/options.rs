@@ -176,7 +176,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Checks everything but the braces of the name, which depend on the client's app id too.
+    /// Checks everything.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
@@ -213,8 +213,8 @@ impl Request {
         &self.name
     }
 
-    /// The lock that is requested, within `app_id`. Checks the braces of the name.
-    pub(crate) fn lock(&self, app_id: &Arc<str>) -> Result<LockId> {
+    /// The lock that is requested, within `app_id`.
+    pub(crate) fn lock(&self, app_id: &Arc<str>) -> LockId {
         LockId::new(app_id, self.name.clone())
     }
 

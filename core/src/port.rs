@@ -152,7 +152,7 @@ impl<W> Default for Port<W> {
 
 impl<W> Port<W> {
     /// Whether there is a connection. Where there is reason to, one is opened for later, on the client's runtime.
-    pub fn connect(&mut self, client: &Client, request: &Request) -> bool {
+    pub fn connect(&mut self, client: &Client) -> bool {
         if self.open.is_some() {
             return true;
         }
@@ -175,8 +175,7 @@ impl<W> Port<W> {
             }
             return self.open.is_some();
         }
-        // What is refused needs no connection at all.
-        if self.closed || client.check_request(request).is_err() {
+        if self.closed {
             return false;
         }
         self.missed = self.missed.saturating_add(1);

@@ -32,7 +32,7 @@ fn client(url: &str) -> Client {
 
 async fn connect(port: &mut Port<u64>, client: &Client) {
     let start = Instant::now();
-    while !port.connect(client, &request("warm", None)) {
+    while !port.connect(client) {
         assert!(start.elapsed() < ms(3_000), "no connection");
         tokio::time::sleep(ms(2)).await;
     }
@@ -148,14 +148,10 @@ async fn a_connection_is_opened_when_there_is_reason_to() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut port = Port::default();
-        let plain = request("res", None);
-        assert!(!port.connect(&client, &plain), "one acquire needs none");
+        assert!(!port.connect(&client), "one acquire needs none");
         tokio::time::sleep(ms(100)).await;
         assert_eq!(server.int(&["DBSIZE"]), 0, "nothing was asked yet");
-        assert!(
-            !port.connect(&client, &plain),
-            "the second begins to open it"
-        );
+        assert!(!port.connect(&client), "the second begins to open it");
         connect(&mut port, &client).await;
         let wants = port.wants();
         assert!(wants.watch && wants.timer.is_none() && !wants.turn);
@@ -165,7 +161,7 @@ async fn a_connection_is_opened_when_there_is_reason_to() {
         port.close();
         let ended = port.wants().ended;
         assert!(ended.is_some() && port.is_over());
-        assert!(!port.connect(&client, &plain));
+        assert!(!port.connect(&client));
     }
 }
 
@@ -282,7 +278,7 @@ async fn what_was_under_way_on_a_broken_connection_goes_on_or_is_undone() {
         assert!(event_loop.released(2).await, "its own release");
 
         // It is opened again, a second later at the soonest.
-        assert!(!event_loop.port.connect(&client, &request("res", None)));
+        assert!(!event_loop.port.connect(&client));
         tokio::time::sleep(ms(1_050)).await;
 
         // A port dropped with work under way undoes it.
@@ -324,7 +320,7 @@ async fn there_is_no_connection_where_the_server_is_not() {
     let client = client("redis://127.0.0.1:1");
     let mut port = Port::<()>::default();
     for _ in 0..20 {
-        assert!(!port.connect(&client, &request("res", None)));
+        assert!(!port.connect(&client));
         tokio::time::sleep(ms(20)).await;
     }
 }

@@ -176,7 +176,6 @@ def test_killed_itself_it_leaves_the_lock_to_its_ttl_and_the_command_goes_on(
         (["run", "job", "-n", "-w", "1", "--", "true"], "cannot be used with"),
         (["run", "job", "--on-lost", "panic", "--", "true"], "invalid value 'panic'"),
         (["run", "a||b", "--", "true"], "||"),
-        (["run", "a{b", "--", "true"], "brace"),
         (["run", "job", "--label", "two\nlines", "--", "true"], "control character U+000A"),
         (["--app-id", "|", "run", "job", "--", "true"], 'app_id "|"'),
     ],

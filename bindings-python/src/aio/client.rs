@@ -151,14 +151,10 @@ impl AsyncClientCore {
     #[pyo3(signature = (name, *options))]
     fn _request<'py>(
         &self,
-        py: Python<'py>,
         name: &Bound<'py, PyAny>,
         options: &Bound<'py, PyTuple>,
     ) -> PyResult<PyRequest> {
         let request = args::request(name, Options::in_order(options))?;
-        self.core(py)?
-            .check_request(&request)
-            .map_err(|e| errors::raise(py, &e))?;
         Ok(PyRequest(request))
     }
 

@@ -58,7 +58,7 @@ impl Line {
         once: bool,
     ) -> PyResult<Result<Operation, Request>> {
         match slf.get().port.get() {
-            Some(port) if lock(port).connect(client, &request) => {
+            Some(port) if lock(port).connect(client) => {
                 Self::begin(slf, port, bridge, |port, waiting| {
                     port.acquire(client, request, once, waiting)
                 })

@@ -125,7 +125,6 @@ impl OnLost {
 pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
     let client = connection.client()?;
     let request = args.request()?;
-    client.check_request(&request)?;
     let mut signals = Signals::catch(&passed_on())?;
 
     let lease = match acquire(&client, request, &mut signals).await? {

@@ -101,14 +101,6 @@ impl Client {
         self.run(request.without_wait())
     }
 
-    /// Whether this client would send the request; see [`Client::check_request`](crate::Client::check_request).
-    ///
-    /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
-    pub fn check_request(&self, request: &Request) -> Result<()> {
-        self.inner.client.check_request(request)
-    }
-
     fn run(&self, request: Request) -> Result<Option<Lease>> {
         let runtime = &self.inner.runtime;
         let mut attempt = Attempt::new(&self.inner.client.inner, request)?;

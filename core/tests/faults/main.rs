@@ -6,6 +6,7 @@
 mod common;
 
 mod access;
+mod braces;
 mod broken_servers;
 mod cancelling;
 mod chaos;

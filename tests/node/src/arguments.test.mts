@@ -73,13 +73,11 @@ const around = (bad: fc.Arbitrary<string>) =>
       bad,
       fc.string({ unit: "grapheme-ascii", maxLength: 20 }),
     )
-    .map(
-      // "|" at an end would be refused for a reason of its own; that case stands below.
-      (parts) => parts.join("").replaceAll("|", "_").replaceAll(/[{}]/g, "_"),
-    );
+    // "|" at an end would be refused for a reason of its own; that case stands below.
+    .map((parts) => parts.join("").replaceAll("|", "_"));
 const tooLong = fc.constantFrom("a".repeat(513), "é".repeat(257), "𝄞".repeat(129));
 const badText = fc.oneof(around(anyControl), around(loneSurrogate), tooLong);
-const badName = fc.oneof(badText, fc.constantFrom("", "|", "|a", "a|", "a||b", "||", "{", "}", "a}b{c", "{}x"));
+const badName = fc.oneof(badText, fc.constantFrom("", "|", "|a", "a|", "a||b", "||"));
 
 /** What takes a name first, by its name. */
 const calls: Record<string, (name: Anything) => Promise<unknown>> = {

@@ -1,17 +1,25 @@
 //! The names of keys and channels: wire protocol 1.
 
+use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use super::slots::{self, Numbers};
 use crate::error::{Error, Result};
-use crate::name::{LockId, has_hash_tag, join};
+use crate::name::{LockId, join};
 
 const LOCK: &str = "lock||";
+const QUEUE: &str = "||||queue";
 const MAX_PREFIX_BYTES: usize = 128;
 
 /// What stands before every key and channel, for servers on which a team has a part of the key space: `key_prefix` of the
 /// URL. Empty is none, and then locks are shared with Dapr.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Prefix(String);
+#[derive(Default)]
+pub(super) struct Prefix {
+    text: String,
+    /// What makes hash tags for locks whose braces are none: few use such names.
+    numbers: OnceLock<Numbers>,
+}
 
 impl Prefix {
     /// Checks a prefix.
@@ -26,9 +34,10 @@ impl Prefix {
         if text.chars().any(char::is_control) {
             return refused("contains a control character; use printable text");
         }
-        if text.contains(['{', '}']) {
+        if text.contains(['{', '}']) && slots::hash_tag(text).is_none() {
             return refused(
-                "contains a brace, which would change the slot of every key in a cluster; use none",
+                "has a brace but no hash tag, which would change the slot of every key in a cluster; \
+                 use no braces, or one tag such as '{team}:'",
             );
         }
         if text.contains(LOCK) {
@@ -36,16 +45,19 @@ impl Prefix {
                 "contains 'lock||', with which the keys themselves begin; choose another",
             );
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self {
+            text: text.to_owned(),
+            numbers: OnceLock::new(),
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The lock that `key` belongs to; `None` for a key that does not begin as those of locks do.
     pub(super) fn parse(&self, key: &str) -> Option<LockId> {
-        let rest = key.strip_prefix(&self.0)?.strip_prefix(LOCK)?;
+        let rest = key.strip_prefix(&self.text)?.strip_prefix(LOCK)?;
         let (app_id, name) = rest.split_once("||").unwrap_or(("", rest));
         Some(LockId::of_key(app_id.into(), name))
     }
@@ -58,7 +70,7 @@ impl Prefix {
     }
 
     fn push_lock(&self, key: &mut String, id: &LockId) {
-        key.push_str(&self.0);
+        key.push_str(&self.text);
         key.push_str(LOCK);
         if !id.app_id().is_empty() {
             key.push_str(id.app_id());
@@ -67,23 +79,31 @@ impl Prefix {
         key.push_str(id.name());
     }
 
+    /// A number that makes `{<prefix>lock||<number>}` a hash tag of the slot that `key` has without one.
+    fn number(&self, key: &str) -> u32 {
+        let numbers = self
+            .numbers
+            .get_or_init(|| Numbers::behind(&[&self.text, LOCK].concat()));
+        numbers.of(slots::slot(key))
+    }
+
     fn fence_key(&self, app_id: &str) -> String {
         let fence = if app_id.is_empty() {
             "||fence"
         } else {
             "||||fence"
         };
-        [&self.0, LOCK, app_id, fence].concat()
+        [&self.text, LOCK, app_id, fence].concat()
     }
 
     /// The channel on which a client hears of its waiters.
     pub(super) fn inbox(&self, client_id: &str) -> String {
-        [&self.0, "lock||inbox||", client_id].concat()
+        [&self.text, "lock||inbox||", client_id].concat()
     }
 
     /// What stands before the name in the keys of `app_id`.
     pub(super) fn before_names(&self, app_id: &str) -> String {
-        [&self.0, LOCK, &join(app_id, "")].concat()
+        [&self.text, LOCK, &join(app_id, "")].concat()
     }
 
     /// A `SCAN` pattern for the locks of `app_id` whose name matches `pattern`, in which only `*` and `?` are special.
@@ -105,16 +125,32 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &Prefix, id: &LockId) -> Self {
-        let length = prefix.0.len() + id.app_id().len() + id.name().len();
+        let length = prefix.text.len() + id.app_id().len() + id.name().len();
         let mut queue = String::with_capacity(length + 32);
         queue.push('{');
         prefix.push_lock(&mut queue, id);
         let mut lock = 1..queue.len();
-        queue.push_str("}||||queue");
-        if has_hash_tag(&queue[lock.clone()]) {
-            queue.remove(lock.end);
+        if !queue[lock.clone()].contains(['{', '}']) {
+            queue.push('}');
+            queue.push_str(QUEUE);
+        } else if slots::hash_tag(&queue[lock.clone()]).is_some() {
             queue.remove(0);
+            queue.push_str(QUEUE);
             lock = 0..lock.end - 1;
+        } else {
+            // In a cluster both keys have to be in one slot, and no tag can be made of the lock's own key.
+            let key = &queue[lock];
+            let mut tagged = String::with_capacity(2 * prefix.text.len() + key.len() + 32);
+            // Writing to a text does not fail.
+            let _ = write!(
+                tagged,
+                "{{{}{LOCK}{}}}{QUEUE}||",
+                prefix.text,
+                prefix.number(key)
+            );
+            lock = tagged.len()..tagged.len() + key.len();
+            tagged.push_str(key);
+            queue = tagged;
         }
         Self {
             queue,

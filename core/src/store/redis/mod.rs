@@ -15,6 +15,7 @@ mod link;
 mod pool;
 mod reply;
 mod rights;
+mod slots;
 mod socket;
 mod tls;
 mod tracking;

@@ -60,9 +60,16 @@ impl Patterns {
             "" => "lock||",
             prefix => prefix,
         };
+        let locks = format!("~{begin}*");
+        let queues = if begin.contains('{') {
+            // All of its keys have the prefix's hash tag, so no queue needs one of its own.
+            locks.clone()
+        } else {
+            format!("~{{{begin}*")
+        };
         Self {
-            locks: format!("~{begin}*"),
-            queues: format!("~{{{begin}*"),
+            locks,
+            queues,
             inboxes: format!("&{begin}*"),
         }
     }
@@ -188,7 +195,11 @@ impl Probe {
             queues,
             inboxes,
         } = &self.patterns;
-        let rule = format!("{locks} {queues} {inboxes} {}", commands.join(" "));
+        let mut rule = locks.clone();
+        if queues != locks {
+            rule = format!("{rule} {queues}");
+        }
+        rule = format!("{rule} {inboxes} {}", commands.join(" "));
         Rights {
             rule,
             ..Rights::default()

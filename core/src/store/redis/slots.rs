@@ -1,0 +1,87 @@
+//! Hash slots, by the rule of the Redis cluster specification, and texts that fall into a given one.
+
+use std::fmt::Write as _;
+
+/// How many slots a cluster has.
+const SLOTS: usize = 16_384;
+/// CRC16-CCITT as XMODEM has it: the polynomial, most significant bit first, beginning with zero.
+const POLYNOMIAL: u16 = 0x1021;
+
+const STEPS: [u16; 256] = {
+    let mut steps = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 {
+                crc << 1
+            } else {
+                crc << 1 ^ POLYNOMIAL
+            };
+            bit += 1;
+        }
+        steps[byte] = crc;
+        byte += 1;
+    }
+    steps
+};
+
+fn step(crc: u16, byte: u8) -> u16 {
+    crc << 8 ^ STEPS[usize::from((crc >> 8) as u8 ^ byte)]
+}
+
+fn crc(begun: u16, text: &str) -> u16 {
+    text.bytes().fold(begun, step)
+}
+
+fn slot_of(crc: u16) -> usize {
+    usize::from(crc) % SLOTS
+}
+
+/// The hash tag of `key`: what stands between its first `{` and the next `}`, unless that is nothing.
+pub(super) fn hash_tag(key: &str) -> Option<&str> {
+    let (_, after) = key.split_once('{')?;
+    let (tag, _) = after.split_once('}')?;
+    (!tag.is_empty()).then_some(tag)
+}
+
+/// The slot of `key`.
+pub(super) fn slot(key: &str) -> usize {
+    slot_of(crc(0, hash_tag(key).unwrap_or(key)))
+}
+
+/// For each slot the smallest decimal number that, written behind a text, makes a hash tag of that slot.
+pub(super) struct Numbers(Box<[u32]>);
+
+impl Numbers {
+    /// The numbers behind `text`.
+    pub(super) fn behind(text: &str) -> Self {
+        const NONE: u32 = u32::MAX;
+        let begun = crc(0, text);
+        let mut smallest = vec![NONE; SLOTS];
+        let (mut missing, mut number) = (SLOTS, 0);
+        let mut digits = String::new();
+        // Numbers of six digits alone reach every slot, behind any text.
+        while missing > 0 {
+            digits.clear();
+            // Writing to a text does not fail.
+            let _ = write!(digits, "{number}");
+            let found = &mut smallest[slot_of(crc(begun, &digits))];
+            if *found == NONE {
+                *found = number;
+                missing -= 1;
+            }
+            number += 1;
+        }
+        Self(smallest.into())
+    }
+
+    /// The number for `slot`.
+    pub(super) fn of(&self, slot: usize) -> u32 {
+        self.0[slot]
+    }
+}
+
+#[cfg(test)]
+mod tests;
