@@ -234,6 +234,8 @@ impl Attempt {
         } else {
             ttl
         };
+        // Perhaps nothing runs after whoever dropped it: the store has the release before that.
+        let begun = self.client.store.release_at_once(&self.lock, &self.owner);
         let undo = undo(
             self.client.clone(),
             self.lock.clone(),
@@ -241,6 +243,7 @@ impl Attempt {
             lasts,
             sent_in,
             self.stale,
+            begun,
         );
         self.client.background(undo)
     }

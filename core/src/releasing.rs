@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
 use crate::name::LockId;
 use crate::shared::ClientCore;
-use crate::store::{Failure, Ownership, Releaser};
+use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser};
 use crate::undo;
 
 /// How a release begins.
@@ -59,7 +59,7 @@ impl Turn {
     /// have been carried out.
     pub(crate) async fn send(mut self, unanswered: bool) -> Result<bool> {
         self.sent = true;
-        let answer = give_back(&self.client, &self.holding, unanswered).await;
+        let answer = give_back(&self.client, &self.holding, unanswered, None).await;
         self.end(answer)
     }
 
@@ -100,7 +100,10 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.over {
-            send_in_background(&self.client, &self.holding, self.sent);
+            // Perhaps nothing runs after whoever dropped it: the store has the release before that.
+            let (client, holding) = (&self.client, &self.holding);
+            let begun = client.store.release_at_once(&holding.lock, &holding.owner);
+            send_in_background(client, holding, self.sent, begun);
         }
     }
 }
@@ -109,15 +112,21 @@ impl Drop for Turn {
 pub(crate) fn release_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>) {
     client.on_ended(holding);
     if let GiveBack::Send = holding.begin_release() {
-        send_in_background(client, holding, false);
+        send_in_background(client, holding, false, AtOnce::Unsent);
     }
 }
 
-fn send_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>, unanswered: bool) {
+fn send_in_background(
+    client: &Arc<ClientCore>,
+    holding: &Arc<Holding>,
+    unanswered: bool,
+    begun: AtOnce,
+) {
     let (job_client, holding) = (client.clone(), holding.clone());
+    let (first, sent) = begun.attempt();
     client.background(async move {
         let client = job_client;
-        let answer = give_back(&client, &holding, unanswered).await;
+        let answer = give_back(&client, &holding, unanswered || sent, first).await;
         let result = end_release(&client, &holding, answer);
         if let Err(error) = &result {
             tracing::warn!(
@@ -137,11 +146,18 @@ fn send_in_background(client: &Arc<ClientCore>, holding: &Arc<Holding>, unanswer
 /// The answer to a release, and whether an attempt had none.
 type ReleaseOutcome = (Result<Ownership>, bool);
 
-/// Sends a release until it is answered, at most for the command time-out.
-async fn give_back(client: &ClientCore, holding: &Holding, mut unanswered: bool) -> ReleaseOutcome {
+/// Sends a release until it is answered, at most for the command time-out. `first` is an attempt that was begun.
+async fn give_back(
+    client: &ClientCore,
+    holding: &Holding,
+    mut unanswered: bool,
+    mut first: Option<BoxFuture<'static, Result<Ownership, Failure>>>,
+) -> ReleaseOutcome {
     let release = || {
-        let releaser = Releaser::Own(holding.owner.clone());
-        client.store.release(&holding.lock, releaser)
+        first.take().unwrap_or_else(|| {
+            let releaser = Releaser::Own(holding.owner.clone());
+            client.store.release(&holding.lock, releaser)
+        })
     };
     let answer = client.repeat(&mut unanswered, release).await;
     (answer, unanswered)

@@ -305,7 +305,7 @@ impl ClientCore {
     pub(crate) async fn repeat<'a, T, F>(
         &'a self,
         unanswered: &mut bool,
-        command: impl Fn() -> F,
+        mut command: impl FnMut() -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T, Failure>> + 'a,

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::name::LockId;
 use crate::shared::ClientCore;
-use crate::store::Releaser;
+use crate::store::{AtOnce, Releaser};
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
-/// passed on. What is not taken back ends by itself after `lasts`. `true` when the store answered.
+/// passed on. What is not taken back ends by itself after `lasts`. `begun` is a release that was sent already. `true` when
+/// the store answered.
 pub(crate) async fn undo(
     client: Arc<ClientCore>,
     lock: LockId,
@@ -19,15 +20,16 @@ pub(crate) async fn undo(
     lasts: Duration,
     sent_in: u64,
     mut stale: bool,
+    begun: AtOnce,
 ) -> bool {
+    let (mut first, _) = begun.attempt();
     let give_up_at = Instant::now() + lasts.max(client.command_timeout);
     let mut backoff = Backoff::new();
     loop {
-        match client
-            .store
-            .release(&lock, Releaser::Own(owner.clone()))
-            .await
-        {
+        let attempt = first
+            .take()
+            .unwrap_or_else(|| client.store.release(&lock, Releaser::Own(owner.clone())));
+        match attempt.await {
             Ok(_) => break,
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
                 stale |= failure.is_unanswered();

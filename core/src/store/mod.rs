@@ -230,6 +230,27 @@ impl Failure {
     }
 }
 
+/// What became of a release whose caller may be the last to run in the process.
+pub(crate) enum AtOnce {
+    /// Nothing was sent.
+    Unsent,
+    /// The store has it, and nobody reads the answer: it is to be sent again to be sure.
+    Sent,
+    /// The store has it; its answer.
+    Begun(BoxFuture<'static, Result<Ownership, Failure>>),
+}
+
+impl AtOnce {
+    /// The first of a release's attempts, and whether an attempt before it may have been carried out.
+    pub(crate) fn attempt(self) -> (Option<BoxFuture<'static, Result<Ownership, Failure>>>, bool) {
+        match self {
+            Self::Unsent => (None, false),
+            Self::Sent => (None, true),
+            Self::Begun(answer) => (Some(answer), false),
+        }
+    }
+}
+
 /// A page of a listing: the locks found, and where to go on.
 pub(crate) struct Page {
     pub(crate) locks: Vec<LockInfo>,
@@ -336,6 +357,12 @@ pub(crate) trait Store: Send + Sync {
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         None
+    }
+
+    /// The twin of [`release`](Self::release) with [`Releaser::Own`] for a caller after whom perhaps nothing runs any more: the
+    /// store has the command when this returns, if that takes but a moment.
+    fn release_at_once(&self, _lock: &LockId, _owner: &Arc<str>) -> AtOnce {
+        AtOnce::Unsent
     }
 
     /// Whether there can be connections for callers who block, and for event loops.

@@ -14,6 +14,7 @@ mod clocks;
 mod connections;
 mod deadlines;
 mod edges;
+mod ends;
 mod foreign_holders;
 mod grants;
 mod leaks;

@@ -36,7 +36,8 @@ use self::transaction::Access;
 use self::url::Location;
 use self::work::Work;
 use super::{
-    Ask, Asked, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Renewed, Store,
+    Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Renewed,
+    Store,
 };
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
@@ -297,6 +298,17 @@ impl Store for EmbeddedStore {
     ) -> Option<Result<Ownership, Failure>> {
         let releaser = Releaser::Own(owner.clone());
         self.write_in_place(|work| operations::release(work, lock, &releaser))
+    }
+
+    fn release_at_once(&self, lock: &LockId, owner: &Arc<str>) -> AtOnce {
+        // Whoever drops a lease may be the one who forks.
+        if fork::is_under_way() {
+            return AtOnce::Unsent;
+        }
+        match self.release_blocking(lock, owner, &|| false) {
+            Some(answer) => AtOnce::Begun(Box::pin(std::future::ready(answer))),
+            None => AtOnce::Unsent,
+        }
     }
 
     fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {

@@ -1,5 +1,6 @@
 //! A connection that a task drives: whoever asks waits for the task to read the answer.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -20,11 +21,14 @@ use crate::error::Error;
 use crate::store::Failure;
 use crate::sync::lock;
 
+/// Reads before a connection is closed: who sends without end does not keep it open.
+const LAST_READS: usize = 64;
+
 /// When a request was begun, and its replies.
 pub(super) type Replied = Result<(Moment, Vec<Value>), Failure>;
 
 /// What whoever waits for a request is told.
-enum Told {
+pub(super) enum Told {
     Replied(Replied),
     /// Its limit has passed; what comes after that comes by the receiver.
     Unanswered(Failure, oneshot::Receiver<Replied>),
@@ -63,7 +67,14 @@ pub(super) struct Connection {
     /// The server was sent the text of the script that renews.
     pub(super) has_renewed: AtomicBool,
     pub(super) tracking: Arc<Tracking>,
+    /// The server was sent the text of the script that releases.
+    pub(super) has_released: AtomicBool,
+    /// Its task was dropped with the runtime: nobody reads it any more, but a last release can be written.
+    orphaned: AtomicBool,
 }
+
+/// A request that was begun; `None` where the connection had ended.
+pub(super) type Begun = Option<oneshot::Receiver<Told>>;
 
 impl Connection {
     /// Nothing drives it yet.
@@ -83,6 +94,8 @@ impl Connection {
             subscribed: OnceCell::new(),
             has_renewed: AtomicBool::new(false),
             tracking: Arc::default(),
+            has_released: AtomicBool::new(false),
+            orphaned: AtomicBool::new(false),
         })
     }
 
@@ -102,7 +115,16 @@ impl Connection {
         limit: Option<Duration>,
         pack: impl FnOnce(&mut Packed),
     ) -> (Replied, Option<oneshot::Receiver<Replied>>) {
-        let Some(answer) = self.begin(limit, pack) else {
+        let begun = self.begin(limit, pack);
+        self.answer(begun).await
+    }
+
+    /// The answer to a request that was begun.
+    pub(super) async fn answer(
+        &self,
+        begun: Begun,
+    ) -> (Replied, Option<oneshot::Receiver<Replied>>) {
+        let Some(answer) = begun else {
             return (Err(Failure::unsent(self.over().error)), None);
         };
         match answer.await {
@@ -112,12 +134,23 @@ impl Connection {
         }
     }
 
-    /// Begins a request; `None` where the connection has ended.
-    fn begin(
+    /// Begins a request.
+    pub(super) fn begin(&self, limit: Option<Duration>, pack: impl FnOnce(&mut Packed)) -> Begun {
+        self.begin_with(limit, A_BATCH, pack)
+    }
+
+    /// Begins a request and writes it in this thread: perhaps nothing runs after that.
+    pub(super) fn begin_at_once(&self, pack: impl FnOnce(&mut Packed)) -> Begun {
+        self.begin_with(None, 0, pack)
+    }
+
+    /// Begins a request, and writes as much as there is where that is `at_least` so many bytes.
+    fn begin_with(
         &self,
         limit: Option<Duration>,
+        at_least: usize,
         pack: impl FnOnce(&mut Packed),
-    ) -> Option<oneshot::Receiver<Told>> {
+    ) -> Begun {
         let (first, answer) = oneshot::channel();
         let asker = Asker {
             first: Some(first),
@@ -125,15 +158,31 @@ impl Connection {
         };
         {
             let mut conn = lock(&self.conn);
-            let conn = conn.as_mut()?;
+            let conn = conn.as_mut().filter(|_| !self.is_orphaned())?;
             conn.begin(asker, limit, |_, out| pack(out));
-            if conn.unwritten() >= A_BATCH {
+            if conn.unwritten() >= at_least {
                 // A failure shows again when the task reads.
                 let _ = conn.flush(&mut &self.socket);
             }
         }
         self.wake.notify_one();
         Some(answer)
+    }
+
+    /// Writes a request whose answer nobody reads, on a connection whose task has gone; whether the server has it.
+    pub(super) fn send_unheard(&self, pack: impl FnOnce(&mut Packed)) -> bool {
+        let mut conn = lock(&self.conn);
+        let Some(conn) = &mut *conn else { return false };
+        let nobody = Asker {
+            first: None,
+            late: None,
+        };
+        conn.begin(nobody, None, |_, out| pack(out));
+        matches!(conn.flush(&mut &self.socket), Ok(true))
+    }
+
+    fn is_orphaned(&self) -> bool {
+        self.orphaned.load(Ordering::Acquire)
     }
 
     fn over(&self) -> Failure {
@@ -178,6 +227,18 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Closed with something unread, a socket may take back what the server has not read yet.
+        let mut space = [0; 4096];
+        for _ in 0..LAST_READS {
+            if !matches!((&self.socket).read(&mut space), Ok(count) if count > 0) {
+                return;
+            }
+        }
+    }
+}
+
 /// Reads and writes a connection until it ends.
 pub(super) fn drive(
     connection: Arc<Connection>,
@@ -188,6 +249,7 @@ pub(super) fn drive(
         connection,
         link,
         broken: None,
+        over: false,
     };
     async move { driver.run().await }
 }
@@ -197,10 +259,17 @@ struct Driver {
     connection: Arc<Connection>,
     link: Weak<Link>,
     broken: Option<Broken>,
+    /// It has come to its end, and was not dropped with its runtime.
+    over: bool,
 }
 
 impl Driver {
     async fn run(&mut self) {
+        self.read_and_write().await;
+        self.over = true;
+    }
+
+    async fn read_and_write(&mut self) {
         let Ok(readiness) = Readiness::new(&self.connection.socket) else {
             return;
         };
@@ -358,19 +427,30 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let ended = lock(&self.connection.conn).take();
+        let abandoned: Vec<Asker> = {
+            let mut conn = lock(&self.connection.conn);
+            let abandoned = conn.as_mut().map(Conn::abandon);
+            if self.over {
+                *conn = None;
+            } else {
+                self.connection.orphaned.store(true, Ordering::Release);
+            }
+            abandoned.into_iter().flatten().collect()
+        };
         // First it is given up, then those who wait are told: they ask again on another one.
         if let Some(link) = self.link.upgrade() {
-            link.lose(self.connection.epoch);
+            if self.over {
+                link.lose(self.connection.epoch);
+            } else {
+                link.bereave(&self.connection);
+            }
         }
         let failure = match self.broken.take() {
             Some(broken) => failure::from_broken(&self.connection.address, broken),
             None => self.connection.over(),
         };
-        if let Some(mut conn) = ended {
-            for mut waiter in conn.abandon() {
-                waiter.tell(Err(failure.clone()));
-            }
+        for mut waiter in abandoned {
+            waiter.tell(Err(failure.clone()));
         }
     }
 }

@@ -211,6 +211,12 @@ impl Releasing {
             first: None,
         }
     }
+
+    /// By the script's text, for a server that may not know the script.
+    pub(super) fn by_text(mut self) -> Self {
+        self.by = By::Text;
+        self
+    }
 }
 
 impl Exchange for Releasing {

@@ -39,6 +39,8 @@ struct Connections {
     /// Those that became suspect, and may still answer.
     suspect: Vec<Weak<Connection>>,
     replaced: Option<Moment>,
+    /// The last one of a runtime that has ended.
+    orphan: Option<Arc<Connection>>,
     /// Who is to be told what comes of the connection that is being made.
     connecting: Option<Arc<watch::Sender<Option<Connected>>>>,
     /// Why none is to be made until then.
@@ -104,6 +106,11 @@ impl Link {
     /// The live connection, if there is one.
     pub(super) fn live(&self) -> Option<Arc<Connection>> {
         lock(&self.connections).live.clone()
+    }
+
+    /// The connection that a runtime left behind when it ended: what is given back last can still be written there.
+    pub(super) fn orphan(&self) -> Option<Arc<Connection>> {
+        lock(&self.connections).orphan.clone()
     }
 
     /// The live connection, made now if there is none. That goes on where its caller gives up: those who come next may be
@@ -231,6 +238,20 @@ impl Link {
     pub(super) fn lose(&self, epoch: u64) {
         self.change(true, |connections| {
             let lost = connections.live.take_if(|live| live.epoch == epoch);
+            lost.is_some()
+        });
+    }
+
+    /// The task of a connection was dropped with its runtime: nothing more is read there, and news is lost. Until the client
+    /// goes, too, the server takes the inbox for live: a waiter that did not leave costs the next one a claim window.
+    pub(super) fn bereave(&self, connection: &Arc<Connection>) {
+        self.change(true, |connections| {
+            let lost = connections
+                .live
+                .take_if(|live| live.epoch == connection.epoch);
+            if !connections.closed && lost.is_some() {
+                connections.orphan.clone_from(&lost);
+            }
             lost.is_some()
         });
     }
@@ -373,6 +394,7 @@ impl Link {
     pub(super) fn close(&self) {
         let mut connections = lock(&self.connections);
         connections.closed = true;
+        connections.orphan = None;
         for suspect in connections.suspect.drain(..) {
             if let Some(suspect) = suspect.upgrade() {
                 suspect.end();

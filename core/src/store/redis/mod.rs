@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 use self::config::Config;
 use self::connect::Server;
-use self::connection::{Connection, Replied};
+use self::connection::{Begun, Connection, Replied};
 use self::exchange::{Asking, Exchange, Releasing, Step, no_script};
 use self::health::Health;
 use self::keys::Keys;
@@ -38,8 +38,8 @@ use self::link::Link;
 use self::pool::{Blocking, Pool};
 use self::wire::{Answer, By, Packed};
 use super::{
-    Ask, Asked, BoxFuture, Failure, Host, LineStore, Ownership, Page, Releaser, Renewal, Renewed,
-    Store,
+    Ask, Asked, AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Page, Releaser, Renewal,
+    Renewed, Store,
 };
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
@@ -349,6 +349,36 @@ impl Store for RedisStore {
         self.run_blocking(None, |_| self.releasing(lock, releaser), interrupted)
     }
 
+    fn release_at_once(&self, lock: &LockId, owner: &Arc<str>) -> AtOnce {
+        let mut releasing = self.releasing(lock, Releaser::Own(owner.clone()));
+        // Nobody may be left to send the script's text when the server does not know its hash.
+        if let Some(connection) = self.link.live() {
+            if !connection.has_released.load(Ordering::Relaxed) {
+                releasing = releasing.by_text();
+            }
+            let begun = connection.begin_at_once(|out| releasing.request(out));
+            if begun.is_some() {
+                let link = self.link.clone();
+                return AtOnce::Begun(Box::pin(async move {
+                    let answer = go_on(&link, &connection, releasing, begun).await;
+                    if answer.is_ok() {
+                        connection.has_released.store(true, Ordering::Relaxed);
+                    }
+                    answer
+                }));
+            }
+        }
+        releasing = releasing.by_text();
+        let sent = match self.link.orphan() {
+            Some(connection) => connection.send_unheard(|out| releasing.request(out)),
+            None => self
+                .pool
+                .checkout(self.link.epoch())
+                .is_some_and(|connection| connection.send_unheard(|out| releasing.request(out))),
+        };
+        if sent { AtOnce::Sent } else { AtOnce::Unsent }
+    }
+
     fn has_own_connections(&self) -> bool {
         true
     }
@@ -413,12 +443,21 @@ fn ownership(reply: &redis::Value) -> Result<Ownership, Failure> {
 async fn run<E: Exchange>(
     link: &Link,
     connection: &Connection,
+    exchange: E,
+) -> Result<E::Output, Failure> {
+    let begun = connection.begin(None, |out| exchange.request(out));
+    go_on(link, connection, exchange, begun).await
+}
+
+/// Goes on with an exchange whose first request was begun.
+async fn go_on<E: Exchange>(
+    link: &Link,
+    connection: &Connection,
     mut exchange: E,
+    mut begun: Begun,
 ) -> Result<E::Output, Failure> {
     loop {
-        let (answer, late) = connection
-            .ask_and_late(None, |out| exchange.request(out))
-            .await;
+        let (answer, late) = connection.answer(begun).await;
         let (sent, replies) = match answer {
             Ok(answer) => answer,
             Err(failure) => match late {
@@ -432,6 +471,7 @@ async fn run<E: Exchange>(
             }
             return result;
         }
+        begun = connection.begin(None, |out| exchange.request(out));
     }
 }
 

@@ -191,6 +191,12 @@ impl Blocking {
         self.conn.set_seeded(at);
     }
 
+    /// Sends a request whose answer nobody reads, and ends the connection; whether the server has it.
+    pub(super) fn send_unheard(mut self, pack: impl FnOnce(&mut Packed)) -> bool {
+        self.conn.begin((), None, |(), out| pack(out));
+        matches!(self.conn.flush(&mut self.socket), Ok(true))
+    }
+
     /// Sends a request and reads its replies, in the calling thread. After an error the connection must be dropped.
     pub(super) fn ask(
         &mut self,
