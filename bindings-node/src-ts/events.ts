@@ -4,7 +4,7 @@ import { channel } from "node:diagnostics_channel";
 import type { Event } from "../native.js";
 import { tellLost } from "./lease.js";
 import { listen } from "./reactor.js";
-import type { LeaselockEvent, LossReason, ReportEvent } from "./types.js";
+import type { LeaselockEvent, LossReason, ReportEvent, WaitingEvent } from "./types.js";
 import { warn } from "./warnings.js";
 
 const diagnostics = channel("leaselock");
@@ -34,7 +34,7 @@ function handle(event: Event): void {
       break;
     }
     case "report":
-      publish(event.fields as unknown as ReportEvent);
+      publish(event.fields as unknown as ReportEvent | WaitingEvent);
       break;
   }
 }

@@ -24,5 +24,6 @@ export type {
   ReportEvent,
   Stats,
   TryAcquireOptions,
+  WaitingEvent,
 } from "./types.js";
 export { ReleaseStatus } from "./types.js";

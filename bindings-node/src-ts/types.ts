@@ -79,7 +79,7 @@ export interface Stats {
 }
 
 /** What is published on the `diagnostics_channel` named `leaselock`, about the clients and leases of this thread. */
-export type LeaselockEvent = LostEvent | CollectedEvent | ReportEvent;
+export type LeaselockEvent = LostEvent | CollectedEvent | WaitingEvent | ReportEvent;
 
 /** A lease was lost. */
 export interface LostEvent {
@@ -95,6 +95,25 @@ export interface CollectedEvent {
   event: "collected";
   name: string;
   owner: string;
+}
+
+/** An acquire has waited for 5 s: told once, by the thread whose client it is. All fields are text. */
+export interface WaitingEvent {
+  event: "waiting";
+  /** The client's id. */
+  client: string;
+  message: string;
+  /** The lock. */
+  name: string;
+  /** The owner that waits. */
+  owner: string;
+  /** The owner that holds the lock; none where nobody does just now, or the store does not say. */
+  holder?: string;
+  /** `"true"` where a client of this process holds it: code under a lock that acquires the same one waits for ever. */
+  this_process?: "true" | "false";
+  /** How long it has waited: `"5.0 s"`. */
+  waited: string;
+  error?: string;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod queueing;
+mod reporting;
 
 use std::sync::Arc;
 use std::time::Duration;

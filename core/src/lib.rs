@@ -41,6 +41,7 @@ mod lease;
 mod listing;
 mod lock_info;
 mod name;
+mod neighbours;
 pub mod options;
 #[doc(hidden)]
 pub mod port;

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
 use crate::name::fresh_client_id;
+use crate::neighbours;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
@@ -84,12 +85,14 @@ impl ClientCore {
             settings.command_timeout,
             Host { listener, spawn },
         )?;
+        let keeper = Keeper::new();
+        neighbours::add(&keeper);
         let inner = Arc::new(Self {
             store,
             app_id: settings.app_id.into(),
             client_id,
             command_timeout: settings.command_timeout,
-            keeper: Keeper::new(),
+            keeper,
             room: WaitingRoom::default(),
             counters: Counters::default(),
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),

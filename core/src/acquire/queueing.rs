@@ -44,7 +44,11 @@ impl Attempt {
     /// Takes the lock, or waits for it as long as the request says; `None` when the lock is held and
     /// the request was to be tried once.
     pub(crate) async fn run(mut self) -> Result<Option<Lease>> {
-        match self.drive().await {
+        let outcome = match self.long_wait() {
+            Some(long_wait) => long_wait.watch(self.drive()).await,
+            None => self.drive().await,
+        };
+        match outcome {
             Ok(Some(start)) => Ok(Some(self.finish(&start)?)),
             Ok(None) => {
                 self.done = true;

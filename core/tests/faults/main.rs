@@ -18,6 +18,7 @@ mod ends;
 mod foreign_holders;
 mod grants;
 mod leaks;
+mod long_waits;
 mod network;
 mod refusals;
 mod releasing;

@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { channel } from "node:diagnostics_channel";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { inspect } from "node:util";
 import type { LeaselockEvent } from "leaselock";
@@ -55,6 +58,31 @@ test("field bug 6: a renewal that fails is published, shows in the state, and en
   await eventually("the signal is aborted", () => signal.aborted);
   assert.equal(lease.state, "lost");
   relay.refuse = false;
+});
+
+test("field bug 64: a wait of 5 s is published once, with the holder and whether that is this process", async (bench) => {
+  const events = subscribe(bench.test);
+  const folder = await mkdtemp(join(tmpdir(), "leaselock-waits-"));
+  bench.test.after(() => rm(folder, { recursive: true }));
+  const urls = [bench.server.url, `file:${folder}/locks.db`, `memory:${bench.name}`];
+  const waits = urls.map(async (url, number) => {
+    const name = `${bench.name}-${number}`;
+    const [outer, inner] = [bench.client({}, url), bench.client({}, url)];
+    const lease = await outer.acquire(name, { label: "outer" });
+    await Promise.all([
+      assert.rejects(inner.acquire(name, { label: "short", wait: 5_000 }), { code: "LOCK_TIMEOUT" }),
+      assert.rejects(inner.acquire(name, { label: "inner", wait: 11_000 }), { code: "LOCK_TIMEOUT" }),
+    ]);
+    const told = events.filter((event) => event.event === "waiting").filter((event) => event.name === name);
+    assert.equal(told.length, 1, inspect(told));
+    assert.equal(told[0]?.holder, lease.owner);
+    assert.equal(told[0]?.this_process, "true");
+    assert.match(told[0]?.owner ?? "", /^inner:/);
+    assert.match(told[0]?.message ?? "", /re-entrant/);
+    assert.match(told[0]?.waited ?? "", /^5\.\d s$/);
+    await lease.release();
+  });
+  await Promise.all(waits);
 });
 
 test("no password in what is published", async (bench) => {
