@@ -114,8 +114,10 @@ pub struct Rights {
 pub struct FileFacts {
     /// The file's path.
     pub path: PathBuf,
-    /// What SQLite finds wrong in the file; `None` where there is no file yet.
+    /// What SQLite finds wrong in the file; `None` where there is no file yet, or somebody keeps us out.
     pub integrity: Option<Vec<String>>,
+    /// Who keeps everybody out of the file.
+    pub blocker: Option<Blocker>,
     /// The file's mode, where there is one.
     pub mode: Option<u32>,
     /// The mode of the file's folder.
@@ -128,6 +130,17 @@ pub struct FileFacts {
     pub free: Option<u64>,
     /// The kind of file system the file lies on.
     pub file_system: FileSystem,
+}
+
+/// A process that keeps all others out of a file: it is in the middle of a transaction, and does not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The process's number.
+    pub process: u32,
+    /// The program's name.
+    pub name: String,
+    /// Whether the process is stopped: by SIGSTOP, a debugger or Ctrl-Z.
+    pub is_stopped: bool,
 }
 
 /// A kind of file system.

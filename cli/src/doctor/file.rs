@@ -19,6 +19,7 @@ const LONG_LOG: u64 = 100_000_000;
 pub(super) fn examine(facts: &FileFacts) -> Vec<Finding> {
     vec![
         integrity(facts),
+        transactions(facts),
         permissions(facts),
         file_system(facts),
         space(facts),
@@ -36,6 +37,9 @@ pub(super) fn examine_memory() -> Vec<Finding> {
 
 fn integrity(facts: &FileFacts) -> Finding {
     const CHECK: &str = "file";
+    if facts.blocker.is_some() {
+        return Finding::unknown(CHECK, "could not look: somebody keeps us out of it");
+    }
     match facts.integrity.as_deref() {
         None => Finding::ok(CHECK, "there is none yet; the first lock makes it"),
         Some([]) => Finding::ok(CHECK, format!("sound, {}", bytes(facts.size))),
@@ -43,6 +47,25 @@ fn integrity(facts: &FileFacts) -> Finding {
             .means("Locks may be gone, or seem to be held.")
             .todo("Stop what uses it, and move it away together with the files beside it that begin with its name. Locks are free then; tokens go on growing."),
     }
+}
+
+fn transactions(facts: &FileFacts) -> Finding {
+    const CHECK: &str = "transactions";
+    let Some(blocker) = &facts.blocker else {
+        return Finding::ok(CHECK, "nobody is stopped in the middle of one");
+    };
+    let (process, name) = (blocker.process, &blocker.name);
+    let how = if blocker.is_stopped {
+        "is stopped"
+    } else {
+        "does not get on"
+    };
+    Finding::problem(
+        CHECK,
+        format!("process {process} ({name}) {how} in the middle of one"),
+    )
+    .means("Until it goes on or ends, every lock of the file stands still: none is acquired, renewed or given back, and what is held runs out.")
+    .todo(format!("Let it go on (kill -CONT {process}), or end it (kill -KILL {process}): half a transaction leaves nothing behind. Where processes are stopped as a habit (a debugger, docker pause), use a server."))
 }
 
 fn permissions(facts: &FileFacts) -> Finding {

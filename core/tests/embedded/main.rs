@@ -10,6 +10,7 @@ mod full_disk;
 mod memory;
 mod places;
 mod refusals;
+mod time_namespaces;
 mod tokens;
 mod told;
 mod turns;

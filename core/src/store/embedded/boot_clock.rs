@@ -9,10 +9,14 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::sqlite_failure::{OpenError, refused};
+use super::url::Location;
 use crate::clock::Moment;
 
 /// Linux's random name of the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// How far a time namespace sets clocks off: that of children, which after `exec` is the process's own.
+const OFFSETS: &str = "/proc/self/timens_offsets";
 
 /// The present, on both clocks.
 #[derive(Clone, Copy)]
@@ -48,24 +52,84 @@ fn boot_id() -> String {
         .unwrap_or_default()
 }
 
-/// Brings a store that was last used before a reboot up to date, in a transaction of the caller's.
-pub(super) fn adopt(connection: &Connection, now: &Now) -> Result<()> {
-    let boot = boot_id();
-    let kept: Option<String> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'boot'", [], |row| {
+/// By how many nanoseconds a time namespace sets this process's boot clock off from the machine's. Two namespaces of one
+/// offset share a clock. In one that a process has entered without `exec` its own offset cannot be told: it has that of the
+/// namespace's number, which is nobody else's.
+fn offset() -> String {
+    let namespace = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).ok();
+    let (own, of_children) = (namespace("time"), namespace("time_for_children"));
+    if let (Some(own), Some(of_children)) = (&own, &of_children)
+        && own != of_children
+    {
+        return own.display().to_string();
+    }
+    // Where there is no such file there are no time namespaces.
+    let offsets = std::fs::read_to_string(OFFSETS).unwrap_or_default();
+    let words = offsets
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let nanos = words.into_iter().find_map(|words| match words[..] {
+        ["boottime", seconds, nanos] => {
+            let (seconds, nanos): (i128, i128) = (seconds.parse().ok()?, nanos.parse().ok()?);
+            Some(seconds * 1_000_000_000 + nanos)
+        }
+        _ => None,
+    });
+    nanos.unwrap_or(0).to_string()
+}
+
+fn kept(connection: &Connection, key: &str) -> Result<Option<String>> {
+    connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
             row.get(0)
         })
-        .optional()?;
+        .optional()
+}
+
+fn keep(connection: &Connection, key: &str, value: &str) -> Result<()> {
+    connection
+        .execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+            [key, value],
+        )
+        .map(drop)
+}
+
+/// Brings a store that was last used before a reboot up to date, in a transaction of the caller's. Refused where processes
+/// with another boot clock have used the store since the machine booted: no two of them would agree when a lease ends.
+pub(super) fn adopt(
+    connection: &Connection,
+    location: &Location,
+    now: &Now,
+) -> Result<(), OpenError> {
+    let (boot, offset) = (boot_id(), offset());
+    let kept_boot = kept(connection, "boot")?;
+    let of_this_boot = kept_boot.as_deref() == Some(boot.as_str());
+    let kept_offset = kept(connection, "offset")?;
+    if let (true, Some(other)) = (of_this_boot, &kept_offset)
+        && *other != offset
+    {
+        return Err(OpenError::Refused(refused(format!(
+            "the store {} is that of processes whose boot clock differs from this one's: they are in another time namespace \
+             (their clock is set off by {other} ns, this one's by {offset}), and would not agree with this one when a lease \
+             ends. Use it from within one time namespace, or a server for all (redis://…); if nobody uses it any more, \
+             remove the file",
+            location.address()
+        ))));
+    }
+    if kept_offset.as_ref() != Some(&offset) {
+        keep(connection, "offset", &offset)?;
+    }
     // Where boots have no names: no lease of this boot ends later than its TTL from now.
     let ahead: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM entries WHERE name <> '' AND expires > ?1 + ttl)",
         [now.boot_ms],
         |row| row.get(0),
     )?;
-    if kept.as_deref() == Some(boot.as_str()) && !ahead {
+    if of_this_boot && !ahead {
         return Ok(());
     }
-    if kept.is_some() {
+    if kept_boot.is_some() {
         connection.execute(
             "UPDATE entries SET expires = ?1 + max(0, min(ttl, ends - ?2)) WHERE name <> ''",
             params![now.boot_ms, now.unix_ms()],
@@ -73,9 +137,5 @@ pub(super) fn adopt(connection: &Connection, now: &Now) -> Result<()> {
         // Nobody waits across a reboot.
         connection.execute("DELETE FROM waiters", [])?;
     }
-    connection.execute(
-        "INSERT INTO meta (key, value) VALUES ('boot', ?1) ON CONFLICT DO UPDATE SET value = excluded.value",
-        [boot],
-    )?;
-    Ok(())
+    Ok(keep(connection, "boot", &boot)?)
 }

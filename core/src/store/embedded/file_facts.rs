@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use super::blocker::blocker;
 use super::transaction::Access;
 use super::url::Location;
 use super::{EmbeddedStore, canonical};
@@ -20,14 +21,23 @@ impl EmbeddedStore {
         let path = canonical(path).map_err(Failure::unsent)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         // A file that is not there is not made by looking for it.
-        let integrity = if path.exists() {
-            Some(self.integrity().await?)
+        let stopped = blocker(&path).filter(|blocker| blocker.is_stopped);
+        let (integrity, blocker) = if stopped.is_some() || !path.exists() {
+            (None, stopped)
         } else {
-            None
+            match self.integrity().await {
+                Ok(integrity) => (Some(integrity), None),
+                Err(failure) if failure.is_temporary() => {
+                    let blocker = blocker(&path);
+                    (None, Some(blocker.ok_or(failure)?))
+                }
+                Err(failure) => return Err(failure),
+            }
         };
         let found = fs::metadata(&path).ok();
         Ok(Diagnosis::File(FileFacts {
             integrity,
+            blocker,
             mode: found.as_ref().map(|found| found.permissions().mode()),
             size: found.map_or(0, |found| found.len()),
             log_size: fs::metadata(log(&path)).map_or(0, |found| found.len()),

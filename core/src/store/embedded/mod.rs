@@ -6,6 +6,7 @@
 //! Not for network file systems, nor for a file that other code of the same process opens, be it to copy it: closing it there
 //! would drop the locks that keep processes apart.
 
+mod blocker;
 mod boot_clock;
 mod database;
 mod file_facts;

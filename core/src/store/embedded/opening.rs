@@ -72,7 +72,7 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<OpenDatabase, Ope
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     let now = Now::read();
-    boot_clock::adopt(connection, &now)?;
+    boot_clock::adopt(connection, location, &now)?;
     sweep(connection, &now, post)?;
     transaction.commit()?;
     Ok(open)

@@ -26,7 +26,9 @@ CREATE TABLE waiters (
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE meta (
-    key TEXT PRIMARY KEY NOT NULL, -- 'boot': which boot of the machine `expires` counts from
+    -- 'boot': which boot of the machine `expires` counts from; 'offset': nanoseconds by which a time namespace sets that
+    -- clock off from the machine's
+    key TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
 
