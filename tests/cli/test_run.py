@@ -127,6 +127,54 @@ def test_a_wait_that_runs_out_is_75(leaselock: Program, name: str) -> None:
     assert leaselock.inspect(name)["waiters"] == 0
 
 
+def test_field_bug_64_a_long_wait_without_a_terminal_is_told_once(leaselock: Program, name: str) -> None:
+    holder = leaselock.start("run", name, "--label", "the-holder", "--", "sleep", "60")
+    owner = leaselock.wait_held(name)["owner"]
+    assert owner.startswith("the-holder:")
+    ended = leaselock.run("run", name, "--wait", "12s", "--", "echo", "never")
+    said, timed_out = ended.stderr.splitlines()
+    assert said == f'leaselock: waiting for the lock "{name}"; "{owner}" holds it'
+    assert "was still held" in timed_out
+    assert ended.returncode == 75
+    # What is over in 5 s is not told.
+    ended = leaselock.run("run", name, "--wait", "5s", "--", "echo", "never")
+    assert ended.returncode == 75
+    assert ended.stderr.count("\n") == 1
+    holder.terminate()
+
+
+# As the first process of a container.
+FIRST = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+def test_field_bug_67_as_the_first_process_it_leaves_no_zombies(leaselock: Program, name: str) -> None:
+    if subprocess.run([*FIRST, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no process namespace may be made here")
+    # Those are left behind by the shells that started them, and end while the command runs.
+    orphans = "for i in 1 2 3 4 5; do (sleep 0.3 & sleep 0.6 &) ; done"
+    count = "ps -eo stat,comm | awk '$1 ~ /^Z/' | wc -l"
+    for status in (0, 7):
+        ended = subprocess.run(
+            [*FIRST, leaselock.path, "run", name, "--", "sh", "-c", f"{orphans}; sleep 2; {count}; exit {status}"],
+            env=leaselock.environment(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (status, "0", "")
+        assert not leaselock.inspect(name)["held"]
+    # Also where the command's own end is one of many.
+    crowd = "for i in $(seq 50); do (sleep 0.0$i &) ; done; exit 9"
+    ended = subprocess.run(
+        [*FIRST, leaselock.path, "run", name, "--", "sh", "-c", crowd],
+        env=leaselock.environment(),
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 9
+
+
 @pytest.mark.parametrize("once", [["-n"], ["--no-wait"], ["--wait", "0"], ["-w", "0s"]])
 def test_trying_once_is_75_at_once(leaselock: Program, name: str, once: list[str]) -> None:
     leaselock.start("run", name, "--", "sleep", "60")

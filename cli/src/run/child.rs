@@ -110,6 +110,31 @@ impl Running {
         }
     }
 
+    /// As the first process of a container we are the parent of whatever the command leaves behind: somebody has to take
+    /// notice of its end, or it stays a zombie. The command itself is left for [`status`](Self::status).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reap_others(&self) {
+        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+        if std::process::id() != 1 {
+            return;
+        }
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        while let Ok(status) = waitid(Id::All, ended | WaitPidFlag::WNOWAIT)
+            && status != WaitStatus::StillAlive
+            && let Some(pid) = status.pid()
+            && pid.as_raw() != self.pid.as_raw_nonzero().get()
+        {
+            if waitid(Id::Pid(pid), ended).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Elsewhere the first process is the system's.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn reap_others(&self) {}
+
     /// Its exit status, after it has ended.
     pub(crate) fn status(mut self) -> Result<Exit, Failure> {
         let status = self.child.wait().map_err(|error| {

@@ -22,7 +22,7 @@ use crate::signals::{Caught, ENDING, Signals, stop_here};
 ///
 /// Waits for the lock, runs the command, gives the lock back and exits with the command's status. The lease is renewed
 /// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME and
-/// LEASELOCK_OWNER in its environment.
+/// LEASELOCK_OWNER in its environment. A wait that takes long is told on stderr.
 ///
 /// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
 /// command gets SIGTERM, and SIGKILL when it has not ended some time later.
@@ -30,7 +30,8 @@ use crate::signals::{Caught, ENDING, Signals, stop_here};
 /// SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed on to the command. On a terminal
 /// it shares leaselock's process group, so Ctrl-C and Ctrl-Z reach it by themselves; a signal that another program sends
 /// to the whole group reaches it twice. Without a terminal (cron, systemd, CI) it leads a process group of its own,
-/// which gets all signals: what the command has started ends with it.
+/// which gets all signals: what the command has started ends with it. As the first process of a container (PID 1) it
+/// reaps whatever the command leaves behind.
 ///
 /// While the job is stopped (Ctrl-Z), or if leaselock itself is killed by SIGKILL, nobody renews: the lease runs out
 /// after its TTL, whatever the command does. A resource that must not be written to by two holders has to check the
@@ -103,6 +104,8 @@ Exit status:
 
 /// How long a person waits without a word.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a wait is no news to whoever reads the output later.
+const UNATTENDED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happens to the command when the lease is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -187,8 +190,16 @@ async fn acquire(
     request: Request,
     signals: &mut Signals,
 ) -> Result<Acquired, Failure> {
-    let once = request.options().wait == Some(Duration::ZERO);
+    let wait = request.options().wait;
+    let once = wait == Some(Duration::ZERO);
     let name = request.name().to_owned();
+    let attended = stderr().is_terminal();
+    let patience = if attended {
+        PATIENCE
+    } else {
+        UNATTENDED_PATIENCE
+    };
+    let mut silent = !once && wait.is_none_or(|wait| wait > patience);
     let number = {
         let acquiring = async {
             if !once {
@@ -202,10 +213,15 @@ async fn acquire(
             })
         };
         tokio::pin!(acquiring);
-        // For whoever sits and waits.
-        let mut silent = !once && stderr().is_terminal();
-        let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
+        let notice = async {
+            tokio::time::sleep(patience).await;
+            if attended {
+                format!("who has it: leaselock inspect {name}")
+            } else {
+                who_holds(client, &name).await
+            }
+        };
+        tokio::pin!(notice);
         loop {
             tokio::select! {
                 biased;
@@ -216,11 +232,9 @@ async fn acquire(
                     stop_if_asked(signal);
                 }
                 acquired = &mut acquiring => return acquired.map(Acquired::Lease),
-                () = &mut patience, if silent => {
+                notice = &mut notice, if silent => {
                     silent = false;
-                    complain(format_args!(
-                        "waiting for the lock {name:?}; who has it: leaselock inspect {name}"
-                    ));
+                    complain(format_args!("waiting for the lock {name:?}; {notice}"));
                 }
             }
         }
@@ -228,6 +242,14 @@ async fn acquire(
     // Leaves the queue, and gives back what may have been granted meanwhile. Where that fails, the TTL does it.
     let _ = client.close().await;
     Ok(Acquired::Interrupted(number))
+}
+
+async fn who_holds(client: &Client, name: &str) -> String {
+    match client.inspect(name).await {
+        Ok(Some(found)) => format!("{:?} holds it", found.owner),
+        Ok(None) => "nobody holds it just now".to_owned(),
+        Err(error) => format!("who holds it is not known: {error}"),
+    }
 }
 
 fn stop_if_asked(signal: Caught) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leaselock::Lease;
 use rustix::process::Signal;
-use signal_hook::consts::{SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
 use tokio::time::Instant;
 
 use super::OnLost;
@@ -41,6 +41,9 @@ pub(crate) async fn supervise(
                 Change::Stopped(_) => {}
             },
             signal = signals.next() => {
+                if signal.number == SIGCHLD {
+                    command.reap_others();
+                }
                 // What the terminal sends has reached the command, too: it is in the same process group. Except that a
                 // hang-up may be told to the leader of a session alone.
                 if !signal.from_terminal || signal.number == SIGHUP {
