@@ -18,7 +18,8 @@ use crate::store::{Failure, Ownership};
 
 /// A lock that is held, until its time runs out.
 ///
-/// Dropping it gives the lock back in the background; [`release`](Self::release) does so and waits for the answer. It is
+/// Dropping it gives the lock back: the command is sent before the drop returns, if the connection is there, and seen to in
+/// the background. [`release`](Self::release) does so and waits for the answer. It is
 /// renewed by its client, unless that was turned off. Whether it is still held is known without asking anyone:
 /// [`held`](Self::held) turns false at a deadline that lies before the server's.
 ///
