@@ -50,8 +50,11 @@ export declare class NativeLocks {
 
 /** Runs operations for one JavaScript thread and delivers how they ended. */
 export declare class Reactor {
-  /** `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last call. */
-  constructor(deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void)
+  /**
+   * `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last
+   * call. With `lines`, connections may be on the event loop, if that is libuv's.
+   */
+  constructor(deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void, lines: boolean)
   /** A client; no I/O happens before its first use. */
   open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null): NativeClient | Failure
 }

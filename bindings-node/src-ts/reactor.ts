@@ -13,6 +13,12 @@ const pending = new Map<number, (value: Value | typeof ABORTED) => void>();
 const ABORTED = Symbol("aborted");
 let onEvent: (event: Event) => void = () => {};
 
+/**
+ * Whether connections may be on the event loop: Node's is libuv. Bun's functions of those names end the process when they
+ * are called, and Deno has a few of them only.
+ */
+const lines = !("bun" in process.versions) && !("deno" in process.versions);
+
 let instance: Reactor | undefined;
 
 /** The one of this thread, whose first client starts it; workers load this module anew. */
@@ -26,7 +32,7 @@ export function reactor(): Reactor {
     for (const event of events) {
       onEvent(event);
     }
-  });
+  }, lines);
   return instance;
 }
 

@@ -65,17 +65,17 @@ pub struct NativeStats {
 pub struct NativeClient {
     core: leaselock::Client,
     source: Arc<Subscription>,
-    line: Rc<ClientLine>,
+    line: Option<Rc<ClientLine>>,
 }
 
 impl NativeClient {
     pub(crate) fn new(
         core: leaselock::Client,
         mailbox: Arc<Mailbox>,
-        platform: Rc<Platform>,
+        platform: Option<Rc<Platform>>,
     ) -> Self {
         let source = Subscription::new(&core, mailbox);
-        let line = ClientLine::new(platform, source.clone());
+        let line = platform.map(|platform| ClientLine::new(platform, source.clone()));
         Self { core, source, line }
     }
 
@@ -84,7 +84,11 @@ impl NativeClient {
     }
 
     fn begin(&self, env: &Env, request: Request, once: bool) -> leaselock::Result<u32> {
-        let request = match self.line.acquire(env, &self.core, request, once) {
+        let on_line = match &self.line {
+            Some(line) => line.acquire(env, &self.core, request, once),
+            None => Err(request),
+        };
+        let request = match on_line {
             Ok(begun) => return begun,
             Err(request) => request,
         };
@@ -142,7 +146,7 @@ impl NativeClient {
     #[napi]
     pub fn cancel(&self, env: Env, op: u32) {
         let stopped = self.mailbox().cancel(&env, op);
-        let on_line = self.line.cancel(op);
+        let on_line = self.line.as_ref().and_then(|line| line.cancel(op));
         let core = self.core.clone();
         let undone = async move {
             stopped.await;
@@ -158,7 +162,9 @@ impl NativeClient {
 
     #[napi]
     pub fn release_lease(&self, env: Env, lease: &NativeLease) -> u32 {
-        self.line.release(&env, &lease.core).unwrap_or_else(|| {
+        let on_line = self.line.as_ref();
+        let begun = on_line.and_then(|line| line.release(&env, &lease.core));
+        begun.unwrap_or_else(|| {
             let core = lease.core.clone();
             self.mailbox()
                 .submit(&env, async move { core.release().await })
@@ -215,7 +221,9 @@ impl NativeClient {
 
     #[napi]
     pub fn close(&self, env: Env) -> u32 {
-        self.line.close();
+        if let Some(line) = &self.line {
+            line.close();
+        }
         let core = self.core.clone();
         self.mailbox()
             .submit(&env, async move { core.close().await })
@@ -224,6 +232,8 @@ impl NativeClient {
 
 impl Drop for NativeClient {
     fn drop(&mut self) {
-        self.line.close();
+        if let Some(line) = &self.line {
+            line.close();
+        }
     }
 }

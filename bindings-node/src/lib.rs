@@ -4,7 +4,7 @@
 //! answered later through the `mailbox`, or from the event loop itself by way of a `line`; the face pairs the two by a number and makes promises and `Error`s of it.
 #![allow(
     unsafe_code,
-    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv` alone"
+    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv` and `libuv` alone"
 )]
 #![allow(
     clippy::needless_pass_by_value,
@@ -16,6 +16,7 @@ mod client;
 mod command_line;
 mod failure;
 mod lease;
+mod libuv;
 mod line;
 mod locks;
 mod logs;

@@ -29,11 +29,16 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    pub(crate) fn new(env: &Env, deliver: &Deliver<'_>) -> napi::Result<Rc<Self>> {
-        Ok(Rc::new(Self {
-            event_loop: EventLoop::new(env)?,
-            deliver: deliver.create_ref()?,
-        }))
+    /// `None` where the event loop is not one that lines can be on.
+    pub(crate) fn new(env: &Env, deliver: &Deliver<'_>) -> napi::Result<Option<Rc<Self>>> {
+        let Some(event_loop) = EventLoop::new(env)? else {
+            return Ok(None);
+        };
+        let deliver = deliver.create_ref()?;
+        Ok(Some(Rc::new(Self {
+            event_loop,
+            deliver,
+        })))
     }
 }
 

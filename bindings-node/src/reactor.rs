@@ -17,22 +17,28 @@ use crate::runtime;
 #[napi]
 pub struct Reactor {
     mailbox: Arc<Mailbox>,
-    platform: Rc<Platform>,
+    /// None where the event loop is not Node's own: the runtime's thread does everything.
+    platform: Option<Rc<Platform>>,
 }
 
 #[napi]
 impl Reactor {
-    /// `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last call.
+    /// `deliver` is called with the operations that have ended, what each ended with, and what has happened since the last
+    /// call. With `lines`, connections may be on the event loop, if that is libuv's.
     #[napi(
         constructor,
-        ts_args_type = "deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void"
+        ts_args_type = "deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void, lines: boolean"
     )]
-    pub fn new(env: Env, deliver: Deliver<'_>) -> napi::Result<Self> {
+    pub fn new(env: Env, deliver: Deliver<'_>, lines: bool) -> napi::Result<Self> {
         let runtime = runtime::handle().map_err(|error| {
             napi::Error::from_reason(format!("leaselock cannot start its thread: {error}"))
         })?;
         let mailbox = Mailbox::new(runtime, &deliver)?;
-        let platform = Platform::new(&env, &deliver)?;
+        let platform = if lines {
+            Platform::new(&env, &deliver)?
+        } else {
+            None
+        };
         Ok(Self { mailbox, platform })
     }
 

@@ -1,6 +1,6 @@
 //! libuv, Node's event loop: watching a socket in it, and calling JavaScript from there.
 //!
-//! All unsafe code that is written by hand is here. It rests on this: a [`EventLoop`] is made in the thread of its
+//! The unsafe code that is written by hand is here and in `libuv`. It rests on this: a [`EventLoop`] is made in the thread of its
 //! JavaScript environment, neither it nor a [`Watch`] can leave that thread, libuv calls back in that thread alone, and the
 //! environment does not end before the last handle has been closed. A handle's memory belongs to libuv from its
 //! initialisation until it reports it closed; only then is it freed, and with it what its callbacks refer to.
@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use napi::{Env, Status, check_status, sys};
 
-/// Opaque: a `uv_poll_t`, `uv_prepare_t` or `uv_timer_t`, each of which begins with a `uv_handle_t`.
-type Raw = *mut c_void;
-type Callback = unsafe extern "C" fn(Raw);
-type PollCallback = unsafe extern "C" fn(Raw, c_int, c_int);
+use crate::libuv::{
+    self, Raw, uv_close, uv_handle_get_data, uv_handle_get_type, uv_handle_set_data,
+    uv_handle_size, uv_poll_init, uv_poll_start, uv_prepare_init, uv_prepare_start,
+    uv_prepare_stop, uv_ref, uv_timer_init, uv_timer_start, uv_unref,
+};
 
 /// The members of `uv_handle_type` that are used; libuv's ABI is frozen within a major version.
 const UV_POLL: c_int = 8;
@@ -28,24 +29,6 @@ const UV_READABLE: c_int = 1;
 const UV_WRITABLE: c_int = 2;
 /// What `malloc` aligns to; no libuv handle needs more.
 const ALIGN: usize = 16;
-
-// SAFETY: as declared in uv.h, and exported by every program that embeds Node.
-unsafe extern "C" {
-    fn uv_handle_size(kind: c_int) -> usize;
-    fn uv_handle_set_data(handle: Raw, data: *mut c_void);
-    fn uv_handle_get_data(handle: Raw) -> *mut c_void;
-    fn uv_handle_get_type(handle: Raw) -> c_int;
-    fn uv_poll_init(uv: *mut sys::uv_loop_s, handle: Raw, fd: c_int) -> c_int;
-    fn uv_poll_start(handle: Raw, events: c_int, callback: PollCallback) -> c_int;
-    fn uv_prepare_init(uv: *mut sys::uv_loop_s, handle: Raw) -> c_int;
-    fn uv_prepare_start(handle: Raw, callback: Callback) -> c_int;
-    fn uv_prepare_stop(handle: Raw) -> c_int;
-    fn uv_timer_init(uv: *mut sys::uv_loop_s, handle: Raw) -> c_int;
-    fn uv_timer_start(handle: Raw, callback: Callback, timeout: u64, repeat: u64) -> c_int;
-    fn uv_ref(handle: Raw);
-    fn uv_unref(handle: Raw);
-    fn uv_close(handle: Raw, callback: Callback);
-}
 
 /// Who is told what happens to a watched socket.
 pub(crate) trait Watcher {
@@ -73,8 +56,11 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// The loop of the environment that runs.
-    pub(crate) fn new(env: &Env) -> napi::Result<Rc<Self>> {
+    /// The loop of the environment that runs; `None` where that is not libuv's.
+    pub(crate) fn new(env: &Env) -> napi::Result<Option<Rc<Self>>> {
+        if !libuv::is_there() {
+            return Ok(None);
+        }
         let raw = env.raw();
         let mut uv = ptr::null_mut();
         let mut name = ptr::null_mut();
@@ -110,7 +96,7 @@ impl EventLoop {
         let status =
             unsafe { sys::napi_add_async_cleanup_hook(raw, Some(end), data, ptr::null_mut()) };
         check_status!(status)?;
-        Ok(this)
+        Ok(Some(this))
     }
 
     pub(crate) fn env(&self) -> &Env {
