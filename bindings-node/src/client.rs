@@ -8,6 +8,7 @@ use leaselock::options::{AcquireOptions, Request, Unit, duration};
 use napi::{Either, Env};
 use napi_derive::napi;
 
+use crate::at_exit;
 use crate::failure::Failure;
 use crate::lease::{self, NativeLease};
 use crate::line::{ClientLine, Platform};
@@ -147,13 +148,14 @@ impl NativeClient {
     pub fn cancel(&self, env: Env, op: u32) {
         let stopped = self.mailbox().cancel(&env, op);
         let on_line = self.line.as_ref().and_then(|line| line.cancel(op));
-        let core = self.core.clone();
+        let (core, source) = (self.core.clone(), self.source.clone());
         let undone = async move {
             stopped.await;
             if let Some(over) = on_line {
                 let _ = over.await;
             }
             core.settled().await;
+            drop(source);
         };
         self.mailbox().submit(&env, async move {
             let _ = tokio::time::timeout(UNDO_TIMEOUT, undone).await;
@@ -165,9 +167,12 @@ impl NativeClient {
         let on_line = self.line.as_ref();
         let begun = on_line.and_then(|line| line.release(&env, &lease.core));
         begun.unwrap_or_else(|| {
-            let core = lease.core.clone();
-            self.mailbox()
-                .submit(&env, async move { core.release().await })
+            let (core, source) = (lease.core.clone(), self.source.clone());
+            self.mailbox().submit(&env, async move {
+                let released = core.release().await;
+                drop(source);
+                released
+            })
         })
     }
 
@@ -225,8 +230,15 @@ impl NativeClient {
             line.close();
         }
         let core = self.core.clone();
-        self.mailbox()
-            .submit(&env, async move { core.close().await })
+        // Asked for twice, the second answer comes before the end.
+        let is_first = !core.is_closed();
+        self.mailbox().submit(&env, async move {
+            let closed = core.close().await;
+            if is_first {
+                at_exit::forget(&core);
+            }
+            closed
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! answered later through the `mailbox`, or from the event loop itself by way of a `line`; the face pairs the two by a number and makes promises and `Error`s of it.
 #![allow(
     unsafe_code,
-    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv` and `libuv` alone"
+    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv`, `libuv` and `at_exit` alone"
 )]
 #![allow(
     clippy::needless_pass_by_value,
@@ -12,6 +12,7 @@
     reason = "N-API hands arguments over by value"
 )]
 
+mod at_exit;
 mod client;
 mod command_line;
 mod failure;

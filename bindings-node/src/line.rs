@@ -6,8 +6,8 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
-use std::mem;
-use std::rc::Rc;
+use std::mem::{self, ManuallyDrop};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use leaselock::port::{Begin, Done, Port};
@@ -63,11 +63,13 @@ struct State {
 
 impl ClientLine {
     pub(crate) fn new(platform: Rc<Platform>, source: Arc<Subscription>) -> Rc<Self> {
-        Rc::new(Self {
+        let this = Rc::new(Self {
             platform,
             source,
             state: RefCell::default(),
-        })
+        });
+        LINES.with(|lines| lines.borrow_mut().push(Rc::downgrade(&this)));
+        this
     }
 
     /// Begins an acquire: its number, or why it was refused. `Err`: there is no connection for it.
@@ -225,6 +227,41 @@ impl ClientLine {
                 .borrow_back(env)
                 .and_then(|deliver| deliver.call((ops, values, Vec::new()).into()));
         });
+    }
+}
+
+impl Drop for ClientLine {
+    fn drop(&mut self) {
+        LINES.with(|lines| {
+            let mut lines = lines.borrow_mut();
+            lines.retain(|line| line.strong_count() > 0);
+            if lines.is_empty() {
+                // Nothing else frees it when the thread ends.
+                *lines = Vec::new();
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The lines of this thread. Nothing is dropped with the thread, so that it can be used at the very end of the process.
+    static LINES: ManuallyDrop<RefCell<Vec<Weak<ClientLine>>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
+}
+
+/// Ends the lines of this thread, whose event loop turns no more: what is under way is undone in the background.
+pub(crate) fn end_all() {
+    let lines = LINES.with(|lines| lines.borrow().clone());
+    for line in lines.iter().filter_map(Weak::upgrade) {
+        let Ok(mut state) = line.state.try_borrow_mut() else {
+            continue;
+        };
+        let State { watch, port, .. } = mem::take(&mut *state);
+        state.port.close();
+        drop(state);
+        drop(port);
+        // libuv has been shut down, and nothing is asked of it any more.
+        mem::forget(watch);
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::at_exit::Remembered;
 use crate::mailbox::Mailbox;
 use crate::outcome;
 
@@ -20,10 +21,12 @@ fn listeners() -> MutexGuard<'static, HashMap<String, Weak<Mailbox>>> {
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As long as it lives, its mailbox hears what the core reports about its client.
+/// As long as it lives, its mailbox hears what the core reports about its client. The client, its leases and whatever is
+/// under way for it have a share in it.
 pub(crate) struct Subscription {
     client: String,
     pub(crate) mailbox: Arc<Mailbox>,
+    _at_exit: Remembered,
 }
 
 impl Subscription {
@@ -33,9 +36,14 @@ impl Subscription {
             // The addon has a copy of `tracing` to itself, so nobody else can have set one.
             let _ = tracing::subscriber::set_global_default(Forward);
         });
+        let at_exit = Remembered::new(client, mailbox.runtime());
         let client = client.id().to_owned();
         listeners().insert(client.clone(), Arc::downgrade(&mailbox));
-        Arc::new(Self { client, mailbox })
+        Arc::new(Self {
+            client,
+            mailbox,
+            _at_exit: at_exit,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use napi::{Env, Status};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::at_exit;
 use crate::failure::Failure;
 use crate::outcome::{Completions, Event, Outcome, Value};
 
@@ -181,7 +182,7 @@ impl Mailbox {
     fn put(&self, add: impl FnOnce(&mut Ready)) {
         {
             let mut ready = lock(&self.ready);
-            if ready.closed {
+            if ready.closed || at_exit::is_ending() {
                 return;
             }
             add(&mut ready);

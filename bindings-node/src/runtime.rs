@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::at_exit;
+
 static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// The runtime's handle; starts its thread at the first call.
@@ -26,7 +28,7 @@ pub(crate) fn handle() -> std::io::Result<Handle> {
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("leaselock".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        .spawn(move || runtime.block_on(at_exit::close_all_when_asked()))?;
     *slot = Some(handle.clone());
     Ok(handle)
 }

@@ -1,6 +1,6 @@
 //! libuv, Node's event loop: watching a socket in it, and calling JavaScript from there.
 //!
-//! The unsafe code that is written by hand is here and in `libuv`. It rests on this: a [`EventLoop`] is made in the thread of its
+//! The unsafe code that is written by hand is here, in `libuv` and in `at_exit`. It rests on this: a [`EventLoop`] is made in the thread of its
 //! JavaScript environment, neither it nor a [`Watch`] can leave that thread, libuv calls back in that thread alone, and the
 //! environment does not end before the last handle has been closed. A handle's memory belongs to libuv from its
 //! initialisation until it reports it closed; only then is it freed, and with it what its callbacks refer to.
