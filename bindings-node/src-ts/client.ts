@@ -1,12 +1,12 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
-import { inspect } from "node:util";
 import type { NativeClient, NativeLease, Page } from "../native.js";
 import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
 import { abortableResult, reactor, result } from "./reactor.js";
+import { type Inspect, SHOW, shown } from "./showing.js";
 import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
 import { warn } from "./warnings.js";
 
@@ -168,10 +168,14 @@ export class Client {
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 
-  [inspect.custom](_depth: number, inspectOptions: object): string {
-    // Not the URL: it may hold a password.
+  /** What of it may be seen: for `JSON.stringify`. */
+  toJSON(): { appId: string; closed: boolean } {
     const { appId, closed } = this.#native;
-    return `Client ${inspect({ appId, closed }, inspectOptions)}`;
+    return { appId, closed };
+  }
+
+  [SHOW](_depth: number, inspectOptions: object, inspect: Inspect): string {
+    return shown(this, "Client", #native in this ? this.toJSON() : null, inspectOptions, inspect);
   }
 }
 

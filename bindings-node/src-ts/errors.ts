@@ -77,6 +77,19 @@ const BY_CODE = {
   CLIENT_CLOSED: ClientClosedError,
 } as const;
 
+// A program may hold this module more than once: in two versions, or since a test runner loads it anew for each file. By
+// a mark of its class, an error of one is known to the other.
+const marks = new Map<unknown, symbol>();
+Object.defineProperty(LeaselockError, Symbol.hasInstance, {
+  value(this: typeof LeaselockError, value: unknown): boolean {
+    const mark = marks.get(this);
+    if (mark === undefined) {
+      return Function.prototype[Symbol.hasInstance].call(this, value);
+    }
+    return typeof value === "object" && value !== null && mark in value;
+  },
+});
+
 // Names belong to the class, as for the built-in errors: minifiers rename classes, and instances stay lean.
 for (const [name, type] of Object.entries({
   LeaselockError,
@@ -87,6 +100,9 @@ for (const [name, type] of Object.entries({
   StoreRefusedError,
   ClientClosedError,
 })) {
+  const mark = Symbol.for(`leaselock.${name}`);
+  marks.set(type, mark);
+  Object.defineProperty(type.prototype, mark, { value: true });
   Object.defineProperty(type.prototype, "name", { value: name, writable: true, configurable: true });
 }
 

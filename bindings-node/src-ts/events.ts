@@ -1,7 +1,7 @@
 // What happens without being asked for: published on the diagnostics channel, told to leases, warned about.
 
-import { channel } from "node:diagnostics_channel";
 import type { Event } from "../native.js";
+import { channel } from "./builtins.js";
 import { tellLost } from "./lease.js";
 import { listen } from "./reactor.js";
 import type { LeaselockEvent, LossReason, ReportEvent, WaitingEvent } from "./types.js";

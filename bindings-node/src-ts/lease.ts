@@ -1,11 +1,12 @@
 // A lease: a name held for a time, renewed in the background, over when released or lost.
 
-import { inspect } from "node:util";
 import type { NativeClient, NativeLease } from "../native.js";
 import { addon } from "./addon.js";
 import { number, optional } from "./arguments.js";
+import { setMaxListeners } from "./builtins.js";
 import { errorOf } from "./errors.js";
 import { result } from "./reactor.js";
+import { type Inspect, SHOW, shown } from "./showing.js";
 import type { LeaseState } from "./types.js";
 import { warn } from "./warnings.js";
 
@@ -15,14 +16,44 @@ export let makeLease: (native: NativeLease, client: NativeClient) => Lease;
 export let leaveScope: (lease: Lease) => Promise<void>;
 /** Gives a lease back at the end of a scope whose body failed: that error is the one to tell. */
 export let abandonScope: (lease: Lease) => Promise<void>;
-/** Aborts the signal of the lease with this owner, if it has one. */
-export let tellLost: (owner: string) => void;
 
 // Only leases whose signal somebody asked for need to be found when they are lost.
-const watched = new Map<string, WeakRef<Lease>>();
+const losses = new WeakMap<NativeLease, AbortController>();
+const watched = new Map<string, WeakRef<NativeLease>>();
 const unwatch = new FinalizationRegistry<string>((owner) => watched.delete(owner));
 // Whoever holds the signal works under the lease, so the lease must live as long.
-const leaseOf = new WeakMap<AbortSignal, Lease>();
+const leaseOf = new WeakMap<AbortSignal, NativeLease>();
+
+/** Aborts the signal of the lease with this owner, if it has one. */
+export function tellLost(owner: string): void {
+  const native = watched.get(owner)?.deref();
+  if (native) {
+    abortIfLost(native);
+  }
+}
+
+function abortIfLost(native: NativeLease): void {
+  const controller = losses.get(native);
+  const loss = native.loss();
+  if (loss && controller && !controller.signal.aborted) {
+    controller.abort(errorOf(loss));
+  }
+}
+
+function watch(native: NativeLease): AbortController {
+  const controller = new AbortController();
+  try {
+    // A lease is given to all that works under it, however much that is: that is no leak to warn of.
+    setMaxListeners(0, controller.signal);
+  } catch {
+    // Not Node's own, as in a simulated browser.
+  }
+  losses.set(native, controller);
+  leaseOf.set(controller.signal, native);
+  watched.set(native.owner, new WeakRef(native));
+  unwatch.register(native, native.owner);
+  return controller;
+}
 
 /**
  * A name held under a lease. It comes from `client.acquire`, `client.tryAcquire` or `client.using`, and is renewed by a
@@ -32,26 +63,45 @@ const leaseOf = new WeakMap<AbortSignal, Lease>();
 export class Lease {
   readonly #native: NativeLease;
   readonly #client: NativeClient;
-  #loss: AbortController | undefined;
 
   static {
-    makeLease = (native, client) => new Lease(native, client);
-    leaveScope = (lease) => lease.#leave();
-    abandonScope = (lease) => lease.#giveBack();
-    tellLost = (owner) => {
-      const lease = watched.get(owner)?.deref();
-      if (lease) {
-        lease.#abortIfLost();
+    makeLease = (native, client) => new (Lease as unknown as new (...from: unknown[]) => Lease)(native, client);
+    leaveScope = async (lease) => {
+      await abandonScope(lease);
+      // An `acquire` that was replaced, as tests do, may give something else.
+      const loss = #native in lease ? lease.#native.loss() : null;
+      if (loss) {
+        throw errorOf(loss);
+      }
+    };
+    abandonScope = async (lease) => {
+      if (#native in lease && lease.#native.settled) {
+        return;
+      }
+      try {
+        await lease.release();
+      } catch (error) {
+        // The work was done under a live lease; the name is free again when its TTL ends.
+        warn(
+          `the lease on ${JSON.stringify(lease.name)} could not be released and ends by itself within ${lease.ttl} ms: ${error}`,
+          "LEASELOCK_NOT_RELEASED",
+        );
       }
     };
   }
 
-  private constructor(native: NativeLease, client: NativeClient) {
-    if (!(native instanceof addon.NativeLease)) {
+  /** For classes that extend this one: the same lease once more. */
+  protected constructor(lease: Lease);
+  protected constructor(from: unknown, client?: NativeClient) {
+    if (from instanceof addon.NativeLease && client) {
+      this.#native = from;
+      this.#client = client;
+    } else if (typeof from === "object" && from !== null && #native in from) {
+      this.#native = from.#native;
+      this.#client = from.#client;
+    } else {
       throw new TypeError("a Lease comes from client.acquire(), client.tryAcquire() or client.using()");
     }
-    this.#native = native;
-    this.#client = client;
   }
 
   /** The lock's name. */
@@ -97,14 +147,9 @@ export class Lease {
    * never aborts it.
    */
   get signal(): AbortSignal {
-    if (this.#loss === undefined) {
-      this.#loss = new AbortController();
-      leaseOf.set(this.#loss.signal, this);
-      watched.set(this.owner, new WeakRef(this));
-      unwatch.register(this, this.owner);
-    }
-    this.#abortIfLost();
-    return this.#loss.signal;
+    const { signal } = losses.get(this.#native) ?? watch(this.#native);
+    abortIfLost(this.#native);
+    return signal;
   }
 
   /** Throws the `LeaseLostError` unless the name is held; needs no network. */
@@ -138,41 +183,16 @@ export class Lease {
 
   /** What `await using` does at the end of its scope: releases, and rejects with the `LeaseLostError` if it was lost. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#leave();
+    await leaveScope(this);
   }
 
-  [inspect.custom](_depth: number, options: object): string {
+  /** What of it may be seen: for `JSON.stringify`. */
+  toJSON(): { name: string; owner: string; token: number; state: LeaseState; ttl: number; expiresIn: number } {
     const { name, owner, token, state, ttl, expiresIn } = this;
-    return `Lease ${inspect({ name, owner, token, state, ttl, expiresIn }, options)}`;
+    return { name, owner, token, state, ttl, expiresIn };
   }
 
-  async #leave(): Promise<void> {
-    await this.#giveBack();
-    const loss = this.#native.loss();
-    if (loss) {
-      throw errorOf(loss);
-    }
-  }
-
-  async #giveBack(): Promise<void> {
-    if (this.#native.settled) {
-      return;
-    }
-    try {
-      await this.release();
-    } catch (error) {
-      // The work was done under a live lease; the name is free again when its TTL ends.
-      warn(
-        `the lease on ${JSON.stringify(this.name)} could not be released and ends by itself within ${this.ttl} ms: ${error}`,
-        "LEASELOCK_NOT_RELEASED",
-      );
-    }
-  }
-
-  #abortIfLost(): void {
-    const loss = this.#native.loss();
-    if (loss && this.#loss && !this.#loss.signal.aborted) {
-      this.#loss.abort(errorOf(loss));
-    }
+  [SHOW](_depth: number, options: object, inspect: Inspect): string {
+    return shown(this, "Lease", #native in this ? this.toJSON() : null, options, inspect);
   }
 }
