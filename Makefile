@@ -74,4 +74,4 @@ bench: servers node_modules/.stamp-packages
 	@benches/.venv/bin/python benches/run.py $(ROWS)
 
 clean:
-	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules
+	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build

@@ -1,36 +1,24 @@
 // The package as its users get it: packed, installed, imported and required, and its types under either.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import * as imported from "leaselock";
+import { makeProject, pack, root, run as runIn } from "./support/package.mjs";
 
-const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const project = mkdtempSync(join(tmpdir(), "leaselock-package-"));
 let tarball: string;
 
-/** Runs a program in `cwd`; what it prints, or an error that says it. */
-async function run(program: string, args: string[], cwd = project): Promise<string> {
-  // npm's own settings for its scripts must not reach the npm that is run here.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("npm_")));
-  const { stdout } = await promisify(execFile)(program, args, { cwd, env }).catch((error) => {
-    throw new Error(`${error.message}\n${error.stdout}`);
-  });
-  return stdout;
-}
+/** Runs a program in the project. */
+const run = (program: string, args: string[]) => runIn(program, args, project);
 
 before(async () => {
-  const packed = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", project], root);
-  tarball = join(project, JSON.parse(packed)[0].filename);
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true }));
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball]);
+  tarball = await pack(project);
+  await makeProject(project, tarball);
 });
 
 after(() => rmSync(project, { recursive: true, force: true }));

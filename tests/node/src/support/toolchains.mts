@@ -1,0 +1,74 @@
+// Bundlers, runtimes and a test runner that users have, as tests/toolchains pins them: installed when they are first needed.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, it, type TestContext } from "node:test";
+import { Client } from "leaselock";
+import { makeProject, pack, root, run } from "./package.mjs";
+
+const folder = join(root, "tests", "toolchains");
+const builds = join(folder, "build");
+const modules = join(folder, "node_modules");
+
+/** Installs them, unless that was done: into a folder of their own, which is kept. */
+async function install(): Promise<void> {
+  const wanted = createHash("sha256")
+    .update(readFileSync(join(folder, "package-lock.json")))
+    .digest("hex");
+  const stamp = join(modules, ".stamp-toolchains");
+  mkdirSync(builds, { recursive: true });
+  // Files of tests run side by side.
+  await using client = new Client(`file:${join(builds, "install.db")}`);
+  await client.using("install", { ttl: 60_000 }, async () => {
+    let found = "";
+    try {
+      found = readFileSync(stamp, "utf8");
+    } catch {
+      // Not installed.
+    }
+    if (found !== wanted) {
+      await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder);
+      writeFileSync(stamp, wanted);
+    }
+  });
+}
+
+let missing: Error | undefined;
+const installed = install().catch((error: Error) => {
+  missing = error;
+});
+
+/** A program of one of the packages. */
+export function tool(...path: string[]): string {
+  return join(modules, ...path);
+}
+
+const tarball = installed.then(() => pack(mkdtempSync(join(builds, "packed-"))));
+after(async () => rmSync(join(await tarball, ".."), { recursive: true, force: true }));
+
+/** A folder with the package installed, below which Node finds the packages of tests/toolchains too. */
+export async function project(files: Record<string, string>): Promise<string> {
+  const made = mkdtempSync(join(builds, "project-"));
+  after(() => rmSync(made, { recursive: true, force: true }));
+  await makeProject(made, await tarball);
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(made, name, ".."), { recursive: true });
+    writeFileSync(join(made, name), text);
+  }
+  return made;
+}
+
+/** A test that needs them. Without a registry it cannot run, which CI does not let pass. */
+export function withTools(title: string, body: (t: TestContext) => Promise<void>): void {
+  it(title, { timeout: 300_000 }, async (t) => {
+    await installed;
+    if (missing && process.env["CI"] !== "true") {
+      t.skip(`the packages of tests/toolchains cannot be installed: ${missing.message}`);
+    } else if (missing) {
+      throw missing;
+    } else {
+      await body(t);
+    }
+  });
+}
