@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::blocking::{self, Interrupt};
 use crate::client::Client;
+use crate::ending::Clients;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::options::{self, Unit};
@@ -25,6 +26,7 @@ pub struct ClientBuilder {
     background: Option<Arc<blocking::Background>>,
     dedicated_runtime: bool,
     interrupt: Option<Interrupt>,
+    among: Option<&'static Clients>,
 }
 
 impl ClientBuilder {
@@ -106,13 +108,20 @@ impl ClientBuilder {
         self
     }
 
+    /// Counts the client among those that are closed together when the process ends.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn among(mut self, clients: &'static Clients) -> Self {
+        self.among = Some(clients);
+        self
+    }
+
     /// An async client. Nothing is connected yet.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build(self) -> Result<Client> {
-        let settings = self.settings()?;
-        Ok(Client::from_inner(ClientCore::new(settings)?))
+        Ok(Client::from_inner(self.core(self.settings()?)?))
     }
 
     /// A blocking client. Nothing is connected yet, and no thread started.
@@ -121,12 +130,21 @@ impl ClientBuilder {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also when there is no URL at all.
     pub fn build_blocking(self) -> Result<blocking::Client> {
         let settings = self.clone().dedicated_runtime().settings()?;
+        let core = self.core(settings)?;
         let place = match (self.background, self.runtime) {
             (Some(background), _) => Some(blocking::Place::Shared(background)),
             (None, Some(handle)) => Some(blocking::Place::Foreign(handle)),
             (None, None) => None,
         };
-        blocking::Client::from_settings(settings, place, self.interrupt)
+        Ok(blocking::Client::from_core(core, place, self.interrupt))
+    }
+
+    fn core(&self, settings: Settings) -> Result<Arc<ClientCore>> {
+        let core = ClientCore::new(settings)?;
+        if let Some(clients) = self.among {
+            clients.add(&core);
+        }
+        Ok(core)
     }
 
     fn settings(&self) -> Result<Settings> {

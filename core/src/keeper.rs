@@ -222,6 +222,11 @@ impl Keeper {
             .any(|(_, holding)| *holding.owner == *owner)
     }
 
+    /// Whether the keeper is in charge of no lease.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().leases.is_empty()
+    }
+
     /// Every lease that the keeper is in charge of.
     pub(crate) fn all(&self) -> Vec<(u64, Arc<Holding>)> {
         let schedule = self.lock();

@@ -34,6 +34,8 @@ mod client;
 mod clock;
 #[doc(hidden)]
 pub mod diagnosis;
+#[doc(hidden)]
+pub mod ending;
 mod error;
 mod holding;
 mod keeper;

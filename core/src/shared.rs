@@ -161,29 +161,57 @@ impl ClientCore {
             return Ok(());
         }
         self.enter();
-        self.closed.cancel();
-        let undelivered = self.undelivered.load(Ordering::Relaxed);
-        self.room.close();
-        for (id, holding) in self.keeper.all() {
-            if self.keeper.remove(id) {
-                release_in_background(self, &holding);
-            }
-        }
-        let limit = Instant::now() + self.command_timeout;
-        // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
-        self.attempts.close();
-        let patience = limit.min(Instant::now() + LEAVE_TIMEOUT);
-        let _ = tokio::time::timeout_at(patience, self.attempts.wait()).await;
-        let settled = tokio::time::timeout_at(limit, self.settled()).await;
-        self.keeper.stop();
-        self.store.close();
-        if settled.is_ok() && self.undelivered.load(Ordering::Relaxed) == undelivered {
+        self.refuse();
+        if self.finish_closing().await {
             return Ok(());
         }
         Err(Error::unavailable(format!(
             "the client is closed, but the store did not answer within {:?}: leases not given back end with their ttl",
             self.command_timeout
         )))
+    }
+
+    /// Closes the client for whatever is new.
+    pub(crate) fn refuse(&self) {
+        self.closed.cancel();
+    }
+
+    /// Closes the client for whatever is new; the runtime on which to finish that, if there is anything to give back.
+    pub(crate) fn close_at_end(&self) -> Option<Handle> {
+        self.refuse();
+        // In this order: an acquire that has not seen the refusal becomes a lease before it is over.
+        let idle = self.attempts.is_empty() && self.keeper.is_empty() && self.jobs.is_empty();
+        if idle {
+            return None;
+        }
+        self.runtime.get().cloned()
+    }
+
+    /// Finishes what [`refuse`](Self::refuse) began; whether the store answered all of it.
+    pub(crate) async fn finish_closing(self: &Arc<Self>) -> bool {
+        let undelivered = self.undelivered.load(Ordering::Relaxed);
+        self.room.close();
+        self.give_back_all();
+        let limit = Instant::now() + self.command_timeout;
+        // Acquires under way notice, and leave their undoing to a job. One that nobody polls is not waited for.
+        self.attempts.close();
+        let patience = limit.min(Instant::now() + LEAVE_TIMEOUT);
+        let _ = tokio::time::timeout_at(patience, self.attempts.wait()).await;
+        // One that did not notice in time has become a lease.
+        self.give_back_all();
+        let settled = tokio::time::timeout_at(limit, self.settled()).await;
+        self.keeper.stop();
+        self.store.close();
+        settled.is_ok() && self.undelivered.load(Ordering::Relaxed) == undelivered
+    }
+
+    /// Gives back every lease that the keeper is in charge of, in the background.
+    fn give_back_all(self: &Arc<Self>) {
+        for (id, holding) in self.keeper.all() {
+            if self.keeper.remove(id) {
+                release_in_background(self, &holding);
+            }
+        }
     }
 
     fn on_event(self: &Arc<Self>, event: Event) {

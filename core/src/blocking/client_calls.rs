@@ -10,7 +10,7 @@ use crate::acquire::{Attempt, First};
 use crate::error::{Error, Result};
 use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::options::{AcquireBuilder, Request};
-use crate::shared::{ClientCore, Settings};
+use crate::shared::ClientCore;
 use crate::stats::Stats;
 use crate::{client, listing};
 
@@ -60,18 +60,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn from_settings(
-        settings: Settings,
+    pub(crate) fn from_core(
+        core: Arc<ClientCore>,
         place: Option<Place>,
         interrupt: Option<Interrupt>,
-    ) -> Result<Self> {
-        let runtime = Runtime::new(place, interrupt);
-        Ok(Self {
+    ) -> Self {
+        Self {
             inner: Arc::new(BlockingCore {
-                client: client::Client::from_inner(ClientCore::new(settings)?),
-                runtime,
+                client: client::Client::from_inner(core),
+                runtime: Runtime::new(place, interrupt),
             }),
-        })
+        }
     }
 
     /// Acquires the lock `name`, waiting in line for it; set options, then [`call`](Acquire::call).
