@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::args::{self, Given, Options};
-use crate::interrupt::{self, blocking};
+use crate::interrupt::{self, blocking, waiting};
 use crate::lease::Lease;
 use crate::lock::Lock;
 use crate::locks::LockIterator;
@@ -51,10 +51,11 @@ impl Made {
         events::start_callbacks(py)?;
         errors::prepare(py)?;
         interrupt::note_thread(py);
-        let runtime = process::current().runtime(py)?;
+        let process = process::current();
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Seconds)
-            .background(runtime.background())
+            .background(process.runtime(py)?.background())
+            .among(&process.clients)
             .interrupt(Arc::new(interrupt::requested));
         if let Some(url) = &self.url {
             builder = builder.url(url);
@@ -105,7 +106,7 @@ impl Client {
 
     pub(crate) fn take(&self, py: Python<'_>, request: leaselock::Request) -> PyResult<Lease> {
         let core = self.core(py)?;
-        blocking(py, || core.acquire_request(request)).map(Lease::new)
+        waiting(py, || core.acquire_request(request)).map(Lease::new)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use leaselock::{Lease, blocking};
+use leaselock::{Lease, Result, blocking};
 
 /// A lease of the core, async or blocking.
 pub(crate) trait CoreLease: Send + Sync + 'static {
     fn core(&self) -> &Lease;
 
-    /// May block for a moment.
-    fn detach(&self);
+    /// May block for a moment. Fails only where that was interrupted: the lease is detached all the same.
+    fn detach(&self) -> Result<()>;
 }
 
 impl CoreLease for Arc<Lease> {
@@ -17,8 +17,9 @@ impl CoreLease for Arc<Lease> {
         self
     }
 
-    fn detach(&self) {
+    fn detach(&self) -> Result<()> {
         Lease::detach(self);
+        Ok(())
     }
 }
 
@@ -27,7 +28,7 @@ impl CoreLease for blocking::Lease {
         self.as_ref()
     }
 
-    fn detach(&self) {
-        blocking::Lease::detach(self);
+    fn detach(&self) -> Result<()> {
+        self.detach_or_interrupted()
     }
 }

@@ -1,11 +1,12 @@
 //! The core's errors as Python's exceptions.
 
 use leaselock::{Error, ErrorKind};
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::interrupt;
+use crate::{exit, interrupt};
 
 /// The code of each class, by its name: the core's own table.
 #[pyfunction]
@@ -30,9 +31,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 
 /// An exception of a kind with a text of our own.
 pub(crate) fn of_kind(py: Python<'_>, kind: ErrorKind, message: &str) -> PyErr {
-    class(py, kind)
-        .and_then(|class| class.call1((message,)))
-        .map_or_else(|e| e, PyErr::from_value)
+    made(py, kind, (message,))
 }
 
 pub(crate) fn invalid(py: Python<'_>, message: &str) -> PyErr {
@@ -40,9 +39,12 @@ pub(crate) fn invalid(py: Python<'_>, message: &str) -> PyErr {
 }
 
 pub(crate) fn lease_lost(py: Python<'_>, message: &str, reason: &str) -> PyErr {
-    class(py, ErrorKind::LeaseLost)
-        .and_then(|class| class.call1((message, reason)))
-        .map_or_else(|e| e, PyErr::from_value)
+    made(py, ErrorKind::LeaseLost, (message, reason))
+}
+
+fn made<'py>(py: Python<'py>, kind: ErrorKind, arguments: impl PyCallArgs<'py>) -> PyErr {
+    let made = || class(py, kind).and_then(|class| class.call1(arguments));
+    exit::python(py, made).map_or_else(|e| e, PyErr::from_value)
 }
 
 /// Has the classes at hand before the interpreter comes near its end, when nothing can be imported any more.
@@ -60,6 +62,11 @@ fn of_module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     MODULE.get_or_try_init(py, import)?.bind(py).getattr(name)
 }
 
+/// Warns where an event loop runs in this thread, which a call that waits brings to a stop.
+pub(crate) fn warn_of_loop(py: Python<'_>) -> PyResult<()> {
+    of_module(py, "warn_of_loop")?.call0().map(drop)
+}
+
 /// An error of ours at the end of a block as a warning, in the name of the Python code that called: the work was done.
 /// Other errors, such as a KeyboardInterrupt, stay errors. `masked` says that the body raised, which always wins.
 pub(crate) fn as_warning(py: Python<'_>, error: PyErr, text: &str, masked: bool) -> PyResult<()> {
@@ -71,7 +78,8 @@ pub(crate) fn as_warning(py: Python<'_>, error: PyErr, text: &str, masked: bool)
     }
     // No NUL can be in it: names hold no control characters.
     let text = std::ffi::CString::new(format!("{text}: {}", error.value(py))).unwrap_or_default();
-    match PyErr::warn(py, &of_module(py, "LeaselockWarning")?, &text, 1) {
+    let class = of_module(py, "LeaselockWarning")?;
+    match exit::python(py, || PyErr::warn(py, &class, &text, 1)) {
         // Warnings are errors here.
         Err(_) if masked => Ok(()),
         warned => warned,

@@ -85,11 +85,12 @@ impl Events {
     }
 }
 
-/// Starts the callback thread of this process, once.
+/// Starts the callback thread of this process, and sees to the end of the process, once.
 pub(crate) fn start_callbacks(py: Python<'_>) -> PyResult<()> {
     if process::current().callbacks.swap(true, Ordering::Relaxed) {
         return Ok(());
     }
+    py.import("leaselock._exit")?.call_method0("prepare")?;
     py.import("leaselock._callbacks")?.call_method0("start")?;
     Ok(())
 }

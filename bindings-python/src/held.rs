@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use crate::core_lease::CoreLease;
 use crate::errors;
 use crate::hooks::Watched;
+use crate::interrupt::blocking;
 use crate::process::Own;
 
 /// A lease in Python's hands. In a child of a fork it is lost: it is the parent's.
@@ -102,9 +103,10 @@ impl<L: CoreLease> Held<L> {
         }
     }
 
-    pub(crate) fn detach(&self, py: Python<'_>) {
-        if let Some(watched) = self.watched() {
-            py.detach(|| watched.lease.detach());
+    pub(crate) fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        match self.watched() {
+            Some(watched) => blocking(py, || watched.lease.detach()),
+            None => Ok(()),
         }
     }
 

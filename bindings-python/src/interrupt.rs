@@ -1,44 +1,82 @@
-//! Signals in a blocking call: the core asks, and the main thread looks whether Python has a handler to run.
+//! What ends a blocking call from outside, be it a signal's handler or an exception set in the calling thread: the core
+//! asks at intervals, and the thread lets Python look.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
 use leaselock::Result;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
-use crate::errors;
 use crate::process::{self, Process};
+use crate::{errors, exit};
 
 thread_local! {
     /// Whether this is the main thread, and in which process that was asked: a fork makes the forking thread main.
     static IS_MAIN: Cell<Option<(*const Process, bool)>> = const { Cell::new(None) };
-    /// What the signal handler raised.
+    /// What the handler, or whoever set an exception, raised.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+    /// Whether this thread waits for somebody else, and was not yet asked whether a loop stands still meanwhile.
+    static IS_WAIT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes a call that may block, without the GIL. A signal handler that raises ends it.
+/// Makes a call that may block, without the GIL. A signal handler that raises ends it, and so does an exception that
+/// another thread sets in this one.
 pub(crate) fn blocking<T: Send>(
     py: Python<'_>,
     call: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<T> {
+    IS_WAIT.set(false);
+    detached(py, call)
+}
+
+/// [`blocking`] for what waits for somebody else: in the thread of a running event loop that is worth a warning.
+pub(crate) fn waiting<T: Send>(
+    py: Python<'_>,
+    call: impl FnOnce() -> Result<T> + Send,
+) -> PyResult<T> {
+    IS_WAIT.set(true);
+    detached(py, call)
+}
+
+fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     note_thread(py);
-    py.detach(call).map_err(|error| errors::raise(py, &error))
+    let done = py.detach(|| {
+        let done = call();
+        if !is_in_main() {
+            exit::stay_if_over();
+        }
+        done
+    });
+    done.map_err(|error| errors::raise(py, &error))
 }
 
 /// What the core asks while a call blocks: whether to end it.
 pub(crate) fn requested() -> Option<bool> {
-    // Handlers run on the main thread only, and only it takes the GIL for this.
-    IS_MAIN.get().filter(|(_, main)| *main)?;
-    Some(Python::attach(|py| match py.check_signals() {
-        Ok(()) => false,
-        Err(error) => {
-            RAISED.set(Some(error));
-            true
-        }
-    }))
+    // Not at all where the interpreter is about to end.
+    let looked = exit::attached(look)?;
+    Some(looked.map_err(|error| RAISED.set(Some(error))).is_err())
 }
 
-/// What the handler raised, once.
+/// Runs what Python has to run in this thread now.
+fn look(py: Python<'_>) -> PyResult<()> {
+    if IS_WAIT.take() {
+        errors::warn_of_loop(py)?;
+    }
+    // Of signals, which only the main thread does.
+    py.check_signals()?;
+    // An exception set from outside is raised where Python code begins to run.
+    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let nothing = NOTHING.get_or_try_init(py, || {
+        py.eval(c"lambda: None", None, None).map(Bound::unbind)
+    })?;
+    nothing.call0(py).map(drop).inspect_err(|error| {
+        // It was raised in the blocking call, as far as anybody cares.
+        error.set_traceback(py, None);
+    })
+}
+
+/// What was raised, once.
 pub(crate) fn take() -> Option<PyErr> {
     RAISED.take()
 }
@@ -53,6 +91,11 @@ pub(crate) fn note_thread(py: Python<'_>) {
         // It cannot be asked when the interpreter is nearly gone; then there is nothing to interrupt either.
         IS_MAIN.set(Some((process, is_main(py).unwrap_or(false))));
     }
+}
+
+/// Whether this is the main thread, as noted.
+pub(crate) fn is_in_main() -> bool {
+    IS_MAIN.get().is_some_and(|(_, main)| main)
 }
 
 fn is_main(py: Python<'_>) -> PyResult<bool> {

@@ -10,7 +10,7 @@ use pyo3::types::PyString;
 
 use crate::events::{Event, start_callbacks};
 use crate::held::Held;
-use crate::interrupt::blocking;
+use crate::interrupt::{blocking, waiting};
 use crate::{args, errors, process};
 
 /// A name that is held, until it is released, lost, or its TTL runs out. Made by `Client.acquire`.
@@ -135,8 +135,8 @@ impl Lease {
     }
 
     /// Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else.
-    fn detach(&self, py: Python<'_>) {
-        self.held.detach(py);
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.detach(py)
     }
 
     /// Waits until the lease is lost, or released.
@@ -150,7 +150,7 @@ impl Lease {
     fn wait_lost(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
         match self.held.watched() {
-            Some(watched) => blocking(py, || watched.lease.wait_lost(timeout)),
+            Some(watched) => waiting(py, || watched.lease.wait_lost(timeout)),
             None => Ok(true),
         }
     }

@@ -20,6 +20,7 @@ mod command_line;
 mod core_lease;
 mod errors;
 mod events;
+mod exit;
 mod held;
 mod hooks;
 mod interrupt;
@@ -51,6 +52,8 @@ mod _native {
     #[pymodule_export]
     use crate::events::{next_event, stop_events};
     #[pymodule_export]
+    use crate::exit::{begin_exit, end_process};
+    #[pymodule_export]
     use crate::lease::Lease;
     #[pymodule_export]
     use crate::lock::Lock;
@@ -67,6 +70,7 @@ mod _native {
         crate::process::refuse_subinterpreter(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::log::install();
+        crate::exit::install(py);
         let hooks = [
             ("before", "before_fork"),
             ("after_in_parent", "after_fork_in_parent"),

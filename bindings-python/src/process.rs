@@ -10,10 +10,12 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use leaselock::ending::Clients;
 use leaselock::fork;
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 
+use crate::aio::line::Lines;
 use crate::events::Events;
 use crate::runtime::Runtime;
 
@@ -23,6 +25,9 @@ pub(crate) struct Process {
     pub(crate) events: Events,
     /// Whether the callback thread was started.
     pub(crate) callbacks: AtomicBool,
+    /// What its end closes.
+    pub(crate) clients: Clients,
+    pub(crate) lines: Lines,
     runtime: OnceLock<Runtime>,
     next: OnceLock<Box<Process>>,
 }
@@ -34,6 +39,8 @@ impl Process {
         Self {
             events: Events::new(),
             callbacks: AtomicBool::new(false),
+            clients: Clients::new(),
+            lines: Lines::new(),
             runtime: OnceLock::new(),
             next: OnceLock::new(),
         }

@@ -6,6 +6,8 @@ use leaselock::{LockInfo, ReleaseStatus, Stats};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::exit;
+
 /// A duration as Python's seconds.
 pub(crate) fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
@@ -19,7 +21,10 @@ pub(crate) fn status(py: Python<'_>, status: ReleaseStatus) -> PyResult<Bound<'_
 pub(crate) fn info(py: Python<'_>, info: LockInfo) -> PyResult<Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let expires_in = info.expires_in.map(seconds);
-    class(py, &CLASS, "LockInfo")?.call1((info.name, info.owner, expires_in, info.waiters))
+    let class = class(py, &CLASS, "LockInfo")?;
+    exit::python(py, || {
+        class.call1((info.name, info.owner, expires_in, info.waiters))
+    })
 }
 
 pub(crate) fn stats(py: Python<'_>, stats: Stats) -> PyResult<Bound<'_, PyAny>> {
@@ -37,7 +42,8 @@ pub(crate) fn stats(py: Python<'_>, stats: Stats) -> PyResult<Bound<'_, PyAny>> 
         stats.renew_failures,
         stats.reconnects,
     );
-    class(py, &CLASS, "Stats")?.call1(counters)
+    let class = class(py, &CLASS, "Stats")?;
+    exit::python(py, || class.call1(counters))
 }
 
 fn class<'py>(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, ClassVar
 
 from leaselock._native import error_codes
@@ -69,7 +70,11 @@ class ClientClosedError(LeaselockError):
 
 
 class LeaselockWarning(RuntimeWarning):
-    """A lease could not be given back at the end of its block, and its TTL frees the name. The work itself was done."""
+    """Something to know that is no error: the work itself was done, or goes on.
+
+    A lease could not be given back at the end of its block, and its TTL frees the name; or a blocking call waits in the
+    thread of a running event loop.
+    """
 
 
 for _class in (LeaselockError, LeaselockWarning):
@@ -84,6 +89,17 @@ def warn(text: str, *, masked: bool) -> None:
         # Warnings are errors here.
         if not masked:
             raise
+
+
+def warn_of_loop() -> None:
+    """Warns whoever waits in the thread of a running event loop. Called by the native part once the wait has begun."""
+    if _get_running_loop() is None:
+        return
+    text = (
+        "this call waits in the thread of a running event loop, which stands still until the wait is over: "
+        "await an AsyncClient there, or make the call in a thread, by asyncio.to_thread"
+    )
+    warnings.warn(text, LeaselockWarning, stacklevel=_depth())
 
 
 def _depth() -> int:

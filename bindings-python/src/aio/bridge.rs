@@ -14,6 +14,7 @@ use pyo3::types::PyWeakrefReference;
 
 use super::line::Line;
 use super::wake::Wake;
+use crate::exit;
 use crate::hooks::Notice;
 use crate::process::{Own, lock};
 
@@ -84,10 +85,8 @@ impl Bridge {
 
     /// A future of the loop, for a new operation.
     pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.event_loop
-            .bind(py)
-            .call0()?
-            .call_method0(intern!(py, "create_future"))
+        let event_loop = self.event_loop.bind(py).call0()?;
+        exit::python(py, || event_loop.call_method0(intern!(py, "create_future")))
     }
 
     /// Completes this future when the operation of the number is reported.
@@ -238,8 +237,10 @@ impl Bridge {
 /// Wakes who awaits the future, unless it was cancelled just now.
 pub(super) fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
-    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-    }
-    Ok(())
+    exit::python(py, || {
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        }
+        Ok(())
+    })
 }

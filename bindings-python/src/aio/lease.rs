@@ -96,8 +96,8 @@ impl AsyncLeaseCore {
             .map(|error| error.into_value(py).into_bound(py).into_any())
     }
 
-    fn detach(&self, py: Python<'_>) {
-        self.held.detach(py);
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.detach(py)
     }
 
     fn describe(&self) -> String {

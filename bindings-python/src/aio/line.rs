@@ -6,7 +6,7 @@
 
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use leaselock::port::{Begin, Done, Port, Wants};
 use leaselock::{Client, Lease, Request};
@@ -17,8 +17,8 @@ use pyo3::types::PyWeakrefReference;
 use super::bridge::{Bridge, Item, Ready, complete};
 use super::lease::{AsyncLeaseCore, finish_release};
 use super::operation::{Abandoned, Operation, Slot, go_on, outcome};
-use crate::errors;
-use crate::process::{Own, lock};
+use crate::process::{self, Own, lock};
+use crate::{errors, exit};
 
 /// The line of one client on one event loop. Nothing of Python is called or dropped while the port is locked.
 #[pyclass(frozen, module = "leaselock._native")]
@@ -27,10 +27,38 @@ pub(crate) struct Line {
     event_loop: Py<PyWeakrefReference>,
     /// Whom to tell that a client that was closed has nothing under way any more.
     ready: Own<Arc<Ready>>,
-    port: Own<Shared>,
+    port: Own<Arc<Shared>>,
 }
 
 type Shared = Mutex<Port<Waiting>>;
+
+/// The lines of one process, for its end.
+pub(crate) struct Lines(Mutex<Vec<Weak<Shared>>>);
+
+impl Lines {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn add(&self, port: &Arc<Shared>) {
+        let mut ports = lock(&self.0);
+        ports.retain(|port| port.strong_count() > 0);
+        ports.push(Arc::downgrade(port));
+    }
+
+    /// No loop runs any more: what is under way on the lines is undone, or goes on, in the background. Uses nothing of
+    /// Python.
+    pub(crate) fn end(&self) {
+        let ports = mem::take(&mut *lock(&self.0));
+        for port in ports.iter().filter_map(Weak::upgrade) {
+            let ended = lock(&port).refuse();
+            for (waiting, done) in ended {
+                mem::forget(waiting);
+                drop(done);
+            }
+        }
+    }
+}
 
 /// Who waits for an operation.
 struct Waiting {
@@ -41,11 +69,13 @@ struct Waiting {
 
 impl Line {
     pub(super) fn new(client: u64, event_loop: Py<PyWeakrefReference>, ready: Arc<Ready>) -> Self {
+        let port = Arc::default();
+        process::current().lines.add(&port);
         Self {
             client,
             event_loop,
             ready: Own::new(ready),
-            port: Own::new(Mutex::default()),
+            port: Own::new(port),
         }
     }
 
@@ -167,6 +197,15 @@ impl Line {
     }
 
     fn arrange(
+        slf: &Bound<'_, Self>,
+        own: &Shared,
+        wants: Wants,
+        fd: Option<RawFd>,
+    ) -> PyResult<()> {
+        exit::python(slf.py(), || Self::arrange_now(slf, own, wants, fd))
+    }
+
+    fn arrange_now(
         slf: &Bound<'_, Self>,
         own: &Shared,
         wants: Wants,

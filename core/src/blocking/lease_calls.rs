@@ -148,14 +148,25 @@ impl Lease {
     }
 
     /// Stops renewing and leaves the name to its TTL; see [`Lease::detach`](crate::Lease::detach). Of a lease that has just
-    /// been handed over it waits until the store has that TTL, 2 s at most.
+    /// been handed over it waits until the store has that TTL, 2 s at most, or until the client's interrupt hook ends the
+    /// wait.
     pub fn detach(&self) {
+        let _ = self.detach_or_interrupted();
+    }
+
+    /// [`detach`](Self::detach), telling of an interrupt: the lease is detached all the same.
+    ///
+    /// # Errors
+    /// Only when the client's interrupt hook ends the wait.
+    #[doc(hidden)]
+    pub fn detach_or_interrupted(&self) -> Result<()> {
         self.lease.detach();
-        if self.lease.holding.held_briefly() {
-            let lease = self.lease.clone();
-            let detached = async move { lease.detached().await };
-            self.inner.runtime.wait_through(detached);
+        if !self.lease.holding.held_briefly() {
+            return Ok(());
         }
+        let lease = self.lease.clone();
+        let detached = async move { lease.detached().await };
+        self.inner.runtime.wait_through(detached)
     }
 }
 

@@ -117,16 +117,29 @@ impl Runtime {
         }
     }
 
-    /// Waits for `work`, which is over soon, whatever the interrupt hook says.
-    pub(super) fn wait_through(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Waits for `work`, which goes on where an interrupt ends the wait.
+    ///
+    /// # Errors
+    /// Only that it was interrupted.
+    pub(super) fn wait_through(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
         let (sender, receiver) = sync_channel(1);
-        if let Ok(handle) = self.handle() {
-            handle.spawn(async move {
-                work.await;
-                let _ = sender.send(());
-            });
-            let _ = receiver.recv();
-        }
+        let Ok(handle) = self.handle() else {
+            return Ok(());
+        };
+        handle.spawn(async move {
+            work.await;
+            let _ = sender.send(());
+        });
+        self.until_interrupted(|limit| match limit {
+            None => Some(receiver.recv().unwrap_or_default()),
+            Some(limit) => match receiver.recv_timeout(limit) {
+                Err(RecvTimeoutError::Timeout) => None,
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => Some(()),
+            },
+        })
     }
 
     /// What `wait` comes to, asked again after each limit it is given unless the caller is to stop.
