@@ -21,6 +21,7 @@ mod core_lease;
 mod errors;
 mod events;
 mod exit;
+mod forks;
 mod held;
 mod hooks;
 mod interrupt;
@@ -33,7 +34,6 @@ mod records;
 mod runtime;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 /// The native part of leaselock.
 #[pymodule(gil_used = true)]
@@ -59,10 +59,8 @@ mod _native {
     use crate::lock::Lock;
     #[pymodule_export]
     use crate::locks::LockIterator;
-    #[pymodule_export]
-    use crate::process::{after_fork_in_child, after_fork_in_parent, before_fork};
 
-    use super::{Bound, PyAnyMethods, PyDict, PyDictMethods, PyModule, PyModuleMethods, PyResult};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -71,17 +69,7 @@ mod _native {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::log::install();
         crate::exit::install(py);
-        let hooks = [
-            ("before", "before_fork"),
-            ("after_in_parent", "after_fork_in_parent"),
-            ("after_in_child", "after_fork_in_child"),
-        ];
-        let given = PyDict::new(py);
-        for (hook, function) in hooks {
-            given.set_item(hook, module.getattr(function)?)?;
-        }
-        py.import("os")?
-            .call_method("register_at_fork", (), Some(&given))?;
+        crate::forks::watch()?;
         Ok(())
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! A child inherits memory, not threads: of whatever the runtime's thread may have held at that instant nothing can be
 //! locked or dropped any more. So nothing inherited is touched. Each process in the line of forks appends a `Process`
-//! to the list, the last one is current, and a value remembers whose it is.
+//! to the list, the last one is current, and a value remembers whose it is. How a fork is noticed is in `forks.rs`.
 //!
 //! Locks of this crate that are shared with the runtime's thread are in such values. All others are taken with the GIL
-//! held and given back before it is, so that no thread can hold one while another forks.
+//! held and given back before it is: a child in which Python can run at all was forked with the GIL, or with nobody having
+//! it, and so with none of them taken.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 
 use crate::aio::line::Lines;
 use crate::events::Events;
+use crate::forks;
 use crate::runtime::Runtime;
 
 /// One process in the line of forks.
@@ -58,12 +60,18 @@ impl Process {
     }
 
     fn is_current(&self) -> bool {
+        forks::notice();
         self.next.get().is_none()
     }
 }
 
 /// The process this is.
 pub(crate) fn current() -> &'static Process {
+    forks::notice();
+    newest()
+}
+
+fn newest() -> &'static Process {
     let mut process = &FIRST;
     while let Some(next) = process.next.get() {
         process = next;
@@ -71,24 +79,9 @@ pub(crate) fn current() -> &'static Process {
     process
 }
 
-/// Called by `os.fork` before it forks. It waits with the GIL held: whoever uses a store then does without it, and
-/// nobody who has it can come in between.
-#[pyfunction]
-pub(crate) fn before_fork() {
-    fork::prepare();
-}
-
-/// Called by `os.fork` in the parent, also when it could not fork.
-#[pyfunction]
-pub(crate) fn after_fork_in_parent() {
-    fork::parent();
-}
-
-/// Called by `os.fork` in the child, before anything else of this package runs there.
-#[pyfunction]
-pub(crate) fn after_fork_in_child() {
-    fork::child();
-    let _ = current().next.set(Box::new(Process::new()));
+/// In a child: a process of its own begins.
+pub(crate) fn begin() {
+    let _ = newest().next.set(Box::new(Process::new()));
 }
 
 /// A value of the process that made it. In a child it is neither used nor dropped: its memory is leaked.
@@ -155,6 +148,8 @@ impl<T> PerProcess<T> {
             }
             let Some(next) = link.next.get() else {
                 let fresh = Box::new(Self::new(make()?));
+                // No fork comes in between: in its child, what is being set would be so for ever.
+                let _kept = fork::hold();
                 return Ok(link.next.get_or_init(|| fresh).own.peek());
             };
             link = next;

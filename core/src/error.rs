@@ -136,6 +136,12 @@ impl Error {
         )
     }
 
+    pub(crate) fn inherited() -> Self {
+        Self::unavailable(
+            "this client was made before the process was forked; make a new Client in the child",
+        )
+    }
+
     pub(crate) fn lost(name: &str, reason: LossReason) -> Self {
         let why = match reason {
             LossReason::Expired => "its time ran out before it could be renewed",

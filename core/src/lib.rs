@@ -37,6 +37,8 @@ pub mod diagnosis;
 #[doc(hidden)]
 pub mod ending;
 mod error;
+#[doc(hidden)]
+pub mod fork;
 mod holding;
 mod keeper;
 mod lease;
@@ -65,5 +67,3 @@ pub use lock_info::{LockInfo, ReleaseStatus};
 pub use options::{AcquireOptions, Request, Unit, duration};
 pub use state::LeaseState;
 pub use stats::Stats;
-#[doc(hidden)]
-pub use store::embedded::fork;

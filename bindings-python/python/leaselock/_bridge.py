@@ -9,7 +9,6 @@ in one wake.
 from __future__ import annotations
 
 import functools
-import os
 import weakref
 from asyncio import get_running_loop
 from typing import TYPE_CHECKING
@@ -50,7 +49,7 @@ def current() -> Bridge:
     """
     loop = get_running_loop()
     bridge = _bridges.get(id(loop))
-    return bridge if bridge is not None else _open(loop)
+    return _open(loop) if bridge is None or bridge.inherited else bridge
 
 
 def part(bridges: list[_native.Bridge]) -> None:
@@ -77,7 +76,3 @@ def _forget(key: int, _ref: object) -> None:
     bridge = _bridges.pop(key, None)
     if bridge is not None:
         bridge.shut()
-
-
-# A child's loops are its own, and so are its bridges.
-os.register_at_fork(after_in_child=_bridges.clear)

@@ -179,6 +179,12 @@ impl Bridge {
         self.event_loop.bind(py).call0()
     }
 
+    /// Whether it is of a loop that another process ran, which this one was forked from.
+    #[getter]
+    fn inherited(&self) -> bool {
+        self.ready.get().is_none()
+    }
+
     /// The file descriptor to watch for reading; -1 when the bridge is shut.
     fn fileno(&self) -> i32 {
         let Some(ready) = self.ready.get() else {

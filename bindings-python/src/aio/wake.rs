@@ -9,32 +9,38 @@ pub(super) use imp::Wake;
 mod imp {
     use std::os::fd::AsRawFd;
 
+    use leaselock::fork::InChild;
     use nix::sys::eventfd::{EfdFlags, EventFd};
 
     use super::{RawFd, io};
 
-    pub(in crate::aio) struct Wake(EventFd);
+    pub(in crate::aio) struct Wake {
+        _in_child: InChild,
+        fd: EventFd,
+    }
 
     impl Wake {
         pub(in crate::aio) fn new() -> io::Result<Self> {
             let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-            Ok(Self(EventFd::from_flags(flags)?))
+            let fd = EventFd::from_flags(flags)?;
+            let _in_child = InChild::new(&fd);
+            Ok(Self { _in_child, fd })
         }
 
         /// What the loop watches for reading.
         pub(in crate::aio) fn fd(&self) -> RawFd {
-            self.0.as_raw_fd()
+            self.fd.as_raw_fd()
         }
 
         /// Makes it readable.
         pub(in crate::aio) fn wake(&self) {
             // Fails only when the counter is full, and then it is readable.
-            let _ = self.0.write(1);
+            let _ = self.fd.write(1);
         }
 
         /// Makes it unreadable.
         pub(in crate::aio) fn clear(&self) {
-            let _ = self.0.read();
+            let _ = self.fd.read();
         }
     }
 }

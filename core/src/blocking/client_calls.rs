@@ -54,6 +54,10 @@ impl Drop for BlockingCore {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// It belongs to the process that made it: in a child of a fork its calls fail as
+/// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable), and say so. Make another one there, and leave the inherited
+/// client and its leases alone; dropping one may block.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<BlockingCore>,
@@ -102,6 +106,7 @@ impl Client {
 
     fn run(&self, request: Request) -> Result<Option<Lease>> {
         let runtime = &self.inner.runtime;
+        runtime.check_process()?;
         let mut attempt = Attempt::new(&self.inner.client.inner, request)?;
         let lease = match attempt.take_blocking(&|| runtime.interrupted())? {
             First::Acquired(lease) => Some(lease),

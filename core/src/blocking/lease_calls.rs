@@ -128,6 +128,7 @@ impl Lease {
     /// See [`Lease::release`](crate::Lease::release).
     pub fn release(&self) -> Result<bool> {
         let runtime = &self.inner.runtime;
+        runtime.check_process()?;
         let mut turn = match self.lease.begin_release() {
             Begun::Known(gave_back) => return Ok(gave_back),
             Begun::Busy => {

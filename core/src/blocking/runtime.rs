@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::process;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -41,15 +42,27 @@ pub(super) struct Runtime {
     /// The client's own runtime, to be stopped with the client.
     own: Mutex<Option<Arc<Background>>>,
     interrupt: Option<Interrupt>,
+    /// The process it works in. Whoever gives a runtime to share makes new clients after a fork.
+    process: Option<u32>,
 }
 
 impl Runtime {
     pub(super) fn new(place: Option<Place>, interrupt: Option<Interrupt>) -> Self {
+        let is_shared = matches!(place, Some(Place::Shared(_)));
         Self {
+            process: (!is_shared).then(process::id),
             place: place.map_or_else(OnceLock::new, OnceLock::from),
             own: Mutex::default(),
             interrupt,
         }
+    }
+
+    /// Refuses to work in a forked child: what drives the runtime stayed with the parent, and so did the connections.
+    pub(super) fn check_process(&self) -> Result<()> {
+        if self.process.is_some_and(|made_in| made_in != process::id()) {
+            return Err(Error::inherited());
+        }
+        Ok(())
     }
 
     /// The runtime, started now if it has to be.
@@ -93,6 +106,7 @@ impl Runtime {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        self.check_process()?;
         match self.place()? {
             // A thread cannot drive two runtimes at once.
             Place::Shared(background) if Handle::try_current().is_err() => {

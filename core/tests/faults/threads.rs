@@ -329,3 +329,33 @@ fn closing_ends_the_waiters_of_other_threads() {
         lease.check().unwrap();
     }
 }
+
+#[test]
+#[allow(unsafe_code)] // there is no other way to fork, and the child only asks what fails at once
+fn field_bug_59_a_client_refuses_to_work_in_a_forked_child() {
+    let server = Server::each(&[]).next().unwrap();
+    let client = warm(&server.url(), ms(5_000));
+    let lease = client.acquire("res").call().unwrap();
+    // SAFETY: the child takes no lock of another thread, and ends by `_exit`.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Child => {
+            let is_refused = |error: leaselock::Error| {
+                error.kind() == ErrorKind::StoreUnavailable && error.to_string().contains("forked")
+            };
+            let refused = client.acquire("other").call().is_err_and(is_refused)
+                && client.try_acquire("other").call().is_err_and(is_refused)
+                && client.inspect("res").is_err_and(is_refused)
+                && lease.extend(None).is_err_and(is_refused)
+                && lease.release().is_err_and(is_refused);
+            // SAFETY: nothing of the parent's is dropped or flushed.
+            unsafe { nix::libc::_exit(i32::from(!refused)) };
+        }
+        nix::unistd::ForkResult::Parent { child } => {
+            let ended = nix::sys::wait::waitpid(child, None).unwrap();
+            assert_eq!(ended, nix::sys::wait::WaitStatus::Exited(child, 0));
+        }
+    }
+    assert!(lease.held());
+    assert!(lease.release().unwrap());
+    assert!(client.acquire("other").call().unwrap().release().unwrap());
+}

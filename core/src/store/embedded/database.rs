@@ -13,7 +13,6 @@ use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
 use super::boot_clock::Now;
-use super::fork::{self, Inherited, Inside};
 use super::opening::{self, OpenDatabase};
 use super::operations;
 use super::post::{News, Post};
@@ -24,6 +23,7 @@ use super::url::Location;
 use super::work::Work;
 use super::worker::Worker;
 use crate::error::Error;
+use crate::fork::{self, Inherited, Inside};
 use crate::store::{Event, Failure, Listener};
 use crate::sync;
 
@@ -70,7 +70,11 @@ impl SharedConnection {
 }
 
 impl Inherited for SharedConnection {
-    fn close_in_child(&self) {
+    fn close_in_child(&self, _: &Inside) {
+        if fork::was_unprepared() {
+            // Its state may be anything, and none is opened here again.
+            return;
+        }
         if let ConnectionState::Open(open) =
             std::mem::replace(&mut *self.lock(), ConnectionState::Inherited)
         {
@@ -278,7 +282,7 @@ impl Database {
             return Tried::Later;
         }
         if let ConnectionState::Inherited = *state {
-            return Tried::Done(Err(Failure::unsent(inherited())));
+            return Tried::Done(Err(Failure::unsent(Error::inherited())));
         }
         if let ConnectionState::Open(open) = &*state
             && !open.is_current(&self.location)
@@ -359,10 +363,4 @@ impl Drop for Database {
         let connection: Arc<dyn Inherited> = self.connection.clone();
         fork::closed(&inside, &connection);
     }
-}
-
-fn inherited() -> Error {
-    Error::unavailable(
-        "this client was made before the process was forked; make a new Client in the child",
-    )
 }

@@ -2,22 +2,20 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::unistd::{close, mkfifo};
+use nix::unistd::mkfifo;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-use super::fork::{self, Inherited};
 use super::news;
 use super::sqlite_failure::from_io;
 use crate::error::Error;
+use crate::fork::InChild;
 use crate::store::{Event, Listener};
 
 /// The longest line that is written into an inbox at once. A pipe with less room than this refuses what does not fit.
@@ -115,32 +113,6 @@ impl InboxReader {
                 listener(Event::Reset { is_new: false });
             }
         }
-    }
-}
-
-/// A descriptor that a child process must not keep open: its parent would never count as gone.
-struct InChild(Arc<dyn Inherited>);
-
-struct Descriptor(RawFd);
-
-impl InChild {
-    fn new(descriptor: &impl AsRawFd) -> Self {
-        let inherited = Arc::new(Descriptor(descriptor.as_raw_fd()));
-        fork::opened(&fork::enter(), inherited.clone());
-        Self(inherited)
-    }
-}
-
-impl Drop for InChild {
-    fn drop(&mut self) {
-        fork::closed(&fork::enter(), &self.0);
-    }
-}
-
-impl Inherited for Descriptor {
-    fn close_in_child(&self) {
-        // Its owner, in a runtime without threads, never runs again.
-        let _ = close(self.0);
     }
 }
 

@@ -10,7 +10,6 @@ mod blocker;
 mod boot_clock;
 mod database;
 mod file_facts;
-pub mod fork;
 mod glob;
 mod inbox;
 mod news;
@@ -42,6 +41,7 @@ use super::{
 };
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
+use crate::fork;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::sync;
@@ -84,6 +84,11 @@ impl EmbeddedStore {
         timeout: Duration,
         listener: Listener,
     ) -> CoreResult<Self> {
+        if fork::was_unprepared() {
+            return Err(Error::unavailable(
+                "file: and memory: stores cannot be used in a process that was forked past its fork handlers (_Fork, clone)",
+            ));
+        }
         let store = Self {
             location: Location::parse(url)?,
             client_id,

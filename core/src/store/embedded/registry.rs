@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use super::database::Database;
-use super::fork::{self, Inside};
 use super::url::Location;
+use crate::fork::{self, Inherited, Inside};
 use crate::store::Listener;
 use crate::sync;
 
@@ -34,7 +34,10 @@ pub(super) fn attach(
     let inside = fork::enter();
     let mut registry = registry(&inside);
     let Registry { open, memory } = &mut *registry;
-    let known = open.get_or_insert_default();
+    let known = open.get_or_insert_with(|| {
+        fork::opened(&inside, Arc::new(TheRegistry));
+        HashMap::default()
+    });
     let database = known.get(location).and_then(Weak::upgrade);
     let database = database.unwrap_or_else(|| {
         known.retain(|_, database| database.strong_count() > 0);
@@ -70,7 +73,13 @@ pub(super) fn detach(database: Arc<Database>, client_id: &Arc<str>) {
     drop(database);
 }
 
-/// In a child process: what was the parent's is neither used nor freed.
-pub(super) fn forget(inside: &Inside) {
-    std::mem::forget(std::mem::take(&mut *registry(inside)));
+struct TheRegistry;
+
+impl Inherited for TheRegistry {
+    /// What was the parent's is neither used nor freed.
+    fn close_in_child(&self, inside: &Inside) {
+        if !fork::was_unprepared() {
+            std::mem::forget(std::mem::take(&mut *registry(inside)));
+        }
+    }
 }

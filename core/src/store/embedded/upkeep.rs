@@ -12,10 +12,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::database::Database;
-use super::fork;
 use super::opening::{beside, sweep};
 use super::transaction::Access;
 use super::url::Location;
+use crate::fork;
 
 /// How many commits pass between two rounds of upkeep.
 const EVERY: u32 = 1024;

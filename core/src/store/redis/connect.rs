@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use socket2::Socket;
 use tokio::io::Interest;
 
 use super::config::Config;
@@ -12,7 +11,7 @@ use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::contended::Contended;
 use super::failure;
 use super::health::Health;
-use super::socket::{self, Readiness};
+use super::socket::{self, Readiness, Socket};
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
 

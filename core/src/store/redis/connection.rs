@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use redis::Value;
-use socket2::Socket;
 use tokio::io::Interest;
 use tokio::sync::{Notify, OnceCell, oneshot};
 
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::link::Link;
-use super::socket::Readiness;
+use super::socket::{Readiness, Socket};
 use super::tracking::Tracking;
 use super::wire::Packed;
 use super::{A_BATCH, failure};

@@ -4,14 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use socket2::Socket;
-
 use super::A_BATCH;
 use super::conn::{Arrivals, Completed, Conn};
 use super::connect::Server;
 use super::exchange::{Asking, Exchange, Releasing, Step};
 use super::failure;
 use super::link::Link;
+use super::socket::Socket;
 use crate::clock::Moment;
 use crate::name::LockId;
 use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
@@ -125,11 +124,11 @@ impl LineStore for Line {
 
     fn flush(&mut self) -> bool {
         // A failure shows again when it is read, behind what the server said before; and that is due at once.
-        self.conn.flush(&mut self.socket).unwrap_or(true)
+        self.conn.flush(&mut &self.socket).unwrap_or(true)
     }
 
     fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
-        let read = self.conn.read(&mut self.socket, &mut self.arrived);
+        let read = self.conn.read(&mut &self.socket, &mut self.arrived);
         let mut arrived = std::mem::take(&mut self.arrived);
         // What was told to be unanswered goes on elsewhere, and asks for nothing more here.
         for answered in arrived.answers.drain(..).filter(|answered| !answered.told) {

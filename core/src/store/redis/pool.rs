@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::Value;
-use socket2::Socket;
 
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::connect::Server;
 use super::failure;
+use super::socket::Socket;
 use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
@@ -194,7 +194,7 @@ impl Blocking {
     /// Sends a request whose answer nobody reads, and ends the connection; whether the server has it.
     pub(super) fn send_unheard(mut self, pack: impl FnOnce(&mut Packed)) -> bool {
         self.conn.begin((), None, |(), out| pack(out));
-        matches!(self.conn.flush(&mut self.socket), Ok(true))
+        matches!(self.conn.flush(&mut &self.socket), Ok(true))
     }
 
     /// Sends a request and reads its replies, in the calling thread. After an error the connection must be dropped.
@@ -207,10 +207,10 @@ impl Blocking {
         self.conn.begin((), limit, |(), out| pack(out));
         loop {
             // What could not be written shows when it is read, behind what the server said before.
-            let flushed = self.conn.flush(&mut self.socket);
+            let flushed = self.conn.flush(&mut &self.socket);
             let progress = self
                 .conn
-                .read(&mut self.socket, &mut self.arrived)
+                .read(&mut &self.socket, &mut self.arrived)
                 .map_err(|broken| failure::from_broken(&self.address, broken))?;
             // Nothing is subscribed to here.
             self.arrived.pushes.clear();

@@ -1,19 +1,52 @@
-//! A socket to the server: made, over TCP or as a Unix one, and set up so that one whose other end has gone is found out.
+//! A socket to the server: made, over TCP or as a Unix one, and set up so that one whose other end has gone is found out, and a forked child closes
+//! its copy.
 
 use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
-use socket2::{SockRef, Socket, TcpKeepalive};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{Interest, Ready};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, lookup_host};
 
 use super::config::Address;
+use crate::fork::{ClosedInChild, InChild};
 
 /// After so long without traffic the system asks whether the other end is still there, and then in these intervals: a NAT
 /// keeps the connection in mind, and one that forgot it is found out.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
+
+/// A socket to the server, of which a forked child keeps no copy.
+pub(super) struct Socket(ClosedInChild<socket2::Socket>);
+
+impl Deref for Socket {
+    type Target = socket2::Socket;
+
+    fn deref(&self) -> &socket2::Socket {
+        &self.0
+    }
+}
+
+impl io::Read for &Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&mut &*self.0).read(buffer)
+    }
+}
+
+impl io::Write for &Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&mut &*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Connects; each address of a host gets its part of `limit`. The socket does not block.
 pub(super) async fn connect(
@@ -22,16 +55,15 @@ pub(super) async fn connect(
     silence: Duration,
 ) -> io::Result<Socket> {
     let (host, port) = match address {
-        Address::Unix(path) => return Ok(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Unix(path) => return connect_unix(path).await,
         Address::Tcp { host, port } => (host.as_str(), *port),
     };
     let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
     let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = io::Error::other("the host name has no address");
     for address in addresses {
-        match tokio::time::timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let socket = stream.into_std()?.into();
+        match tokio::time::timeout(each, connect_tcp(address)).await {
+            Ok(Ok(socket)) => {
                 set_up(&socket, silence)?;
                 return Ok(socket);
             }
@@ -40,6 +72,28 @@ pub(super) async fn connect(
         }
     }
     Err(last)
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
+    let (socket, in_child) = InChild::open(|| match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    })?;
+    let mut connected = pin!(socket.connect(address));
+    // Given up, it is taken off the list before it is closed.
+    let in_child = in_child;
+    let stream = connected.as_mut().await?;
+    let socket = stream.into_std()?.into();
+    Ok(Socket(ClosedInChild::known(socket, in_child)))
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Socket> {
+    let (socket, in_child) = InChild::open(UnixSocket::new_stream)?;
+    let mut connected = pin!(socket.connect(path));
+    let in_child = in_child;
+    let stream = connected.as_mut().await?;
+    let socket = stream.into_std()?.into();
+    Ok(Socket(ClosedInChild::known(socket, in_child)))
 }
 
 /// Small requests go out at once, and what is sent is given up after `silence` without a sign that it was received.
@@ -51,18 +105,18 @@ fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
         .with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    SockRef::from(socket).set_tcp_user_timeout(Some(silence.max(KEEPALIVE_INTERVAL)))?;
+    SockRef::from(&**socket).set_tcp_user_timeout(Some(silence.max(KEEPALIVE_INTERVAL)))?;
     Ok(())
 }
 
 /// Tells a task of a tokio runtime when a socket can be read or written.
-pub(super) struct Readiness(TcpStream);
+pub(super) struct Readiness(ClosedInChild<TcpStream>);
 
 impl Readiness {
     /// Of a socket that does not block, in the current runtime.
     pub(super) fn new(socket: &Socket) -> io::Result<Self> {
         // Only its readiness is of interest, and to that any socket is like another.
-        TcpStream::from_std(socket.try_clone()?.into()).map(Self)
+        ClosedInChild::open(|| TcpStream::from_std(socket.try_clone()?.into())).map(Self)
     }
 
     /// Waits until the socket can be read, or has ended; or be written, where that `is_wanted`.
