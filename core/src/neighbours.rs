@@ -7,7 +7,7 @@ use crate::keeper::Keeper;
 /// Nobody has the list for longer than a moment, unless the process was forked just then: then nobody ever gives it back.
 const TRIES: usize = 1_000;
 
-struct Keepers {
+struct Neighbours {
     /// The process that they belong to: a child's are others.
     process: u32,
     keepers: Vec<Weak<Keeper>>,
@@ -15,16 +15,16 @@ struct Keepers {
     look_at: usize,
 }
 
-static KEEPERS: Mutex<Keepers> = Mutex::new(Keepers {
+static NEIGHBOURS: Mutex<Neighbours> = Mutex::new(Neighbours {
     process: 0,
     keepers: Vec::new(),
     look_at: 0,
 });
 
 /// The list; `None` where it cannot be had.
-fn keepers() -> Option<MutexGuard<'static, Keepers>> {
+fn neighbours() -> Option<MutexGuard<'static, Neighbours>> {
     for _ in 0..TRIES {
-        let mut list = match KEEPERS.try_lock() {
+        let mut list = match NEIGHBOURS.try_lock() {
             Ok(list) => list,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
@@ -46,7 +46,7 @@ fn keepers() -> Option<MutexGuard<'static, Keepers>> {
 
 /// Notes the keeper of a new client.
 pub(crate) fn add(keeper: &Arc<Keeper>) {
-    let Some(mut list) = keepers() else { return };
+    let Some(mut list) = neighbours() else { return };
     if list.keepers.len() >= list.look_at {
         list.keepers.retain(|keeper| keeper.strong_count() > 0);
         list.look_at = 2 * list.keepers.len() + 16;
@@ -56,7 +56,9 @@ pub(crate) fn add(keeper: &Arc<Keeper>) {
 
 /// Whether a client of this process has a lease of `owner`.
 pub(crate) fn hold(owner: &str) -> bool {
-    let Some(list) = keepers() else { return false };
+    let Some(list) = neighbours() else {
+        return false;
+    };
     let all: Vec<_> = list.keepers.iter().filter_map(Weak::upgrade).collect();
     drop(list);
     all.iter().any(|keeper| keeper.holds(owner))

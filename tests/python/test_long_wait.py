@@ -70,10 +70,13 @@ def test_field_bug_64_a_coroutine_that_waits_for_ones_own_process(
     caplog.set_level(logging.INFO, logger="leaselock")
 
     async def main() -> None:
-        async with AsyncClient(url, app_id=app_id) as first, AsyncClient(url, app_id=app_id) as second:
-            async with await first.acquire(name, label="outer"):
-                with pytest.raises(LockTimeoutError):
-                    await second.acquire(name, wait=7)
+        async with (
+            AsyncClient(url, app_id=app_id) as first,
+            AsyncClient(url, app_id=app_id) as second,
+            await first.acquire(name, label="outer"),
+        ):
+            with pytest.raises(LockTimeoutError):
+                await second.acquire(name, wait=7)
 
     asyncio.run(main())
     [record] = told(caplog, name)
@@ -86,7 +89,12 @@ def test_field_bug_64_a_wait_for_someone_else_and_one_that_is_not_long(
 ) -> None:
     caplog.set_level(logging.INFO, logger="leaselock")
     redis.command("SET", f"lock||{app_id}||{name}", "dapr-7", "PX", "60000")
-    short = threading.Thread(target=lambda: pytest.raises(LockTimeoutError, client.acquire, name, wait=5))
+
+    def wait_no_longer_than_that() -> None:
+        with pytest.raises(LockTimeoutError):
+            client.acquire(name, wait=5)
+
+    short = threading.Thread(target=wait_no_longer_than_that)
     short.start()
     with pytest.raises(LockTimeoutError):
         client.acquire(name, label="long", wait=7)

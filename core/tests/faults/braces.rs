@@ -46,7 +46,7 @@ fn queue(prefix: &str, lock: &str) -> String {
     if !lock.contains(['{', '}']) {
         return format!("{{{lock}}}||||queue");
     }
-    let tag = (0_u32..)
+    let tag = (0_u32..1_000_000)
         .map(|number| format!("{{{prefix}lock||{number}}}"))
         .find(|tag| slot(tag) == slot(lock));
     format!("{}||||queue||{lock}", tag.expect("one of them"))

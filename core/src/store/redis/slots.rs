@@ -9,9 +9,9 @@ const POLYNOMIAL: u16 = 0x1021;
 
 const STEPS: [u16; 256] = {
     let mut steps = [0; 256];
-    let mut byte = 0;
+    let mut byte: u16 = 0;
     while byte < 256 {
-        let mut crc = (byte as u16) << 8;
+        let mut crc = byte << 8;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 0x8000 == 0 {
@@ -21,14 +21,15 @@ const STEPS: [u16; 256] = {
             };
             bit += 1;
         }
-        steps[byte] = crc;
+        steps[byte as usize] = crc;
         byte += 1;
     }
     steps
 };
 
 fn step(crc: u16, byte: u8) -> u16 {
-    crc << 8 ^ STEPS[usize::from((crc >> 8) as u8 ^ byte)]
+    let [high, low] = crc.to_be_bytes();
+    u16::from_be_bytes([low, 0]) ^ STEPS[usize::from(high ^ byte)]
 }
 
 fn crc(begun: u16, text: &str) -> u16 {
