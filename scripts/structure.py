@@ -12,7 +12,7 @@ from pathlib import Path
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
     "face": ["builder", "blocking", "port", "client", "listing"],
-    "client": ["acquire", "lease", "releasing", "undo", "shared", "keeper", "holding", "waiting"],
+    "client": ["acquire", "lease", "releasing", "undo", "shared", "neighbours", "keeper", "holding", "waiting"],
     "store": ["store"],
     "vocabulary": ["diagnosis", "lock_info", "options", "name", "stats", "state", "error", "backoff", "clock", "sync"],
 }

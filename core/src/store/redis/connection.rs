@@ -73,7 +73,7 @@ pub(super) struct Connection {
 }
 
 /// A request that was begun; `None` where the connection had ended.
-pub(super) type Begun = Option<oneshot::Receiver<Told>>;
+pub(super) type Awaited = Option<oneshot::Receiver<Told>>;
 
 impl Connection {
     /// Nothing drives it yet.
@@ -121,7 +121,7 @@ impl Connection {
     /// The answer to a request that was begun.
     pub(super) async fn answer(
         &self,
-        begun: Begun,
+        begun: Awaited,
     ) -> (Replied, Option<oneshot::Receiver<Replied>>) {
         let Some(answer) = begun else {
             return (Err(Failure::unsent(self.over().error)), None);
@@ -134,12 +134,12 @@ impl Connection {
     }
 
     /// Begins a request.
-    pub(super) fn begin(&self, limit: Option<Duration>, pack: impl FnOnce(&mut Packed)) -> Begun {
+    pub(super) fn begin(&self, limit: Option<Duration>, pack: impl FnOnce(&mut Packed)) -> Awaited {
         self.begin_with(limit, A_BATCH, pack)
     }
 
     /// Begins a request and writes it in this thread: perhaps nothing runs after that.
-    pub(super) fn begin_at_once(&self, pack: impl FnOnce(&mut Packed)) -> Begun {
+    pub(super) fn begin_at_once(&self, pack: impl FnOnce(&mut Packed)) -> Awaited {
         self.begin_with(None, 0, pack)
     }
 
@@ -149,7 +149,7 @@ impl Connection {
         limit: Option<Duration>,
         at_least: usize,
         pack: impl FnOnce(&mut Packed),
-    ) -> Begun {
+    ) -> Awaited {
         let (first, answer) = oneshot::channel();
         let asker = Asker {
             first: Some(first),

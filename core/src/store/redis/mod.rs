@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 use self::config::Config;
 use self::connect::Server;
-use self::connection::{Begun, Connection, Replied};
+use self::connection::{Awaited, Connection, Replied};
 use self::exchange::{Asking, Exchange, Releasing, Step, no_script};
 use self::health::Health;
 use self::keys::Keys;
@@ -454,7 +454,7 @@ async fn go_on<E: Exchange>(
     link: &Link,
     connection: &Connection,
     mut exchange: E,
-    mut begun: Begun,
+    mut begun: Awaited,
 ) -> Result<E::Output, Failure> {
     loop {
         let (answer, late) = connection.answer(begun).await;
