@@ -1,12 +1,15 @@
 //! The keeper: one task per client that renews its leases in batches and notices those that have ended.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod schedule;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::schedule::Schedule;
 use crate::clock::Moment;
 use crate::holding::{Holding, Next};
 use crate::name::LockId;
@@ -15,13 +18,8 @@ use crate::state::LeaseState;
 use crate::store::{Failure, Ownership, Renewal, Renewed};
 use crate::sync;
 
-/// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
-const TICK: Duration = Duration::from_secs(1);
 /// A renewal that is due this soon is sent now, so that renewals go in batches.
 const BATCH: Duration = Duration::from_millis(20);
-/// A lease whose lock someone has touched is renewed at once; and if it was still there, no sooner than this part of the TTL
-/// later for the next touch. However often a store tells, renewals are four times as many as without.
-const TOUCH_PART: u32 = 12;
 /// A renewal waits for its answer this part of the TTL, and no less than the floor.
 const TIMEOUT_PART: u32 = 6;
 const TIMEOUT_FLOOR: Duration = Duration::from_millis(50);
@@ -31,58 +29,6 @@ pub(crate) struct Keeper {
     schedule: Mutex<Schedule>,
     wake: Notify,
     stopped: AtomicBool,
-}
-
-#[derive(Default)]
-struct Schedule {
-    due: BTreeSet<(Moment, u64)>,
-    leases: BTreeMap<u64, (Moment, Arc<Holding>)>,
-    /// Those that were renewed, by their locks: the store tells when such a lock is touched.
-    watched: HashMap<LockId, Watched>,
-    last_id: u64,
-    /// When the task wakes by itself; `None`: it waits to be woken.
-    wakes_at: Option<Moment>,
-    started: bool,
-    /// Something was added since the task last looked.
-    active: bool,
-}
-
-/// A lease whose lock the store watches.
-struct Watched {
-    id: u64,
-    /// When to renew the lease, since its lock was touched after the last renewal was sent.
-    touched: Option<Moment>,
-    /// Not to be renewed for a touch before this.
-    calm_until: Option<Moment>,
-}
-
-impl Schedule {
-    /// Renews the lease of number `id` at `at`, if that is earlier than it is due.
-    fn hurry(&mut self, id: u64, at: Moment) -> bool {
-        match self.leases.get_mut(&id) {
-            Some((due, holding)) if at < *due && holding.is_worth_hurrying() => {
-                self.due.remove(&(*due, id));
-                *due = at;
-                self.due.insert((at, id))
-            }
-            _ => false,
-        }
-    }
-
-    fn watched(&mut self, id: u64, lock: &LockId) -> Option<&mut Watched> {
-        let watched = self.watched.get_mut(lock);
-        watched.filter(|watched| watched.id == id)
-    }
-
-    /// The lock of the lease of number `id` was touched; whether the lease is to be renewed earlier for that.
-    fn touched(&mut self, id: u64, lock: &LockId, now: Moment) -> bool {
-        let mut at = now;
-        if let Some(watched) = self.watched(id, lock) {
-            at = watched.calm_until.map_or(now, |calm| calm.max(now));
-            watched.touched = Some(at);
-        }
-        self.hurry(id, at)
-    }
 }
 
 impl Keeper {
@@ -124,10 +70,7 @@ impl Keeper {
         match schedule.leases.remove(&id) {
             Some((due, holding)) => {
                 schedule.due.remove(&(due, id));
-                // Short leases come and go without a renewal, and pay nothing for this.
-                if !schedule.watched.is_empty() && schedule.watched(id, &holding.lock).is_some() {
-                    schedule.watched.remove(&holding.lock);
-                }
+                schedule.unwatch(id, &holding.lock);
                 true
             }
             None => false,
@@ -151,14 +94,7 @@ impl Keeper {
     /// Has every lease renewed now, in as few pipelines as it takes; but for those that are being tried again, which have a
     /// pace of their own.
     pub(crate) fn renew_all(&self) {
-        let now = Moment::now();
-        let mut schedule = self.lock();
-        let ids: Vec<u64> = schedule.leases.keys().copied().collect();
-        let mut hurries = false;
-        for id in ids {
-            hurries |= schedule.hurry(id, now);
-        }
-        if hurries {
+        if self.lock().hurry_all(Moment::now()) {
             self.wake.notify_one();
         }
     }
@@ -166,50 +102,14 @@ impl Keeper {
     /// Someone has touched `lock`, or, where none is named, maybe any: what is held there is renewed at once, and what the
     /// store answers to that says whether it is lost.
     pub(crate) fn on_touched(&self, lock: Option<&LockId>) {
-        let now = Moment::now();
-        let mut schedule = self.lock();
-        let hurries = if let Some(lock) = lock {
-            let id = schedule.watched.get(lock).map(|watched| watched.id);
-            id.is_some_and(|id| schedule.touched(id, lock, now))
-        } else {
-            let leases = schedule.leases.iter();
-            let all: Vec<_> = leases.map(|(id, it)| (*id, it.1.clone())).collect();
-            let touched = all
-                .iter()
-                .filter(|(id, holding)| schedule.touched(*id, &holding.lock, now));
-            touched.count() > 0
-        };
-        if hurries {
+        if self.lock().on_touched(lock, Moment::now()) {
             self.wake.notify_one();
         }
     }
 
-    /// A renewal of the lease of number `id` is about to be sent: the store tells when its lock is touched after that.
-    fn on_renewing(&self, id: u64, holding: &Holding, now: Moment, term: Duration) {
-        let mut schedule = self.lock();
-        if !schedule.leases.contains_key(&id) {
-            return;
-        }
-        if let Some(watched) = schedule.watched(id, &holding.lock) {
-            if watched.touched.take().is_some() {
-                watched.calm_until = Some(now + term / TOUCH_PART);
-            }
-            return;
-        }
-        let watched = Watched {
-            id,
-            touched: None,
-            calm_until: None,
-        };
-        schedule.watched.insert(holding.lock.clone(), watched);
-    }
-
     /// Looks at a lease that was just renewed again at `due`, or before, where its lock was touched meanwhile.
     fn on_renewed(&self, id: u64, holding: &Holding, due: Moment) {
-        let touched = self
-            .lock()
-            .watched(id, &holding.lock)
-            .and_then(|it| it.touched);
+        let touched = self.lock().touched_at(id, &holding.lock);
         self.reschedule(id, touched.map_or(due, |at| at.min(due)));
     }
 
@@ -242,39 +142,6 @@ impl Keeper {
         self.stopped.store(true, Ordering::Release);
         self.wake.notify_one();
     }
-
-    /// Takes out the leases that are due by `until`, each with whether its lock was touched. None of them is due again before
-    /// it is rescheduled.
-    fn take_due(&self, until: Moment) -> Vec<(u64, Arc<Holding>, bool)> {
-        let mut schedule = self.lock();
-        let mut taken = Vec::new();
-        while let Some(&(due, id)) = schedule.due.first() {
-            if due > until {
-                break;
-            }
-            schedule.due.pop_first();
-            if let Some((_, holding)) = schedule.leases.get(&id) {
-                let holding = holding.clone();
-                let touched = schedule
-                    .watched(id, &holding.lock)
-                    .and_then(|it| it.touched);
-                taken.push((id, holding, touched.is_some_and(|at| at <= until)));
-            }
-        }
-        taken
-    }
-
-    /// How long to sleep; `None`: until woken.
-    fn plan(&self, now: Moment) -> Option<Duration> {
-        let mut schedule = self.lock();
-        let active = std::mem::take(&mut schedule.active) || !schedule.leases.is_empty();
-        let sleep = active.then(|| {
-            let due = schedule.due.first().map_or(TICK, |(due, _)| due.since(now));
-            due.min(TICK)
-        });
-        schedule.wakes_at = sleep.map(|sleep| now + sleep);
-        sleep
-    }
 }
 
 /// Leases that are renewed together.
@@ -298,10 +165,11 @@ async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
     while !keeper.stopped.load(Ordering::Acquire) {
         let now = Moment::now();
         let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
-        for (id, holding, is_touched) in keeper.take_due(now + BATCH) {
+        let due = keeper.lock().take_due(now + BATCH);
+        for (id, holding, is_touched) in due {
             match holding.on_due(now, is_touched) {
                 Next::Renew { ttl, term } => {
-                    keeper.on_renewing(id, &holding, now, term);
+                    keeper.lock().on_renewing(id, &holding, now, term);
                     // The deadline is watched while the renewal is under way.
                     keeper.reschedule(id, now + holding.expires_in());
                     // Alike TTLs together: a short one's time-out must not fail a long one.
@@ -328,7 +196,8 @@ async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
                 .clone()
                 .spawn(async move { renew(&keeper, client, batch).await });
         }
-        match keeper.plan(now) {
+        let sleep = keeper.lock().plan(now);
+        match sleep {
             Some(sleep) => {
                 let _ = tokio::time::timeout(sleep, keeper.wake.notified()).await;
             }

@@ -1,0 +1,147 @@
+//! When the leases of a client are due, and which locks the store watches for them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::holding::Holding;
+use crate::name::LockId;
+
+/// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A lease whose lock someone has touched is renewed at once; and if it was still there, no sooner than this part of the TTL
+/// later for the next touch. However often a store tells, renewals are four times as many as without.
+const TOUCH_PART: u32 = 12;
+
+#[derive(Default)]
+pub(super) struct Schedule {
+    pub(super) due: BTreeSet<(Moment, u64)>,
+    pub(super) leases: BTreeMap<u64, (Moment, Arc<Holding>)>,
+    /// Those that were renewed, by their locks: the store tells when such a lock is touched.
+    watched: HashMap<LockId, Watched>,
+    pub(super) last_id: u64,
+    /// When the task wakes by itself; `None`: it waits to be woken.
+    pub(super) wakes_at: Option<Moment>,
+    pub(super) started: bool,
+    /// Something was added since the task last looked.
+    pub(super) active: bool,
+}
+
+/// A lease whose lock the store watches.
+struct Watched {
+    id: u64,
+    /// When to renew the lease, since its lock was touched after the last renewal was sent.
+    touched: Option<Moment>,
+    /// Not to be renewed for a touch before this.
+    calm_until: Option<Moment>,
+}
+
+impl Schedule {
+    /// Renews the lease of number `id` at `at`, if that is earlier than it is due.
+    fn hurry(&mut self, id: u64, at: Moment) -> bool {
+        match self.leases.get_mut(&id) {
+            Some((due, holding)) if at < *due && holding.is_worth_hurrying() => {
+                self.due.remove(&(*due, id));
+                *due = at;
+                self.due.insert((at, id))
+            }
+            _ => false,
+        }
+    }
+
+    fn watched(&mut self, id: u64, lock: &LockId) -> Option<&mut Watched> {
+        let watched = self.watched.get_mut(lock);
+        watched.filter(|watched| watched.id == id)
+    }
+
+    /// The lock of the lease of number `id` was touched; whether the lease is to be renewed earlier for that.
+    fn touched(&mut self, id: u64, lock: &LockId, now: Moment) -> bool {
+        let mut at = now;
+        if let Some(watched) = self.watched(id, lock) {
+            at = watched.calm_until.map_or(now, |calm| calm.max(now));
+            watched.touched = Some(at);
+        }
+        self.hurry(id, at)
+    }
+
+    /// Renews every lease at `at`; whether one is earlier than it was due.
+    pub(super) fn hurry_all(&mut self, at: Moment) -> bool {
+        let ids: Vec<u64> = self.leases.keys().copied().collect();
+        ids.into_iter().filter(|id| self.hurry(*id, at)).count() > 0
+    }
+
+    /// Someone has touched `lock`, or, where none is named, maybe any; whether a lease is to be renewed earlier for that.
+    pub(super) fn on_touched(&mut self, lock: Option<&LockId>, now: Moment) -> bool {
+        if let Some(lock) = lock {
+            let id = self.watched.get(lock).map(|watched| watched.id);
+            return id.is_some_and(|id| self.touched(id, lock, now));
+        }
+        let leases = self.leases.iter();
+        let all: Vec<_> = leases.map(|(id, it)| (*id, it.1.clone())).collect();
+        let touched = all.iter();
+        let touched = touched.filter(|(id, holding)| self.touched(*id, &holding.lock, now));
+        touched.count() > 0
+    }
+
+    /// A renewal of the lease of number `id` is about to be sent: the store tells when its lock is touched after that.
+    pub(super) fn on_renewing(&mut self, id: u64, holding: &Holding, now: Moment, term: Duration) {
+        if !self.leases.contains_key(&id) {
+            return;
+        }
+        if let Some(watched) = self.watched(id, &holding.lock) {
+            if watched.touched.take().is_some() {
+                watched.calm_until = Some(now + term / TOUCH_PART);
+            }
+            return;
+        }
+        let watched = Watched {
+            id,
+            touched: None,
+            calm_until: None,
+        };
+        self.watched.insert(holding.lock.clone(), watched);
+    }
+
+    /// When to renew a lease because its lock was touched since its last renewal was sent.
+    pub(super) fn touched_at(&mut self, id: u64, lock: &LockId) -> Option<Moment> {
+        self.watched(id, lock)?.touched
+    }
+
+    /// The lease of number `id` has ended: its lock is not watched any more.
+    pub(super) fn unwatch(&mut self, id: u64, lock: &LockId) {
+        // Short leases come and go without a renewal, and pay nothing for this.
+        if !self.watched.is_empty() && self.watched(id, lock).is_some() {
+            self.watched.remove(lock);
+        }
+    }
+
+    /// Takes out the leases that are due by `until`, each with whether its lock was touched. None of them is due again before
+    /// it is rescheduled.
+    pub(super) fn take_due(&mut self, until: Moment) -> Vec<(u64, Arc<Holding>, bool)> {
+        let mut taken = Vec::new();
+        while let Some(&(due, id)) = self.due.first() {
+            if due > until {
+                break;
+            }
+            self.due.pop_first();
+            if let Some((_, holding)) = self.leases.get(&id) {
+                let holding = holding.clone();
+                let touched = self.touched_at(id, &holding.lock);
+                taken.push((id, holding, touched.is_some_and(|at| at <= until)));
+            }
+        }
+        taken
+    }
+
+    /// How long to sleep; `None`: until woken.
+    pub(super) fn plan(&mut self, now: Moment) -> Option<Duration> {
+        let active = std::mem::take(&mut self.active) || !self.leases.is_empty();
+        let sleep = active.then(|| {
+            let due = self.due.first().map_or(TICK, |(due, _)| due.since(now));
+            due.min(TICK)
+        });
+        self.wakes_at = sleep.map(|sleep| now + sleep);
+        sleep
+    }
+}
