@@ -50,6 +50,12 @@ class Server(servers.Server):
         """CPU seconds of the thread that runs the commands."""
         return cpu_seconds(self.pid)
 
+    def memory(self) -> int:
+        """Bytes in use, as the server counts them."""
+        found = re.search(r"used_memory:(\d+)", str(self.command("INFO", "memory")))
+        assert found
+        return int(found[1])
+
     def microseconds(self, *commands: str) -> int:
         """Microseconds in these commands so far, as the server counts them, with all that a script calls."""
         stats = str(self.command("INFO", "commandstats"))

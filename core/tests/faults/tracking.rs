@@ -168,6 +168,30 @@ async fn field_bug_57_a_lock_that_is_touched_all_the_time_is_not_renewed_all_the
     }
 }
 
+/// Past its last renewal, which lasts until `max_hold` ends, a lease is watched like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn field_bug_57_a_lease_that_is_not_to_be_renewed_again_is_told_too() {
+    for server in Server::each(&[]) {
+        let client = client_at(&server.url());
+        let acquire = |name| client.acquire(name).ttl(ms(1_500)).max_hold(ms(4_000));
+        let (lost, kept) = (
+            acquire("lost").await.unwrap(),
+            acquire("kept").await.unwrap(),
+        );
+        sleep(3_200).await;
+        let before = client.stats().renewals;
+        server.run(&["PEXPIRE", &keys("kept").lock, "5000"]);
+        server.run(&["DEL", &keys("lost").lock]);
+        assert_eq!(lost_within(&lost, TOLD).await, LossReason::Released);
+        kept.check().unwrap();
+        until("the store was asked", TOLD, async || {
+            client.stats().renewals == before + 1
+        })
+        .await;
+        assert_eq!(lost_within(&kept, ms(2_000)).await, LossReason::MaxHold);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn field_bug_57_extending_and_releasing_touch_nothing_of_ones_own() {
     for server in Server::each(&[]) {
