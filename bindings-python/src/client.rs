@@ -1,16 +1,16 @@
 //! `Client`: the client whose calls block.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use leaselock::{ClientBuilder, Unit, blocking as core};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::args::{self, Given, Options};
-use crate::interrupt::{self, blocking, waiting};
+use crate::interrupt::{self, Wait, blocking, waiting};
 use crate::lease::Lease;
 use crate::lock::Lock;
 use crate::locks::LockIterator;
@@ -85,18 +85,28 @@ impl Made {
 ///
 /// Raises:
 ///     InvalidArgumentError: An argument is out of its range, or there is no URL at all.
-#[pyclass(frozen, weakref, module = "leaselock")]
+#[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Client {
+    /// Set by `__init__`, which a subclass may have of its own.
+    of: OnceLock<Of>,
+}
+
+struct Of {
     made: Made,
     core: PerProcess<core::Client>,
     closed: AtomicBool,
 }
 
 impl Client {
+    fn of(&self) -> PyResult<&Of> {
+        self.of.get().ok_or_else(errors::uninitialised)
+    }
+
     fn core(&self, py: Python<'_>) -> PyResult<&core::Client> {
-        self.core.get_or_make(|| {
-            let client = build(py, &self.made)?;
-            if self.closed.load(Ordering::Relaxed) {
+        let of = self.of()?;
+        of.core.get_or_make(|| {
+            let client = build(py, &of.made)?;
+            if of.closed.load(Ordering::Relaxed) {
                 // It has no connection yet, so this sends nothing.
                 blocking(py, || client.close())?;
             }
@@ -104,9 +114,24 @@ impl Client {
         })
     }
 
+    /// A request from the arguments of `lock`.
+    pub(crate) fn checked<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<leaselock::Request> {
+        let request = args::request(name, Options::named("lock", options)?)?;
+        self.core(py)?
+            .check_request(&request)
+            .map_err(|e| errors::raise(py, &e))?;
+        Ok(request)
+    }
+
     pub(crate) fn take(&self, py: Python<'_>, request: leaselock::Request) -> PyResult<Lease> {
         let core = self.core(py)?;
-        waiting(py, || core.acquire_request(request)).map(Lease::new)
+        let wait = Wait::InLine(core.clone());
+        waiting(py, wait, || core.acquire_request(request)).map(Lease::new)
     }
 }
 
@@ -119,21 +144,27 @@ fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default),
+    #[pyo3(signature = (*_args, **_options),
            text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
-    fn new(
+    fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
+        Self {
+            of: OnceLock::new(),
+        }
+    }
+
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default))]
+    fn __init__(
+        &self,
         py: Python<'_>,
         url: Option<&Bound<'_, PyAny>>,
         app_id: Option<&Bound<'_, PyAny>>,
         command_timeout: Given<'_>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<()> {
         let made = Made::new(url, app_id, &command_timeout)?;
         let core = PerProcess::new(build(py, &made)?);
-        Ok(Self {
-            made,
-            core,
-            closed: AtomicBool::new(false),
-        })
+        let closed = AtomicBool::new(false);
+        let of = Of { made, core, closed };
+        self.of.set(of).map_err(|_| errors::initialised())
     }
 
     /// What this client is called on the server; another one after a fork.
@@ -283,7 +314,7 @@ impl Client {
     ///     StoreUnavailableError: The server could not be reached to give leases back; their TTLs free the names.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core(py)?;
-        self.closed.store(true, Ordering::Relaxed);
+        self.of()?.closed.store(true, Ordering::Relaxed);
         blocking(py, || core.close())
     }
 
@@ -313,8 +344,21 @@ impl Client {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        if self.of.get().is_none() {
+            return Ok("<leaselock.Client, not initialised>".to_owned());
+        }
         let core = self.core(py)?;
         Ok(describe("Client", core.id(), core.app_id()))
+    }
+
+    /// The client itself.
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The client itself.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__(&self) -> PyResult<()> {

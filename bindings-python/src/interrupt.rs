@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 
 use leaselock::Result;
+use leaselock::blocking::Client;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -16,8 +17,16 @@ thread_local! {
     static IS_MAIN: Cell<Option<(*const Process, bool)>> = const { Cell::new(None) };
     /// What the handler, or whoever set an exception, raised.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
-    /// Whether this thread waits for somebody else, and was not yet asked whether a loop stands still meanwhile.
-    static IS_WAIT: Cell<bool> = const { Cell::new(false) };
+    /// For whom this thread may wait, until it was looked whether a loop stands still meanwhile.
+    static WAIT: RefCell<Option<Wait>> = const { RefCell::new(None) };
+}
+
+/// What a call may wait for, other than the store.
+pub(crate) enum Wait {
+    /// For the end of a lease.
+    ForEnd,
+    /// In line, once this client has waiters.
+    InLine(Client),
 }
 
 /// Makes a call that may block, without the GIL. A signal handler that raises ends it, and so does an exception that
@@ -26,20 +35,6 @@ pub(crate) fn blocking<T: Send>(
     py: Python<'_>,
     call: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<T> {
-    IS_WAIT.set(false);
-    detached(py, call)
-}
-
-/// [`blocking`] for what waits for somebody else: in the thread of a running event loop that is worth a warning.
-pub(crate) fn waiting<T: Send>(
-    py: Python<'_>,
-    call: impl FnOnce() -> Result<T> + Send,
-) -> PyResult<T> {
-    IS_WAIT.set(true);
-    detached(py, call)
-}
-
-fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     note_thread(py);
     let done = py.detach(|| {
         let done = call();
@@ -51,6 +46,18 @@ fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> Result<T> + Send) ->
     done.map_err(|error| errors::raise(py, &error))
 }
 
+/// [`blocking`] for what may wait for somebody else: in the thread of a running event loop that is worth a warning.
+pub(crate) fn waiting<T: Send>(
+    py: Python<'_>,
+    wait: Wait,
+    call: impl FnOnce() -> Result<T> + Send,
+) -> PyResult<T> {
+    WAIT.set(Some(wait));
+    let done = blocking(py, call);
+    WAIT.take();
+    done
+}
+
 /// What the core asks while a call blocks: whether to end it.
 pub(crate) fn requested() -> Option<bool> {
     // Not at all where the interpreter is about to end.
@@ -60,13 +67,17 @@ pub(crate) fn requested() -> Option<bool> {
 
 /// Runs what Python has to run in this thread now.
 fn look(py: Python<'_>) -> PyResult<()> {
-    if IS_WAIT.take() {
-        errors::warn_of_loop(py)?;
+    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    match WAIT.take() {
+        Some(Wait::InLine(client)) if client.stats().waiting == 0 => {
+            WAIT.set(Some(Wait::InLine(client)));
+        }
+        Some(_) => errors::warn_of_loop(py)?,
+        None => {}
     }
     // Of signals, which only the main thread does.
     py.check_signals()?;
     // An exception set from outside is raised where Python code begins to run.
-    static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let nothing = NOTHING.get_or_try_init(py, || {
         py.eval(c"lambda: None", None, None).map(Bound::unbind)
     })?;

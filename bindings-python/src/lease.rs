@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use leaselock::blocking as core;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::events::{Event, start_callbacks};
 use crate::held::Held;
-use crate::interrupt::{blocking, waiting};
+use crate::interrupt::{Wait, blocking, waiting};
 use crate::{args, errors, process};
 
 /// A name that is held, until it is released, lost, or its TTL runs out. Made by `Client.acquire`.
@@ -18,30 +18,37 @@ use crate::{args, errors, process};
 /// In a `with` block it is given back at the end; a block that ended well raises `LeaseLostError` if the lease was lost
 /// on the way. A lease that is collected without being released is given back in the background, with a
 /// ResourceWarning. Any thread may use it.
-#[pyclass(frozen, weakref, module = "leaselock")]
+#[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Lease {
-    held: Held<core::Lease>,
+    /// None in an object of a subclass that was not made by a client, as a test may want one.
+    held: Option<Held<core::Lease>>,
 }
 
 impl Lease {
     pub(crate) fn new(lease: core::Lease) -> Self {
         Self {
-            held: Held::new(lease),
+            held: Some(Held::new(lease)),
         }
+    }
+
+    fn held(&self) -> PyResult<&Held<core::Lease>> {
+        self.held.as_ref().ok_or_else(|| {
+            PyRuntimeError::new_err(
+                "this lease was not made by a client, so it has no name to hold",
+            )
+        })
     }
 
     /// The end of a `with` block: an exception of the body always wins.
     pub(crate) fn leave(&self, py: Python<'_>, body_raised: bool) -> PyResult<()> {
-        if !self.held.is_settled()
+        let held = self.held()?;
+        if !held.is_settled()
             && let Err(error) = self.release(py)
         {
-            let text = format!(
-                "could not give back {:?}, its TTL frees it",
-                self.held.name()
-            );
+            let text = format!("could not give back {:?}, its TTL frees it", held.name());
             errors::as_warning(py, error, &text, body_raised)?;
         }
-        match self.held.lost_error(py) {
+        match held.lost_error(py) {
             Some(lost) if !body_raised => Err(lost),
             _ => Ok(()),
         }
@@ -50,46 +57,66 @@ impl Lease {
 
 #[pymethods]
 impl Lease {
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (*_args, **_options), text_signature = "(*args, **options)")]
+    fn make<'py>(
+        class: &Bound<'py, PyType>,
+        _args: &Bound<'py, PyTuple>,
+        _options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Self> {
+        if class.is(class.py().get_type::<Self>()) {
+            return Err(PyTypeError::new_err(
+                "cannot create 'leaselock.Lease' instances: a client makes them, as client.acquire(name)",
+            ));
+        }
+        Ok(Self { held: None })
+    }
+
+    /// Takes whatever a subclass is made of.
+    #[pyo3(signature = (*_args, **_options))]
+    fn __init__(&self, _args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) {}
+
     /// The lock's name.
     #[getter]
-    fn name(&self) -> &str {
-        self.held.name()
+    fn name(&self) -> PyResult<&str> {
+        Ok(self.held()?.name())
     }
 
     /// What this lease is stored as; unique. With it any process can give the name back: `client.release`.
     #[getter]
-    fn owner(&self) -> &str {
-        self.held.owner()
+    fn owner(&self) -> PyResult<&str> {
+        Ok(self.held()?.owner())
     }
 
     /// The fencing token: larger than that of every earlier lease on this name, below 2**53.
     #[getter]
-    fn token(&self) -> u64 {
-        self.held.token()
+    fn token(&self) -> PyResult<u64> {
+        Ok(self.held()?.token())
     }
 
     /// The lease's length in seconds, as renewals set it.
     #[getter]
-    fn ttl(&self) -> f64 {
-        self.held.ttl()
+    fn ttl(&self) -> PyResult<f64> {
+        Ok(self.held()?.ttl())
     }
 
     /// Seconds until the lease ends if no renewal succeeds, by the local clock; 0 when it is over.
     #[getter]
-    fn expires_in(&self) -> f64 {
-        self.held.expires_in()
+    fn expires_in(&self) -> PyResult<f64> {
+        Ok(self.held()?.expires_in())
     }
 
     /// `"held"`, `"unsure"` (a renewal has failed; still held), `"lost"` or `"released"`. No network.
     #[getter]
-    fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        PyString::intern(py, self.held.state())
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        Ok(PyString::intern(py, self.held()?.state()))
     }
 
     /// Whether it is held right now, by the local deadline. No network.
-    #[getter]
-    fn held(&self) -> bool {
-        self.held.is_held()
+    #[getter(held)]
+    fn is_held(&self) -> PyResult<bool> {
+        Ok(self.held()?.is_held())
     }
 
     /// Does nothing while the lease is held. No network.
@@ -97,7 +124,7 @@ impl Lease {
     /// Raises:
     ///     LeaseLostError: It is not held any more.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        self.held.check(py)
+        self.held()?.check(py)
     }
 
     /// Makes the lease last exactly `ttl` seconds from now, and renewals set that from now on.
@@ -113,8 +140,9 @@ impl Lease {
     #[pyo3(signature = (ttl=None))]
     fn extend(&self, py: Python<'_>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let ttl = ttl.map(|ttl| args::seconds("ttl", ttl)).transpose()?;
-        let Some(watched) = self.held.watched() else {
-            return Err(self.held.inherited(py));
+        let held = self.held()?;
+        let Some(watched) = held.watched() else {
+            return Err(held.inherited(py));
         };
         blocking(py, || watched.lease.extend(ttl))
     }
@@ -128,7 +156,7 @@ impl Lease {
     ///     StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
     ///     StoreRefusedError: The server refused.
     fn release(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.held.watched() {
+        match self.held()?.watched() {
             Some(watched) => blocking(py, || watched.lease.release()),
             None => Ok(false),
         }
@@ -136,7 +164,7 @@ impl Lease {
 
     /// Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else.
     fn detach(&self, py: Python<'_>) -> PyResult<()> {
-        self.held.detach(py)
+        self.held()?.detach(py)
     }
 
     /// Waits until the lease is lost, or released.
@@ -149,8 +177,8 @@ impl Lease {
     #[pyo3(signature = (timeout=None))]
     fn wait_lost(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
-        match self.held.watched() {
-            Some(watched) => waiting(py, || watched.lease.wait_lost(timeout)),
+        match self.held()?.watched() {
+            Some(watched) => waiting(py, Wait::ForEnd, || watched.lease.wait_lost(timeout)),
             None => Ok(true),
         }
     }
@@ -170,7 +198,7 @@ impl Lease {
             )));
         }
         start_callbacks(py)?;
-        if let Some(watched) = self.held.watched() {
+        if let Some(watched) = self.held()?.watched() {
             let process = process::current();
             watched.hook(callback.clone().unbind(), |notice| {
                 process.events.push(Event::Lost(notice));
@@ -184,7 +212,7 @@ impl Lease {
     /// Raises:
     ///     LeaseLostError: It is not held any more.
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().held.check(slf.py())?;
+        slf.get().held()?.check(slf.py())?;
         Ok(slf)
     }
 
@@ -205,7 +233,20 @@ impl Lease {
     }
 
     fn __repr__(&self) -> String {
-        format!("<leaselock.Lease {}>", self.held.describe())
+        match &self.held {
+            Some(held) => format!("<leaselock.Lease {}>", held.describe()),
+            None => "<leaselock.Lease, not made by a client>".to_owned(),
+        }
+    }
+
+    /// The lease itself.
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The lease itself.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__(&self) -> PyResult<()> {
@@ -215,10 +256,14 @@ impl Lease {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.held.traverse(&visit)
+        self.held
+            .as_ref()
+            .map_or(Ok(()), |held| held.traverse(&visit))
     }
 
     fn __clear__(&self) {
-        self.held.clear();
+        if let Some(held) = &self.held {
+            held.clear();
+        }
     }
 }

@@ -18,6 +18,7 @@ mod args;
 mod client;
 mod command_line;
 mod core_lease;
+mod entries;
 mod errors;
 mod events;
 mod exit;
@@ -48,7 +49,9 @@ mod _native {
     #[pymodule_export]
     use crate::command_line::cli;
     #[pymodule_export]
-    use crate::errors::error_codes;
+    use crate::entries::{Entries, Place};
+    #[pymodule_export]
+    use crate::errors::{error_codes, keep};
     #[pymodule_export]
     use crate::events::{next_event, stop_events};
     #[pymodule_export]
@@ -60,13 +63,20 @@ mod _native {
     #[pymodule_export]
     use crate::locks::LockIterator;
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        static INSTALLED: AtomicBool = AtomicBool::new(false);
         let py = module.py();
         crate::process::refuse_subinterpreter(py)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        // A package that is imported again has this done.
+        if INSTALLED.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         crate::log::install();
         crate::exit::install(py);
         crate::forks::watch()?;

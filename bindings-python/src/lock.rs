@@ -1,60 +1,84 @@
 //! `Lock`: a name with its options, to enter again and again and to decorate functions with.
 
-use std::sync::Mutex;
-use std::thread::{self, ThreadId};
+use std::sync::OnceLock;
 
 use leaselock::Request;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::client::Client;
+use crate::entries::{Entries, Place};
+use crate::errors;
 use crate::lease::Lease;
-use crate::process::lock;
 
 /// A lock to use as `with client.lock(name) as lease:` or `@client.lock(name)`. Made by `Client.lock`.
 ///
 /// It may be shared by threads and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
-#[pyclass(frozen, weakref, module = "leaselock")]
+#[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Lock {
+    /// Set by `__init__`.
+    of: OnceLock<Of>,
+    entered: Entries,
+}
+
+/// Whose lock it is, and how it is taken.
+struct Of {
     client: Py<Client>,
     request: Request,
-    entered: Mutex<Vec<(ThreadId, Py<Lease>)>>,
 }
 
 impl Lock {
     pub(crate) fn new(client: Py<Client>, request: Request) -> Self {
         Self {
-            client,
-            request,
-            entered: Mutex::default(),
+            of: OnceLock::from(Of { client, request }),
+            entered: Entries::default(),
         }
     }
 
-    /// The lease that this thread entered last; where another thread leaves than entered, the oldest one.
-    fn pop(&self) -> Option<Py<Lease>> {
-        let me = thread::current().id();
-        let mut entered = lock(&self.entered);
-        let at = entered
-            .iter()
-            .rposition(|(thread, _)| *thread == me)
-            .unwrap_or(0);
-        (at < entered.len()).then(|| entered.remove(at).1)
+    fn of(&self) -> PyResult<&Of> {
+        self.of.get().ok_or_else(errors::uninitialised)
     }
 }
 
 #[pymethods]
 impl Lock {
+    #[new]
+    #[pyo3(signature = (*_args, **_options),
+           text_signature = "(client, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
+    fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
+        Self {
+            of: OnceLock::new(),
+            entered: Entries::default(),
+        }
+    }
+
+    /// As `client.lock(name)`.
+    #[pyo3(signature = (client, name, **options))]
+    fn __init__<'py>(
+        &self,
+        client: &Bound<'py, Client>,
+        name: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let request = client.get().checked(client.py(), name, options)?;
+        let client = client.clone().unbind();
+        let of = Of { client, request };
+        self.of.set(of).map_err(|_| errors::initialised())
+    }
+
     /// The lock's name.
     #[getter]
-    fn name(&self) -> &str {
-        self.request.name()
+    fn name(&self) -> PyResult<&str> {
+        Ok(self.of()?.request.name())
     }
 
     /// Takes a fresh lease. For decorated functions.
     #[pyo3(name = "_acquire")]
     fn acquire(&self, py: Python<'_>) -> PyResult<Lease> {
-        self.client.get().take(py, self.request.clone())
+        let of = self.of()?;
+        of.client.get().take(py, of.request.clone())
     }
 
     /// Takes a lease, waiting for it as the options say.
@@ -65,8 +89,9 @@ impl Lock {
     ///     StoreRefusedError: The server refused.
     ///     ClientClosedError: The client was closed.
     fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Lease>> {
+        let place = Place::new(py, 0)?;
         let lease = Bound::new(py, self.acquire(py)?)?;
-        lock(&self.entered).push((thread::current().id(), lease.clone().unbind()));
+        self.entered.add(place, lease.clone().into_any().unbind());
         Ok(lease)
     }
 
@@ -83,12 +108,13 @@ impl Lock {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let _ = (exc, traceback);
-        let lease = self.pop().ok_or_else(|| {
-            PyRuntimeError::new_err(format!(
+        let Some(lease) = self.entered.take(&Place::new(py, 0)?) else {
+            return Err(PyRuntimeError::new_err(format!(
                 "the lock {:?} was left more often than it was entered",
-                self.name()
-            ))
-        })?;
+                self.name()?
+            )));
+        };
+        let lease = lease.bind(py).cast::<Lease>()?;
         lease.get().leave(py, exc_type.is_some())
     }
 
@@ -108,7 +134,20 @@ impl Lock {
     }
 
     fn __repr__(&self) -> String {
-        format!("<leaselock.Lock {:?}>", self.name())
+        match self.of() {
+            Ok(of) => format!("<leaselock.Lock {:?}>", of.request.name()),
+            Err(_) => "<leaselock.Lock, not initialised>".to_owned(),
+        }
+    }
+
+    /// The lock itself.
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The lock itself.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__(&self) -> PyResult<()> {
@@ -118,18 +157,13 @@ impl Lock {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.client)?;
-        // Held by nobody while the collector runs; were it, what is not visited is not collected.
-        if let Ok(entered) = self.entered.try_lock() {
-            for (_, lease) in entered.iter() {
-                visit.call(lease)?;
-            }
+        if let Some(of) = self.of.get() {
+            visit.call(&of.client)?;
         }
-        Ok(())
+        self.entered.__traverse__(visit)
     }
 
     fn __clear__(&self) {
-        let entered = std::mem::take(&mut *lock(&self.entered));
-        drop(entered);
+        self.entered.__clear__();
     }
 }

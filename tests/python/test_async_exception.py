@@ -84,7 +84,9 @@ KEPT: list[Lease] = []
 
 
 @pytest.mark.parametrize("call", QUEUED.values(), ids=QUEUED.keys())
-def test_field_bug_62_it_ends_a_wait(store_url: str, app_id: str, name: str, call: Callable[[Client, str], Any]) -> None:
+def test_field_bug_62_it_ends_a_wait(
+    store_url: str, app_id: str, name: str, call: Callable[[Client, str], Any]
+) -> None:
     with Client(store_url, app_id=app_id) as client, Client(store_url, app_id=app_id) as other:
         took = []
         with other.lock(name):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from proxy import Proxy
 
 # How many ends of each kind; some at once.
-ENDS = 100 if os.environ.get("FULL") else 8
+FULL = os.environ.get("FULL") == "1"
+ENDS = 100 if FULL else 8
 AT_ONCE = 4
 SECONDS_TAKEN = 1.0
 
@@ -26,6 +27,8 @@ THREAD = "threading.Thread(target=work, daemon=True).start()\ntime.sleep(0.2)\n"
 QUIET = "import warnings; warnings.simplefilter('ignore')\n"
 HOLD = "lease = client.acquire(NAME, ttl=600)\n"
 MAKE = "client = Client(URL, app_id=APP)\n"
+MAKE_ASYNC = "client = AsyncClient(URL, app_id=APP)\n"
+POOL = "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
 PROCESS = (
     "import multiprocessing\n"
     "def work():\n"
@@ -59,7 +62,7 @@ KINDS = {
     ),
     "threads that wait, one of them granted": (
         MAKE + HOLD + "def work(): client.acquire(NAME, ttl=600).release()\n"
-        f"for _ in range(8): threading.Thread(target=work, daemon=True).start()\ntime.sleep(0.2)\nlease.release()",
+        "for _ in range(8): threading.Thread(target=work, daemon=True).start()\ntime.sleep(0.2)\nlease.release()",
         0,
     ),
     "threads at work": (
@@ -76,36 +79,38 @@ KINDS = {
         0,
     ),
     "an async lease held": (
-        "client = AsyncClient(URL, app_id=APP)\n"
-        "async def main(): return await client.acquire(NAME, ttl=600)\n"
-        "lease = asyncio.run(main())",
+        MAKE_ASYNC + "async def main(): return await client.acquire(NAME, ttl=600)\nlease = asyncio.run(main())",
         0,
     ),
     "a loop in a thread": (
-        QUIET + "client = AsyncClient(URL, app_id=APP)\n"
-        "async def hold():\n    async with client.lock(NAME, ttl=600): await asyncio.sleep(0.01)\n"
+        QUIET + MAKE_ASYNC + "async def hold():\n    async with client.lock(NAME, ttl=600): await asyncio.sleep(0.01)\n"
         "async def main():\n    while True: await asyncio.gather(*(hold() for _ in range(4)))\n"
         f"def work(): asyncio.run(main())\n{THREAD}",
         0,
     ),
-    "a lease taken at exit": (MAKE + f"import atexit\ndef late():\n    global lease\n    {HOLD}atexit.register(late)", 0),
+    "a lease taken at exit": (
+        MAKE + f"import atexit\ndef late():\n    global lease\n    {HOLD}atexit.register(late)",
+        0,
+    ),
     "a forked process of multiprocessing": (PROCESS.format(method="fork"), 0),
     "a forked process of multiprocessing that inherits a client": (
         MAKE + "client.inspect(NAME)\n" + PROCESS.format(method="fork").replace("Client(URL, app_id=APP)", "client"),
         0,
     ),
     "a forked process with a thread that waits": (
-        MAKE + "lease = client.acquire(NAME + '-other')\n"
-        + PROCESS.format(method="fork").replace(
+        MAKE
+        + "lease = client.acquire(NAME + '-other')\n"
+        + PROCESS.format(method="fork")
+        .replace(
             "    lease =",
             "    threading.Thread(target=client.acquire, args=(NAME,), kwargs={{'ttl': 600}}, daemon=True).start()\n"
             "    time.sleep(0.1)\n    lease =".replace("{{", "{").replace("}}", "}"),
-        ).replace(".acquire(NAME, ttl=600)\nif", ".acquire(NAME + '-2', ttl=600)\nif"),
+        )
+        .replace(".acquire(NAME, ttl=600)\nif", ".acquire(NAME + '-2', ttl=600)\nif"),
         0,
     ),
     "a worker of a process pool": (
-        "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
-        "def work():\n    global lease\n    lease = Client(URL, app_id=APP).acquire(NAME, ttl=600)\n"
+        POOL + "def work():\n    global lease\n    lease = Client(URL, app_id=APP).acquire(NAME, ttl=600)\n"
         "with ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool: pool.submit(work).result()",
         0,
     ),
@@ -123,6 +128,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"file:{tmp_path / 'locks.db'}" if request.param == "file" else str(running(request.param)["url"])
 
 
+@pytest.mark.timeout(1200 if FULL else 120)
 @pytest.mark.parametrize(("source", "status"), KINDS.values(), ids=KINDS.keys())
 def test_field_bug_61_no_name_stays_taken(url: str, app_id: str, name: str, source: str, status: int) -> None:
     with Client(url, app_id=app_id) as client:

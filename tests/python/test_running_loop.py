@@ -84,9 +84,8 @@ def test_field_bug_64_what_does_not_wait_says_nothing(client: Client, other: Cli
 
 def test_field_bug_64_a_wait_beside_a_loop_says_nothing(client: Client, other: Client, name: str) -> None:
     async def main() -> None:
-        with other.lock(name):
-            with pytest.raises(LockTimeoutError):
-                await asyncio.to_thread(client.acquire, name, wait=0.3)
+        with other.lock(name), pytest.raises(LockTimeoutError):
+            await asyncio.to_thread(client.acquire, name, wait=0.3)
 
     asyncio.run(main())
     with other.lock(name), pytest.raises(LockTimeoutError):

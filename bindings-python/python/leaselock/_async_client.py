@@ -37,8 +37,6 @@ class AsyncClient(AsyncClientCore):
         InvalidArgumentError: An argument is out of its range, or there is no URL at all.
     """
 
-    __slots__ = ("__weakref__",)
-
     async def acquire(  # noqa: PLR0913 - each is an option of its own
         self,
         name: str,

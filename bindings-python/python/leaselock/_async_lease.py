@@ -29,7 +29,7 @@ class AsyncLease:
     background, with a ResourceWarning. It is not bound to an event loop.
     """
 
-    __slots__ = ("__weakref__", "_cancel_on_lost", "_lease", "_scope")
+    __slots__ = ("__dict__", "__weakref__", "_cancel_on_lost", "_lease", "_scope")
 
     def __init__(self, lease: AsyncLeaseCore, *, cancel_on_lost: bool) -> None:
         """Leases are made by a client."""
@@ -186,6 +186,14 @@ class AsyncLease:
     def __repr__(self) -> str:
         """Name, token and state."""
         return f"<leaselock.AsyncLease {self._lease.describe()}>"
+
+    def __copy__(self) -> Self:
+        """The lease itself."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The lease itself."""
+        return self
 
     def __reduce__(self) -> NoReturn:
         """A lease belongs to its process."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from asyncio import Task, current_task
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from leaselock import _bridge, _decorate
 from leaselock._async_lease import AsyncLease
+from leaselock._native import Entries, Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from leaselock._native import AsyncClientCore, Request
 
@@ -25,21 +27,21 @@ class AsyncLock:
     It may be shared by tasks and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
     """
 
-    __slots__ = ("__weakref__", "_cancel_on_lost", "_client", "_entered", "_request")
+    __slots__ = ("__dict__", "__weakref__", "_cancel_on_lost", "_client", "_entered", "_request")
 
     def __init__(self, client: AsyncClientCore, request: Request, *, cancel_on_lost: bool) -> None:
         """Locks are made by a client."""
         self._client = client
         self._request = request
         self._cancel_on_lost = cancel_on_lost
-        self._entered: list[tuple[Task[object] | None, AsyncLease]] = []
+        self._entered: Entries[AsyncLease] = Entries()
 
     @property
     def name(self) -> str:
         """The lock's name."""
         return self._request.name
 
-    async def __aenter__(self) -> AsyncLease:
+    def __aenter__(self) -> Coroutine[Any, Any, AsyncLease]:
         """Takes a lease, waiting for it as the options say.
 
         Raises:
@@ -48,16 +50,16 @@ class AsyncLock:
             StoreRefusedError: The server refused.
             ClientClosedError: The client was closed.
         """
-        lease = await self._acquire()
-        lease._enter()  # noqa: SLF001 - as its own __aenter__ does
-        self._entered.append((current_task(), lease))
-        return lease
+        return self._enter(Place(1))
 
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> Coroutine[Any, Any, None]:
         """Gives that lease back, as `AsyncLease` does at the end of its own block."""
-        return self._leave().__aexit__(exc_type, exc, traceback)
+        lease = self._entered.pop(Place(1))
+        if lease is None:
+            raise RuntimeError(f"the lock {self.name!r} was left more often than it was entered")
+        return lease.__aexit__(exc_type, exc, traceback)
 
     def __call__(self, func: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
         """Decorates a coroutine function: every call takes a fresh lease, as `async with` does.
@@ -83,6 +85,14 @@ class AsyncLock:
         """The name."""
         return f"<leaselock.AsyncLock {self.name!r}>"
 
+    def __copy__(self) -> Self:
+        """The lock itself."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The lock itself."""
+        return self
+
     def __reduce__(self) -> NoReturn:
         """A lock belongs to its client."""
         raise TypeError("cannot pickle 'leaselock.AsyncLock': it belongs to the client of this process")
@@ -91,12 +101,8 @@ class AsyncLock:
         lease = await self._client._acquire_checked(_bridge.current(), self._request)  # noqa: SLF001
         return AsyncLease(lease, cancel_on_lost=self._cancel_on_lost)
 
-    def _leave(self) -> AsyncLease:
-        """The lease that this task entered last; where another task leaves than entered, the oldest one."""
-        me = current_task()
-        for i in range(len(self._entered) - 1, -1, -1):
-            if self._entered[i][0] is me:
-                return self._entered.pop(i)[1]
-        if not self._entered:
-            raise RuntimeError(f"the lock {self.name!r} was left more often than it was entered")
-        return self._entered.pop(0)[1]
+    async def _enter(self, place: Place) -> AsyncLease:
+        lease = await self._acquire()
+        lease._enter()  # noqa: SLF001 - as its own __aenter__ does
+        self._entered.push(place, lease)
+        return lease

@@ -7,7 +7,7 @@ import warnings
 from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, ClassVar
 
-from leaselock._native import error_codes
+from leaselock._native import error_codes, keep
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -110,3 +110,21 @@ def _depth() -> int:
         frame = frame.f_back
         depth += 1
     return depth - 1
+
+
+# A package that is imported again has the classes that it had: `except` of either import catches what is raised.
+globals().update(
+    keep(
+        {
+            "LeaselockError": LeaselockError,
+            "InvalidArgumentError": InvalidArgumentError,
+            "LockTimeoutError": LockTimeoutError,
+            "LeaseLostError": LeaseLostError,
+            "StoreUnavailableError": StoreUnavailableError,
+            "StoreRefusedError": StoreRefusedError,
+            "ClientClosedError": ClientClosedError,
+            "LeaselockWarning": LeaselockWarning,
+            "warn_of_loop": warn_of_loop,
+        }
+    )
+)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
+from leaselock._native import keep
+
 Seconds: TypeAlias = float | timedelta
 """A duration: seconds, or a timedelta. Fractions are rounded down to the millisecond."""
 
@@ -75,3 +77,7 @@ class Stats:
     renewals: int
     renew_failures: int
     reconnects: int
+
+
+# As with the errors: a package that is imported again has the classes that it had.
+globals().update(keep({"LockInfo": LockInfo, "ReleaseStatus": ReleaseStatus, "Stats": Stats}))

@@ -1,12 +1,12 @@
 //! The native part of `AsyncClient`.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use leaselock::{Client, Request};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::bridge::Bridge;
 use super::lease::AsyncLeaseCore;
@@ -26,16 +26,22 @@ static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct AsyncClientCore {
     /// By which the bridges know it.
     number: u64,
-    made: Made,
-    core: PerProcess<Client>,
+    /// Set by `__init__`, which a subclass may have of its own.
+    of: OnceLock<Of>,
     closed: AtomicBool,
     /// The bridges of the loops it was used on.
     bridges: Mutex<Vec<Py<Bridge>>>,
 }
 
+struct Of {
+    made: Made,
+    core: PerProcess<Client>,
+}
+
 impl AsyncClientCore {
     fn core(&self, py: Python<'_>) -> PyResult<&Client> {
-        self.core.get_or_make(|| build(py, &self.made))
+        let of = self.of.get().ok_or_else(errors::uninitialised)?;
+        of.core.get_or_make(|| build(py, &of.made))
     }
 
     /// The core's client for a call on this bridge.
@@ -95,23 +101,29 @@ fn build(py: Python<'_>, made: &Made) -> PyResult<Client> {
 #[pymethods]
 impl AsyncClientCore {
     #[new]
-    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default),
+    #[pyo3(signature = (*_args, **_options),
            text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
-    fn new(
+    fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
+        Self {
+            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
+            of: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            bridges: Mutex::default(),
+        }
+    }
+
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default))]
+    fn __init__(
+        &self,
         py: Python<'_>,
         url: Option<&Bound<'_, PyAny>>,
         app_id: Option<&Bound<'_, PyAny>>,
         command_timeout: Given<'_>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<()> {
         let made = Made::new(url, app_id, &command_timeout)?;
         let core = PerProcess::new(build(py, &made)?);
-        Ok(Self {
-            number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
-            made,
-            core,
-            closed: AtomicBool::new(false),
-            bridges: Mutex::default(),
-        })
+        let of = Of { made, core };
+        self.of.set(of).map_err(|_| errors::initialised())
     }
 
     /// What this client is called on the server; another one after a fork.
@@ -243,8 +255,21 @@ impl AsyncClientCore {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        if self.of.get().is_none() {
+            return Ok("<leaselock.AsyncClient, not initialised>".to_owned());
+        }
         let core = self.core(py)?;
         Ok(describe("AsyncClient", core.id(), core.app_id()))
+    }
+
+    /// The client itself.
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The client itself.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__(&self) -> PyResult<()> {

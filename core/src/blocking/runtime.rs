@@ -148,7 +148,10 @@ impl Runtime {
             let _ = sender.send(());
         });
         self.until_interrupted(|limit| match limit {
-            None => Some(receiver.recv().unwrap_or_default()),
+            None => {
+                let _ = receiver.recv();
+                Some(())
+            }
             Some(limit) => match receiver.recv_timeout(limit) {
                 Err(RecvTimeoutError::Timeout) => None,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => Some(()),
