@@ -9,7 +9,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::aio::operation::Abandoned;
 use crate::args::{self, Given, Options};
+use crate::greenlets::{self, or_blocking};
 use crate::interrupt::{self, Wait, blocking, waiting};
 use crate::lease::Lease;
 use crate::lock::Lock;
@@ -114,22 +116,14 @@ impl Client {
         })
     }
 
-    /// A request from the arguments of `lock`.
-    pub(crate) fn checked<'py>(
-        &self,
-        py: Python<'py>,
-        name: &Bound<'py, PyAny>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<leaselock::Request> {
-        let request = args::request(name, Options::named("lock", options)?)?;
-        self.core(py)?
-            .check_request(&request)
-            .map_err(|e| errors::raise(py, &e))?;
-        Ok(request)
-    }
-
     pub(crate) fn take(&self, py: Python<'_>, request: leaselock::Request) -> PyResult<Lease> {
         let core = self.core(py)?;
+        if greenlets::are_here(py) {
+            let client = core.async_client();
+            let work = async move { client.acquire_request(request).await };
+            let lease = greenlets::wait(py, Abandoned::Drops, work)?;
+            return Ok(Lease::new(core.adopt(lease)));
+        }
         let wait = Wait::InLine(core.clone());
         waiting(py, wait, || core.acquire_request(request)).map(Lease::new)
     }
@@ -224,6 +218,12 @@ impl Client {
     ) -> PyResult<Option<Lease>> {
         let request = args::request(name, Options::named_once("try_acquire", options)?)?;
         let core = self.core(py)?;
+        if greenlets::are_here(py) {
+            let client = core.async_client();
+            let work = async move { client.try_acquire_request(request).await };
+            let lease = greenlets::wait(py, Abandoned::Drops, work)?;
+            return Ok(lease.map(|lease| Lease::new(core.adopt(lease))));
+        }
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
 
@@ -257,7 +257,17 @@ impl Client {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (name, owner) = (args::text("name", name)?, args::text("owner", owner)?);
         let core = self.core(py)?;
-        records::status(py, blocking(py, || core.release(name, owner))?)
+        let status = or_blocking(
+            py,
+            || core.release(name, owner),
+            Abandoned::GoesOn,
+            || {
+                let (client, name, owner) =
+                    (core.async_client(), name.to_owned(), owner.to_owned());
+                async move { client.release(&name, &owner).await }
+            },
+        )?;
+        records::status(py, status)
     }
 
     /// Frees a name whoever holds it; the holder learns of it at its next renewal. Errors as for `release`.
@@ -271,7 +281,16 @@ impl Client {
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = args::text("name", name)?;
         let core = self.core(py)?;
-        records::status(py, blocking(py, || core.force_release(name))?)
+        let status = or_blocking(
+            py,
+            || core.force_release(name),
+            Abandoned::GoesOn,
+            || {
+                let (client, name) = (core.async_client(), name.to_owned());
+                async move { client.force_release(&name).await }
+            },
+        )?;
+        records::status(py, status)
     }
 
     /// Who holds a name; None when nobody does. Errors as for `release`.
@@ -282,9 +301,16 @@ impl Client {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let name = args::text("name", name)?;
         let core = self.core(py)?;
-        blocking(py, || core.inspect(name))?
-            .map(|info| records::info(py, info))
-            .transpose()
+        let info = or_blocking(
+            py,
+            || core.inspect(name),
+            Abandoned::Drops,
+            || {
+                let (client, name) = (core.async_client(), name.to_owned());
+                async move { client.inspect(&name).await }
+            },
+        )?;
+        info.map(|info| records::info(py, info)).transpose()
     }
 
     /// The locks of this app id that are held, in no order. Errors as for `release`.
@@ -315,7 +341,15 @@ impl Client {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core(py)?;
         self.of()?.closed.store(true, Ordering::Relaxed);
-        blocking(py, || core.close())
+        or_blocking(
+            py,
+            || core.close(),
+            Abandoned::GoesOn,
+            || {
+                let client = core.async_client();
+                async move { client.close().await }
+            },
+        )
     }
 
     /// The client itself.

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use crate::core_lease::CoreLease;
 use crate::errors;
+use crate::greenlets;
 use crate::hooks::Watched;
 use crate::interrupt::blocking;
 use crate::process::Own;
@@ -104,9 +105,14 @@ impl<L: CoreLease> Held<L> {
     }
 
     pub(crate) fn detach(&self, py: Python<'_>) -> PyResult<()> {
-        match self.watched() {
-            Some(watched) => blocking(py, || watched.lease.detach()),
-            None => Ok(()),
+        let Some(watched) = self.watched() else {
+            return Ok(());
+        };
+        if greenlets::are_here(py) {
+            let watched = Arc::clone(watched);
+            greenlets::in_thread(py, move || watched.lease.detach())
+        } else {
+            blocking(py, || watched.lease.detach())
         }
     }
 

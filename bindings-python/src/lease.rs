@@ -1,5 +1,6 @@
 //! `Lease`: a lease whose calls block.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use leaselock::blocking as core;
@@ -8,9 +9,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use crate::aio::operation::Abandoned;
 use crate::events::{Event, start_callbacks};
+use crate::greenlets::{self, or_blocking};
 use crate::held::Held;
-use crate::interrupt::{Wait, blocking, waiting};
+use crate::interrupt::{Wait, waiting};
 use crate::{args, errors, process};
 
 /// A name that is held, until it is released, lost, or its TTL runs out. Made by `Client.acquire`.
@@ -144,7 +147,15 @@ impl Lease {
         let Some(watched) = held.watched() else {
             return Err(held.inherited(py));
         };
-        blocking(py, || watched.lease.extend(ttl))
+        or_blocking(
+            py,
+            || watched.lease.extend(ttl),
+            Abandoned::Drops,
+            || {
+                let watched = Arc::clone(watched);
+                async move { watched.lease.as_ref().extend(ttl).await }
+            },
+        )
     }
 
     /// Gives the name back.
@@ -156,8 +167,22 @@ impl Lease {
     ///     StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
     ///     StoreRefusedError: The server refused.
     fn release(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.held()?.watched() {
-            Some(watched) => blocking(py, || watched.lease.release()),
+        let held = self.held()?;
+        match held.watched() {
+            Some(watched) => or_blocking(
+                py,
+                || watched.lease.release(),
+                Abandoned::GoesOn,
+                || {
+                    let watched = held.to_release();
+                    async move {
+                        match watched {
+                            Some(watched) => watched.lease.as_ref().release().await,
+                            None => Ok(false),
+                        }
+                    }
+                },
+            ),
             None => Ok(false),
         }
     }
@@ -178,6 +203,11 @@ impl Lease {
     fn wait_lost(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
         match self.held()?.watched() {
+            Some(watched) if greenlets::are_here(py) => {
+                let watched = Arc::clone(watched);
+                let work = async move { Ok(watched.lease.as_ref().wait_lost(timeout).await) };
+                greenlets::wait(py, Abandoned::Drops, work)
+            }
             Some(watched) => waiting(py, Wait::ForEnd, || watched.lease.wait_lost(timeout)),
             None => Ok(true),
         }

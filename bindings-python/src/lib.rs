@@ -23,6 +23,7 @@ mod errors;
 mod events;
 mod exit;
 mod forks;
+mod greenlets;
 mod held;
 mod hooks;
 mod interrupt;

@@ -8,6 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::args::{self, Options};
 use crate::client::Client;
 use crate::entries::{Entries, Place};
 use crate::errors;
@@ -62,7 +63,7 @@ impl Lock {
         name: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
-        let request = client.get().checked(client.py(), name, options)?;
+        let request = args::request(name, Options::named("lock", options)?)?;
         let client = client.clone().unbind();
         let of = Of { client, request };
         self.of.set(of).map_err(|_| errors::initialised())

@@ -6,6 +6,7 @@ use leaselock::{LockInfo, Result};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::greenlets;
 use crate::interrupt::blocking;
 use crate::process::Own;
 use crate::records;
@@ -40,7 +41,16 @@ impl LockIterator {
         let mut found = crate::process::lock(slot)
             .take()
             .ok_or_else(|| PyRuntimeError::new_err("another thread is using this iterator"))?;
-        let next = blocking(py, || Ok(found.next()));
+        let next = if greenlets::are_here(py) {
+            let (left, next) = greenlets::in_thread(py, move || {
+                let next = found.next();
+                Ok((found, next))
+            })?;
+            found = left;
+            Ok(next)
+        } else {
+            blocking(py, || Ok(found.next()))
+        };
         *crate::process::lock(slot) = Some(found);
         match next? {
             Some(Ok(info)) => records::info(py, info).map(Some),

@@ -127,10 +127,13 @@ class Program:
     url: str
     app_id: str
     name: str
+    # What comes before all else.
+    first: str = ""
 
     def start(self, source: str, *options: str, **variables: str) -> subprocess.Popen[str]:
         """Starts it; `URL`, `APP` and `NAME` are set, and `leaselock` and others imported."""
         code = (
+            f"{self.first}\n"
             "import asyncio, os, signal, sys, threading, time\nimport leaselock\nfrom leaselock import *\n"
             f"URL, APP, NAME = {self.url!r}, {self.app_id!r}, {self.name!r}\n" + textwrap.dedent(source)
         )

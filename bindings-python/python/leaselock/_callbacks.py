@@ -7,6 +7,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from leaselock import _greenlets
+from leaselock._greenlets import RealThread
 from leaselock._native import next_event, stop_events
 
 if TYPE_CHECKING:
@@ -19,13 +21,18 @@ logger = logging.getLogger("leaselock")
 # A callback that still runs when the interpreter ends is not waited for longer than this, in seconds.
 _PATIENCE = 0.2
 
-_thread: threading.Thread | None = None
+_thread: threading.Thread | RealThread | None = None
 
 
 def start() -> None:
     """Starts the thread, once in a process. Called by the native part."""
     global _thread  # noqa: PLW0603 - one thread for the process is the point
-    thread = threading.Thread(target=_run, name="leaselock-callbacks", daemon=True)
+    real = _greenlets.real_threads()
+    if real is None:
+        thread: threading.Thread | RealThread = threading.Thread(target=_run, name="leaselock-callbacks", daemon=True)
+    else:
+        # A greenlet that waits in the native part would keep all others from running.
+        thread = RealThread(real, _run)
     try:
         thread.start()
     except RuntimeError:

@@ -7,4 +7,4 @@ pub(crate) mod line;
 pub(crate) mod locks;
 pub(crate) mod operation;
 pub(crate) mod request;
-mod wake;
+pub(crate) mod wake;

@@ -22,7 +22,7 @@ pub(super) type Outcome =
 
 /// What becomes of an operation that nobody awaits any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Abandoned {
+pub(crate) enum Abandoned {
     /// It is dropped, and with it undone.
     Drops,
     /// It goes on.

@@ -1,9 +1,9 @@
-//! A file descriptor that wakes an event loop.
+//! A file descriptor that wakes an event loop, or a greenlet.
 
 use std::io;
 use std::os::fd::RawFd;
 
-pub(super) use imp::Wake;
+pub(crate) use imp::Wake;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod imp {
@@ -14,32 +14,34 @@ mod imp {
 
     use super::{RawFd, io};
 
-    pub(in crate::aio) struct Wake {
+    pub(crate) struct Wake {
         _in_child: InChild,
         fd: EventFd,
     }
 
     impl Wake {
-        pub(in crate::aio) fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
             let fd = EventFd::from_flags(flags)?;
-            let _in_child = InChild::new(&fd);
-            Ok(Self { _in_child, fd })
+            Ok(Self {
+                _in_child: InChild::new(&fd),
+                fd,
+            })
         }
 
         /// What the loop watches for reading.
-        pub(in crate::aio) fn fd(&self) -> RawFd {
+        pub(crate) fn fd(&self) -> RawFd {
             self.fd.as_raw_fd()
         }
 
         /// Makes it readable.
-        pub(in crate::aio) fn wake(&self) {
+        pub(crate) fn wake(&self) {
             // Fails only when the counter is full, and then it is readable.
             let _ = self.fd.write(1);
         }
 
         /// Makes it unreadable.
-        pub(in crate::aio) fn clear(&self) {
+        pub(crate) fn clear(&self) {
             let _ = self.fd.read();
         }
     }
@@ -53,13 +55,13 @@ mod imp {
 
     use super::{RawFd, io};
 
-    pub(in crate::aio) struct Wake {
+    pub(crate) struct Wake {
         reader: UnixStream,
         writer: UnixStream,
     }
 
     impl Wake {
-        pub(in crate::aio) fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
             writer.set_nonblocking(true)?;
@@ -67,18 +69,18 @@ mod imp {
         }
 
         /// What the loop watches for reading.
-        pub(in crate::aio) fn fd(&self) -> RawFd {
+        pub(crate) fn fd(&self) -> RawFd {
             self.reader.as_raw_fd()
         }
 
         /// Makes it readable.
-        pub(in crate::aio) fn wake(&self) {
+        pub(crate) fn wake(&self) {
             // Fails only when it is full, and then it is readable.
             let _ = (&self.writer).write(&[1]);
         }
 
         /// Makes it unreadable.
-        pub(in crate::aio) fn clear(&self) {
+        pub(crate) fn clear(&self) {
             let mut bytes = [0; 64];
             while matches!((&self.reader).read(&mut bytes), Ok(64)) {}
         }

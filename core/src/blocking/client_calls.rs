@@ -205,8 +205,18 @@ impl Client {
         self.inner.client.is_closed()
     }
 
-    fn async_client(&self) -> client::Client {
+    /// The same client for callers who do not block, on its runtime.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn async_client(&self) -> client::Client {
         self.inner.client.clone()
+    }
+
+    /// A lease of [`async_client`](Self::async_client) as one of this client.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn adopt(&self, lease: crate::Lease) -> Lease {
+        Lease::new(self.inner.clone(), lease)
     }
 }
 
