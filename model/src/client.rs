@@ -7,9 +7,10 @@ use arrayvec::ArrayVec;
 
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
+use crate::task::{Ask, Cut, Phase, Task};
 use crate::undo::Job;
 use crate::waiting::Seen;
-use crate::wire::{Command, Fifo, Kind, Message, Owner, TASKS};
+use crate::wire::{Command, Fifo, Kind, Late, Message, Owner, TASKS};
 use crate::world::Tokens;
 
 /// One process.
@@ -42,79 +43,6 @@ pub(crate) enum Life {
     Paused,
     /// It was killed.
     Dead,
-}
-
-/// A task that acquires again and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Task {
-    /// Acquires begun.
-    pub(crate) begun: u8,
-    /// What has become of the last one.
-    pub(crate) phase: Phase,
-    waits: bool,
-    /// A command of it went unanswered on a connection that broke.
-    pub(crate) stale: bool,
-    /// It was told its place in the queue.
-    pub(crate) placed: bool,
-    /// Ticks since it sent the wait that was answered last, while that is recent enough for a grant to begin its lease.
-    pub(crate) answered: Option<u8>,
-}
-
-/// Where an acquire or its lease is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
-    /// Nowhere: not begun, or over.
-    #[default]
-    Idle,
-    /// One command is unanswered.
-    Asking {
-        /// Which.
-        ask: Ask,
-        /// Ticks since it was sent.
-        age: u8,
-        /// News came meanwhile: ask again after the answer.
-        news: bool,
-        /// Seeded bugs: the token that a grant brought meanwhile.
-        granted: u8,
-    },
-    /// In the queue; it looks by itself after so many ticks, or not at all.
-    Sleeping(Option<u8>),
-    /// A lease, live until `left` ticks have passed.
-    Holding {
-        /// Its token.
-        token: u8,
-        /// Ticks to its deadline.
-        left: u8,
-        /// A renewal or extension is unanswered.
-        renewal: Option<Renewal>,
-        /// An extension to so many ticks was left on a broken connection, and may still be carried out.
-        cap: Option<u8>,
-        /// A renewal was not answered.
-        unsure: bool,
-    },
-    /// Given back; the release is unanswered.
-    Releasing,
-}
-
-/// A renewal on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Renewal {
-    /// Ticks since it was sent.
-    pub(crate) age: u8,
-    pub(crate) ttl: u8,
-    /// What the deadline will count.
-    pub(crate) counts: u8,
-}
-
-/// One way to ask for the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ask {
-    /// Take it if it is free.
-    Take,
-    /// The same, or where a take cannot be used, by wait.
-    Retake,
-    /// Claim it, take it, or queue for it.
-    Queue,
 }
 
 impl Client {
@@ -174,11 +102,20 @@ impl Client {
             Ask::Retake => Kind::Wait {
                 queue: false,
                 placed: false,
+                cuts: false,
             },
-            Ask::Queue => Kind::Wait {
-                queue: true,
-                placed: self.tasks[task].placed,
-            },
+            Ask::Queue => {
+                let Task { placed, cut, .. } = &mut self.tasks[task];
+                let cuts = *cut == Cut::Heard;
+                if cuts {
+                    *cut = Cut::Sent;
+                }
+                Kind::Wait {
+                    queue: true,
+                    placed: *placed,
+                    cuts,
+                }
+            }
         };
         self.tasks[task].answered = None;
         self.tasks[task].phase = Phase::Asking {
@@ -193,7 +130,9 @@ impl Client {
     /// The client reads what came first.
     pub(crate) fn on_message(&mut self, message: Message, config: &Config, ghost: &mut Ghost) {
         match message {
-            Message::Acquired(owner, token) => self.on_acquired(owner, token, config, ghost),
+            Message::Acquired(owner, token, queued) => {
+                self.on_acquired((owner, token, queued), config, ghost);
+            }
             Message::Unseeded(owner) if config.has(Bug::CountApart) => {
                 self.send(owner, Kind::Count, true);
             }
@@ -202,12 +141,32 @@ impl Client {
                     self.ask(task, Ask::Retake, config);
                 }
             }
-            Message::Held { owner, pttl, head } => self.on_held(owner, pttl, head, config, ghost),
-            Message::Renewed(owner, mine) => self.on_renewed(owner, mine, config, ghost),
-            Message::Released(owner) => self.on_released(owner, config),
+            Message::Held {
+                owner,
+                pttl,
+                head,
+                queued,
+            } => self.on_held((owner, pttl, head, queued), config, ghost),
+            Message::More(owner) => {
+                if let Some(task) = self.asking(owner)
+                    && let Phase::Asking { ask, .. } = self.tasks[task].phase
+                {
+                    self.ask(task, ask, config);
+                }
+            }
+            Message::Renewed {
+                owner,
+                mine,
+                longer,
+                late: Late::No,
+            } => self.on_renewed((owner, mine, longer), config, ghost),
+            Message::Renewed {
+                owner, mine, late, ..
+            } => self.on_late((owner, mine, late == Late::Last), config, ghost),
+            Message::Released(owner, more) => self.on_released(owner, more, config),
             Message::Grant(owner, token) => self.on_grant(owner, token, config, ghost),
             Message::Next(owner, pttl) => self.on_next(owner, pttl, config),
-            Message::Closed => self.on_broken(config, ghost),
+            Message::Closed => self.on_broken(true, config, ghost),
         }
     }
 
@@ -228,7 +187,12 @@ impl Client {
         matches!(self.tasks[task].phase, Phase::Asking { .. }).then_some(task)
     }
 
-    fn on_acquired(&mut self, owner: Owner, token: u8, config: &Config, ghost: &mut Ghost) {
+    fn on_acquired(
+        &mut self,
+        (owner, token, queued): (Owner, u8, u8),
+        config: &Config,
+        ghost: &mut Ghost,
+    ) {
         let Some(task) = self.asking(owner) else {
             return;
         };
@@ -239,6 +203,9 @@ impl Client {
             return;
         };
         self.seeded |= ask != Ask::Take;
+        self.answered_cut(task);
+        self.tasks[task].listed = false;
+        self.count_listed(task, queued, config, ghost);
         let hasty = config.has(Bug::DeadlineFromAnswer);
         if !hasty && 2 * age > config.ttl {
             // What is left of the lease is too little: claim it again.
@@ -251,6 +218,14 @@ impl Client {
         self.hold(task, token, left, config, ghost);
     }
 
+    /// The claim that may cut the claim window is not under way any more.
+    fn answered_cut(&mut self, task: usize) {
+        let cut = &mut self.tasks[task].cut;
+        if *cut == Cut::Sent {
+            *cut = Cut::Over;
+        }
+    }
+
     pub(crate) fn hold(
         &mut self,
         task: usize,
@@ -259,23 +234,27 @@ impl Client {
         config: &Config,
         ghost: &mut Ghost,
     ) {
+        let capped = self.tasks[task].cut == Cut::Left && !config.has(Bug::ClaimUncapped);
         self.tasks[task].phase = Phase::Holding {
             token,
             left,
+            ttl: config.ttl,
             renewal: None,
-            cap: None,
+            late: None,
+            longer: false,
+            cap: capped.then_some(config.ttl),
             unsure: false,
         };
         self.tasks[task].answered = None;
+        self.tasks[task].listed = false;
+        self.tasks[task].cut = Cut::No;
         ghost.hand_out(self.owner(task), token);
-        self.leave_room(task, self.watches(task), config);
+        self.leave_room(config);
     }
 
     fn on_held(
         &mut self,
-        owner: Owner,
-        pttl: Option<u8>,
-        head: bool,
+        (owner, pttl, head, queued): (Owner, Option<u8>, bool, u8),
         config: &Config,
         ghost: &mut Ghost,
     ) {
@@ -292,6 +271,7 @@ impl Client {
             return;
         };
         self.seeded |= ask != Ask::Take;
+        self.answered_cut(task);
         if ask != Ask::Queue {
             if self.tasks[task].waits {
                 self.ask(task, Ask::Queue, config);
@@ -305,7 +285,9 @@ impl Client {
             return;
         }
         self.tasks[task].placed = true;
+        self.tasks[task].listed = self.tasks.len() > 1;
         self.see(task, pttl, head, config);
+        self.count_listed(task, queued, config, ghost);
         if granted != 0 && config.has(Bug::GrantOvertaken) && config.is_recent(age) {
             self.hold(task, granted, config.window - age, config, ghost);
         } else if news {
@@ -342,7 +324,7 @@ impl Client {
         matches!(
             self.tasks[task].phase,
             Phase::Asking { .. } | Phase::Sleeping(_)
-        )
+        ) && !self.tasks[task].stalled
     }
 
     /// Every token that this client knows or is being told.
@@ -355,7 +337,7 @@ impl Client {
             }
         }
         for message in self.inbox.iter_mut() {
-            if let Message::Acquired(_, token) | Message::Grant(_, token) = message {
+            if let Message::Acquired(_, token, _) | Message::Grant(_, token) = message {
                 tokens.push(token);
             }
         }

@@ -27,6 +27,8 @@ pub struct Config {
     pub check: u8,
     /// A free lock with a live waiter is taken within this many ticks.
     pub patience: u8,
+    /// Dead waiters that one script passes over, at most.
+    pub pops: u8,
     /// What may happen, and how often.
     pub faults: Faults,
     /// The bug to find.
@@ -48,7 +50,7 @@ pub struct Faults {
     pub kills: u8,
     /// An inbox message is lost.
     pub losses: u8,
-    /// The lock is released by force.
+    /// The lock is released by force: by whoever holds it at a look. The release may be sent twice.
     pub forces: u8,
     /// Another application takes the lock; it releases without telling anyone, or lets it run out.
     pub strangers: u8,
@@ -58,8 +60,12 @@ pub struct Faults {
     pub restarts: u8,
     /// A replica takes over that had not heard of the last writes.
     pub failovers: u8,
-    /// A lease is extended, to one tick less than the TTL.
+    /// The queue alone is gone.
+    pub queues: u8,
+    /// A lease is extended, to one tick less or more than the TTL.
     pub extends: u8,
+    /// A waiter is not polled any more.
+    pub stalls: u8,
 }
 
 impl Default for Config {
@@ -76,6 +82,7 @@ impl Default for Config {
             window: 1,
             check: 2,
             patience: 3,
+            pops: u8::MAX,
             faults: Faults::default(),
             bug: None,
         }
@@ -132,6 +139,28 @@ pub enum Bug {
     ClockStops,
     /// A shorter extension left on a broken connection is forgotten.
     ExtendForgets,
+    /// A renewal sets the TTL also where the server has more.
+    RenewalShortens,
+    /// A wait of the holder does.
+    ClaimShortens,
+    /// A claim that may cut the claim window was left on a broken connection, and is forgotten.
+    ClaimUncapped,
+    /// A holder that is told that its lease is gone takes it for a failed renewal.
+    DeposedGoesOn,
+    /// A release by force ends whatever lease there is when it arrives.
+    ForceAnyone,
+    /// After a lost connection leases are renewed when that is due.
+    RenewedWhenDue,
+    /// Of a client's waiters only the first looks, next in line or not.
+    FirstWatches,
+    /// A client does not count its waiters when it is told how many wait.
+    QueueForgotten,
+    /// It counts also those that it has told to ask again and that have not.
+    UnpolledCount,
+    /// Nobody drops waiters whose processes are gone while the name is held.
+    DeadStay,
+    /// A script that has passed over enough dead waiters leaves the name free.
+    FreeInBetween,
     /// Waiters do not look by themselves.
     NoFallback,
     /// The next in line is not told that it is, nor what to watch.
@@ -140,6 +169,6 @@ pub enum Bug {
     ShortClaimNotTold,
     /// After a lost connection waiters sleep on, without subscribing again and asking.
     NoRecheck,
-    /// When the watching waiter of a client leaves, the next one there does not take over.
-    NobodyTakesOver,
+    /// Of a client's waiters only the first looks, and one that was told that it is the next in line.
+    OthersSleep,
 }

@@ -3,6 +3,8 @@
 use crate::wire::{Owner, Owners};
 
 /// What has happened so far, as far as properties ask.
+// Independent facts.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Ghost {
     /// The largest token that the server has answered with.
@@ -11,12 +13,36 @@ pub(crate) struct Ghost {
     pub(crate) handed: u8,
     /// A token was not larger than the one before.
     pub(crate) disorder: bool,
-    /// Owners whose lock was taken from them by force or by a loss of data: their leases may overlap with the next.
+    /// Owners whose lock was taken from them, by a force that met them or by a loss of data, until a renewal tells them:
+    /// their leases may overlap with the next.
     pub(crate) deposed: Owners,
+    /// Those of them who have the name back by a command carried out late or by a replica, with an older token than others'.
+    pub(crate) outdated: Owners,
+    /// Those whose server came back with other data.
+    pub(crate) restarted: Owners,
+    /// Ticks for which one of these has gone on, on a new connection.
+    pub(crate) learning: u8,
+    /// A force ended a lease that it had not met.
+    pub(crate) overreached: bool,
     /// Owners whose lock is left to its TTL: the lease was lost, or the last release was.
     pub(crate) lost: Owners,
     /// Ticks for which the lock has been free while a live waiter was there.
     pub(crate) free_ticks: u8,
+    /// A script has left the name free with waiters in the queue.
+    pub(crate) freed: bool,
+    /// Then someone else took it before a live waiter.
+    pub(crate) barged: bool,
+    /// Ticks for which the first in the queue has been one whose process is gone, with a live waiter behind.
+    pub(crate) dead_ticks: u8,
+    /// The queue was lost.
+    pub(crate) forgot: bool,
+    /// Owners whom the server has told since that fewer wait than their client knows of.
+    pub(crate) told: Owners,
+    /// Ticks for which a client has had a waiter that is not in the queue and does nothing about it, though another one of
+    /// the same client was told so.
+    pub(crate) apart_ticks: u8,
+    /// Waiters that have asked again in this tick, since fewer wait than their client knows of.
+    pub(crate) asked_again: u8,
 }
 
 impl Ghost {
@@ -30,5 +56,18 @@ impl Ghost {
     pub(crate) fn hand_out(&mut self, owner: Owner, token: u8) {
         self.disorder |= token <= self.handed && !self.deposed.contains(owner);
         self.handed = self.handed.max(token);
+    }
+
+    /// The queue is lost.
+    pub(crate) fn forget(&mut self) {
+        self.forgot = true;
+        self.told = Owners::default();
+    }
+
+    /// A waiter is told that fewer wait than its client knows of.
+    pub(crate) fn tell(&mut self, owner: Owner) {
+        if self.forgot {
+            self.told.insert(owner);
+        }
     }
 }

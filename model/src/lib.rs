@@ -7,7 +7,7 @@
 //! # What is modelled
 //!
 //! One lock, its queue and its token counter on one server; two or three clients, each a process with one connection and
-//! one or two tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback interval 2 or,
+//! one to three tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback interval 2 or,
 //! to see that it is not needed, 8. Everything else happens between ticks, in any order. Two rules keep time honest: a client that runs does
 //! at once what is due, and a message stays in the network for one tick at most. What takes longer is a fault: a client is stopped (its
 //! clock goes on, its messages wait), or a connection breaks. Each fault may happen as often as the configuration says.
@@ -20,32 +20,43 @@
 //! | one command of an owner is unanswered at a time; news meanwhile waits | `Deliver`; `Phase::Asking::news` |
 //! | an answer that took longer than half the TTL is claimed again | `Deliver`; `Client::on_acquired` |
 //! | deadlines count from sending, on a clock that never stops | `Tick`; `Phase::Holding::left` |
-//! | *renew* extends what is still the owner's; times out without ending the connection | `Renew`, `RenewalTimesOut`, `Execute` |
-//! | a shorter *extend* that may still be carried out caps later deadlines | `Extend`, `Drop`; `Phase::Holding::cap` |
+//! | *renew* extends what is still the owner's, and leaves more alone; an answer that comes late counts | `Renew`, `RenewalTimesOut`, `Execute`, `ExecuteLate`; `Server::renew`, `Client::on_late` |
+//! | *extend*, to more or to less, may shorten; one that may still be carried out caps later deadlines | `Extend`, `Drop`; `Phase::Holding::cap` |
+//! | a *wait* of the holder leaves more alone; but one claim may cut the claim window to a shorter TTL, and caps like an extend | `Execute`, `ExecuteLate`; `Server::claim`, `Cut` |
 //! | past its deadline a lease is lost, and a late renewal does not revive it | `NoticeLoss`, `Deliver`; `Client::lose` |
 //! | *release* hands over, or deletes; giving up and undoing are the same script | `Release`, `Cancel`, `Execute`; `Server::release` |
 //! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
 //! | nobody heard the grant: the next one's turn | `publish` in `network.rs`; `Kill`, `NoticeGone` |
+//! | past so many dead waiters a script asks to be sent again, and holds the name meanwhile | `Owner::HANDING`; `Server::go_on_handing` |
+//! | a look at a held name drops dead waiters from the front of the queue | `Look`, `Execute`; `Server::prune` |
 //! | a grant begins a lease that counts from a recent wait, answered before; otherwise, or all the same, it is claimed | `Deliver`, `Claim`; `Client::on_grant`, `Task::answered` |
 //! | a grant for a waiter that is gone is passed on | `Deliver`; `Client::on_grant` |
-//! | the first waiter of a client looks at the PTTL, or at the fallback interval | `Look`; `Seen::look_in` |
-//! | after a lost connection: subscribe again, and every waiter asks again | `Drop`, `Close`, `Deliver`; `Client::on_broken` |
+//! | the next in line looks at the PTTL, the others of a client one by one after it; all of them at the fallback interval | `Look`; `Seen::look_in` |
+//! | a waiter may be one that nobody polls | `Stall` |
+//! | where fewer are queued than a client knows of its own, its waiters ask again | `Deliver`, `Flush`, `LoseQueue`; `Client::count_listed` |
+//! | after a lost connection: subscribe again, every waiter asks again, every lease is renewed | `Drop`, `Close`, `Deliver`; `Client::on_broken` |
 //! | what was unanswered on a broken connection is taken back once more, later | `ExecuteLate`, `LoseLate`, `Again` |
 //! | a *wait* lifts the counter to the clock; low counts are no tokens | `Restart`, `Flush`, `Failover`; `Server::count` |
 //! | a foreign holder tells nobody | `StrangerTakes`, `StrangerReleases` |
-//! | a forced release, and the deposed holder's overlap | `Force`; `Ghost::deposed` |
+//! | a forced release ends the lease that it met, also when it is sent again; the deposed holder's overlap | `Meet`, `Force`; `Ghost::deposed` |
 //! | inbox messages may be lost | `LoseMessage`, and with every broken connection |
 //!
 //! # What is checked
 //!
-//! [`properties`] has five that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one live
-//! lease** among clients that obey their deadlines, deposed ones aside; **the live holder has the newest token** that was handed out;
-//! **nothing is left** of an acquire that is over, neither lock nor queue entry, once all that was under way has arrived; and **a free lock
-//! is taken soon** where a live waiter is: the ticks for which it is not are counted in the state, since the checker's own
-//! `eventually` does not see cycles. Two more must be reachable, so that the five mean something.
+//! [`properties`] has eleven that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one
+//! live lease** among clients that obey their deadlines; **the live holder has the newest token** that was handed out;
+//! **nothing is left** of an acquire that is over, neither lock nor queue entry, once all that was under way has arrived; and
+//! **a free lock is taken soon** where a live waiter is: the ticks for which it is not are counted in the state, since the
+//! checker's own `eventually` does not see cycles. A **forced release ends the lease it met**; a **name with a queue is not free
+//! in between**; **dead waiters leave** it; a client's waiters are **back together** where the queue was lost, and have each other
+//! ask no more often than that; and **a holder learns soon of a restart**. Three more must be reachable, so that these mean
+//! something.
 //!
-//! `tests/correct.rs` exhausts the protocol as it is, `tests/seeded_bugs.rs` breaks one rule at a time ([`Bug`]) and has the
-//! checker find where that leads.
+//! Two leases may be live at once where data was lost, or a forced release met the first: that one alone, and until a
+//! renewal of it is answered.
+//!
+//! `tests/correct.rs` and `correct_edges.rs` exhaust the protocol as it is, `tests/seeded_bugs.rs` and `seeded_edges.rs` break
+//! one rule at a time ([`Bug`]) and have the checker find where that leads.
 //!
 //! # What keeps it small
 //!
@@ -58,16 +69,20 @@
 //!
 //! # What is left out
 //!
-//! The queue's own TTL, the limit of 100 dead waiters a script, closing a client, connections of blocking callers and event loops
-//! (to the server they look like a connection that is given up), `max_hold`, and releases by hand, which are forced ones.
+//! The queue's own TTL, closing a client, connections of blocking callers and event loops (to the server they look like a
+//! connection that is given up), `max_hold`, and releases by hand, which are forced ones. Waiters that were lost with the queue
+//! are noticed by their number only: where as many of other clients wait, a client's first looks at the fallback interval, and
+//! the others when their turn as the first has come.
+//!
 //! A command left on a broken connection is carried out or dropped before the release that takes it back once more, as
-//! the core assumes; one that is not costs one TTL. For the same reason a deposed holder whose *wait* was left behind before can get the name
-//! back with its old token, until it looks: [`properties::NEWEST_TOKEN`] leaves that out, and the resource's check is what
+//! the core assumes; one that is not costs one TTL. For the same reason a deposed holder whose *wait* was left behind before can
+//! get the name back with its old token: [`properties::NEWEST_TOKEN`] leaves that one out, and the resource's check is what
 //! stands against it. So is a failover behind a proxy that keeps connections open, within the second for which a take
 //! trusts its seed.
 //!
 //! [stateright]: https://docs.rs/stateright
 
+mod bounds;
 pub mod checker;
 mod client;
 pub mod config;
@@ -76,10 +91,11 @@ mod holding;
 mod network;
 pub mod properties;
 mod server;
+mod task;
 mod undo;
 mod waiting;
 mod wire;
 pub mod world;
 
-pub use client::Ask;
 pub use config::{Bug, Config, Faults};
+pub use task::Ask;

@@ -3,7 +3,7 @@
 use crate::client::Life;
 use crate::config::Config;
 use crate::server::{Around, Server};
-use crate::wire::{Command, Fifo, Kind, Message, Owner};
+use crate::wire::{Command, Fifo, Kind, Late, Message, Owner};
 use crate::world::{Action, World};
 
 /// The server's end of a client's connection, and what is left of earlier ones.
@@ -20,11 +20,39 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Whether the server believes that somebody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.subscribed || self.haunted
+    }
+
     /// Whether a command of this owner may still be carried out late.
     pub(crate) fn has_late(&self, owner: Owner) -> bool {
         self.late.iter().any(|command| command.owner == owner)
     }
+
+    /// A later renewal of this owner counts as failed.
+    pub(crate) fn fail(&mut self, owner: Owner) {
+        for command in self.late.iter_mut() {
+            if let Kind::Renew { late, .. } = &mut command.kind
+                && command.owner == owner
+                && command.awaited
+            {
+                late.fail();
+            }
+        }
+    }
 }
+
+/// Somebody who releases by force: who the holder was when they looked, and how often the release may be sent. An answer
+/// may be lost, and then it is sent again; none is sent later than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Forcing {
+    met: Owner,
+    sends: u8,
+}
+
+/// See [`Forcing`].
+const FORCES: u8 = 2;
 
 impl World {
     /// The server carries out the next command of a live connection.
@@ -32,23 +60,77 @@ impl World {
         let command = self.clients[at].out.pop().expect("there is one");
         // A client subscribes, confirmed, before it queues; the two travel as one here.
         self.links[at].subscribed |= matches!(command.kind, Kind::Wait { queue: true, .. });
-        let answer = self.run(config, |server, around| server.run(command, around));
-        if let Message::Acquired(_, token) = answer {
-            self.ghost.issue(token);
-            if command.awaited && self.server.is_held_by(command.owner) {
-                self.ghost.deposed.remove(command.owner);
-            }
+        let mut answer = self.carry_out(command, config);
+        let holds = self.server.is_held_by(command.owner);
+        let learns = match answer {
+            Message::Acquired(..) => command.awaited && holds,
+            Message::Renewed { mine, .. } => mine && self.is_covered(command.owner),
+            _ => false,
+        };
+        if learns {
+            self.ghost.deposed.remove(command.owner);
         }
         if command.awaited {
+            self.note_count(&mut answer, command);
+        }
+        // Whoever gives something back in the background repeats that, too.
+        if command.awaited || matches!(answer, Message::Released(_, true)) {
             self.clients[at].inbox.push(answer);
         }
     }
 
+    /// The server carries out a command.
+    fn carry_out(&mut self, command: Command, config: &Config) -> Message {
+        let freed = self.ghost.freed;
+        let waits = freed && self.has_live_waiter_in_queue();
+        let answer = self.run(config, |server, around| server.run(command, around));
+        if let Message::Acquired(_, token, _) = answer {
+            self.ghost.issue(token);
+        }
+        let took = command.kind == Kind::Take && self.server.is_held_by(command.owner);
+        self.ghost.barged |= waits && took;
+        answer
+    }
+
+    /// Whether the server has a lock for as long as its holder reckons.
+    fn is_covered(&self, owner: Owner) -> bool {
+        let reckons = self.clients[owner.client()].left(owner.task());
+        self.server.lock.is_some_and(|lock| lock.left >= reckons)
+    }
+
+    /// An answer that says how many wait is on its way: whether that shows to its client that some of its own were lost.
+    fn note_count(&mut self, answer: &mut Message, command: Command) {
+        let tasks = &self.clients[command.owner.client()].tasks;
+        let others = (0..tasks.len()).filter(|task| *task != command.owner.task());
+        let others = others.filter(|task| tasks[*task].listed).count();
+        let (queued, known) = match answer {
+            Message::Acquired(_, _, queued) => (queued, others),
+            Message::Held { queued, .. } => (queued, others + 1),
+            _ => return,
+        };
+        if tasks.len() == 1 {
+            *queued = 0; // It has no others to count.
+        } else if matches!(command.kind, Kind::Wait { queue: true, .. })
+            && usize::from(*queued) < known
+        {
+            self.ghost.tell(command.owner);
+        }
+    }
+
+    /// Whether somebody is in the queue who can notice what happens.
+    pub(crate) fn has_live_waiter_in_queue(&self) -> bool {
+        let live = |owner: &Owner| self.clients[owner.client()].is_live_waiter(owner.task());
+        self.server.queue.iter().any(live)
+    }
+
     fn execute_late(&mut self, at: usize, config: &Config) {
         let command = self.links[at].late.pop().expect("there is one");
-        let answer = self.run(config, |server, around| server.run(command, around));
-        if let Message::Acquired(_, token) = answer {
-            self.ghost.issue(token);
+        let answer = self.carry_out(command, config);
+        if matches!(answer, Message::Acquired(..)) && self.ghost.deposed.contains(command.owner) {
+            self.ghost.outdated.insert(command.owner);
+        }
+        if command.awaited && self.clients[at].life != Life::Dead {
+            self.clients[at].inbox.push(answer);
         }
     }
 
@@ -64,17 +146,26 @@ impl World {
             if link.subscribed {
                 client.hear(message);
             }
-            link.subscribed || link.haunted
+            link.is_heard()
         };
+        let hears = |of: Owner| links[of.client()].is_heard();
         let mut around = Around {
             config,
             clock: &mut self.clock,
             arrivals: &mut self.arrivals,
             publish: &mut publish,
+            hears: &hears,
         };
+        let was_held = self.server.lock.is_some();
         let result = work(&mut self.server, &mut around);
         if self.server.lock.is_some() {
             self.ghost.free_ticks = 0;
+            self.ghost.freed = false;
+        } else {
+            self.ghost.freed |= was_held && !self.server.queue.is_empty();
+        }
+        if self.ghost.dead_ticks > 0 && !self.has_dead_head() {
+            self.ghost.dead_ticks = 0;
         }
         result
     }
@@ -124,10 +215,16 @@ impl World {
         let begun = self.clients[0].is_connected();
         let held = self.server.lock.is_some();
         let foreign = self.server.is_held_by(Owner::FOREIGN);
-        may(held && !foreign && faults.forces > 0, Action::Force);
+        let handing = self.server.is_held_by(Owner::HANDING);
+        let meets = held && !foreign && !handing && self.forcing.is_none();
+        may(meets && faults.forces > 0, Action::Meet);
+        may(self.forcing.is_some(), Action::Force);
+        may(self.forcing.is_some(), Action::GiveUpForce);
         may(!held && faults.strangers > 0, Action::StrangerTakes);
         may(foreign, Action::StrangerReleases);
         may(begun && faults.flushes > 0, Action::Flush);
+        let queue = !self.server.queue.is_empty();
+        may(queue && faults.queues > 0, Action::LoseQueue);
         may(begun && faults.restarts > 0, Action::Restart);
         let follows = self.replica.is_none() && faults.failovers > 0;
         may(follows, Action::ReplicaStops);
@@ -146,7 +243,7 @@ impl World {
             Action::Drop(at) => {
                 self.faults.drops -= 1;
                 self.leave_behind(at);
-                self.clients[at].on_broken(config, &mut self.ghost);
+                self.clients[at].on_broken(false, config, &mut self.ghost);
             }
             Action::Close(at) => {
                 self.faults.closes -= 1;
@@ -159,13 +256,17 @@ impl World {
                 self.faults.losses -= 1;
                 self.clients[at].inbox.pop();
             }
-            Action::Force => {
+            Action::Meet => {
                 self.faults.forces -= 1;
-                self.depose();
-                self.run(config, Server::force);
+                let met = self.server.lock.expect("it is held").owner;
+                self.forcing = Some(Forcing { met, sends: FORCES });
             }
+            Action::Force => self.force(config),
+            Action::GiveUpForce => self.forcing = None,
             Action::StrangerTakes => {
                 self.faults.strangers -= 1;
+                self.ghost.barged |= self.ghost.freed && self.has_live_waiter_in_queue();
+                self.ghost.freed = false;
                 self.server.take_foreign();
                 self.ghost.free_ticks = 0;
             }
@@ -173,7 +274,14 @@ impl World {
             Action::Flush => {
                 self.faults.flushes -= 1;
                 self.depose();
+                self.ghost.forget();
+                self.ghost.freed = false;
                 self.server = Server::default();
+            }
+            Action::LoseQueue => {
+                self.faults.queues -= 1;
+                self.ghost.forget();
+                self.server.queue.clear();
             }
             Action::Restart => {
                 self.faults.restarts -= 1;
@@ -201,7 +309,24 @@ impl World {
         }
     }
 
-    /// The holder's lock is taken from it.
+    /// The release by force, by the owner that was met, is carried out; perhaps not for the first time.
+    fn force(&mut self, config: &Config) {
+        let Forcing { met, sends } = self.forcing.expect("somebody forces");
+        self.forcing = (sends > 1).then_some(Forcing {
+            met,
+            sends: sends - 1,
+        });
+        let before = self.server.lock.map(|lock| lock.owner);
+        self.run(config, |server, around| server.force(met, around));
+        let after = self.server.lock.map(|lock| lock.owner);
+        let ended = before.filter(|owner| after != Some(*owner) && *owner != Owner::HANDING);
+        if ended == Some(met) {
+            self.ghost.deposed.insert(met);
+        }
+        self.ghost.overreached |= ended.is_some_and(|owner| owner != met);
+    }
+
+    /// The holder's lock is taken from it, with the data.
     fn depose(&mut self) {
         if let Some(lock) = self.server.lock {
             self.ghost.deposed.insert(lock.owner);
@@ -212,11 +337,21 @@ impl World {
     fn leave_behind(&mut self, at: usize) {
         let (client, link) = (&mut self.clients[at], &mut self.links[at]);
         if !link.closing {
-            for command in client.out.iter() {
-                link.late.push(Command {
-                    awaited: false,
-                    ..command
-                });
+            for mut command in client.out.iter() {
+                // What a suspect connection still answers to a renewal counts.
+                if let Kind::Renew {
+                    cuts: false, late, ..
+                } = &mut command.kind
+                    && command.awaited
+                {
+                    if *late == Late::No {
+                        link.fail(command.owner);
+                        late.fail();
+                    }
+                } else {
+                    command.awaited = false;
+                }
+                link.late.push(command);
             }
         }
         link.haunted |= std::mem::take(&mut link.subscribed);
@@ -234,8 +369,17 @@ impl World {
     /// Another server, with other data, takes this one's place; no connection survives that.
     fn change_server(&mut self, server: Server) {
         if self.server.lock != server.lock {
+            if let Some(lock) = server.lock
+                && self.ghost.deposed.contains(lock.owner)
+            {
+                self.ghost.outdated.insert(lock.owner);
+            }
             self.depose();
+            if let Some(lock) = self.server.lock {
+                self.ghost.restarted.insert(lock.owner);
+            }
         }
+        self.ghost.freed = false;
         self.server = server;
         for at in 0..self.clients.len() {
             self.links[at].late.clear();

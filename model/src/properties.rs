@@ -18,6 +18,29 @@ pub const NOTHING_LEFT: &str = "nothing is left";
 /// A free lock with a live waiter is taken within so many ticks.
 pub const TAKEN_SOON: &str = "a free lock is taken soon";
 
+/// A release by force ends the lease that it met, and no other.
+pub const FORCE_MEETS: &str = "a forced release ends the lease it met";
+/// Nobody takes a name before a live waiter because a script has left it free in between.
+pub const NOT_FREE_BETWEEN: &str = "a name with a queue is not free in between";
+/// A dead waiter does not stay the first in the queue.
+pub const DEAD_LEAVE: &str = "dead waiters leave the queue";
+/// Where the queue was lost, a client's waiters are back together.
+pub const BACK_TOGETHER: &str = "a client's waiters are back in the queue together";
+/// They do not have each other ask for ever.
+pub const QUIET: &str = "waiters do not ask again and again";
+/// A holder whose server came back with other data learns of it soon after it has a connection.
+pub const LEARNS_SOON: &str = "a holder learns soon of a restart";
+
+/// Ticks for [`LEARNS_SOON`]: there and back.
+pub(crate) const LEARNS_WITHIN: u8 = 2;
+/// Ticks for [`DEAD_LEAVE`], more than the fallback interval.
+pub(crate) const PRUNES_WITHIN: u8 = 2;
+/// Ticks for [`BACK_TOGETHER`]: there.
+pub(crate) const TOGETHER_WITHIN: u8 = 2;
+
+/// Waiters that may ask again in one tick, for [`QUIET`]: every one of two clients.
+pub(crate) const ASKS_AGAIN: u8 = 4;
+
 /// Reachable: the name was handed to a waiter.
 pub const HANDED_OVER: &str = "a waiter is granted the name";
 /// Reachable: a lease begins with its grant.
@@ -41,6 +64,20 @@ pub(crate) fn all() -> Vec<Property<Config>> {
         Property::always(TAKEN_SOON, |config: &Config, world: &World| {
             world.ghost.free_ticks <= config.patience
         }),
+        Property::always(FORCE_MEETS, |_, world: &World| !world.ghost.overreached),
+        Property::always(NOT_FREE_BETWEEN, |_, world: &World| !world.ghost.barged),
+        Property::always(DEAD_LEAVE, |config: &Config, world: &World| {
+            world.ghost.dead_ticks <= config.check + PRUNES_WITHIN
+        }),
+        Property::always(BACK_TOGETHER, |_, world: &World| {
+            world.ghost.apart_ticks <= TOGETHER_WITHIN
+        }),
+        Property::always(QUIET, |_, world: &World| {
+            world.ghost.asked_again <= ASKS_AGAIN
+        }),
+        Property::always(LEARNS_SOON, |_, world: &World| {
+            world.ghost.learning <= LEARNS_WITHIN
+        }),
         Property::sometimes(HANDED_OVER, |_, world| handed_over(world)),
         Property::sometimes(BEGUN_BY_GRANT, |_, world| begun_by_grant(world)),
         Property::sometimes(ALL_OVER, all_over),
@@ -60,15 +97,13 @@ fn one_lease(world: &World) -> bool {
     leases(world).filter(|(owner, _)| !deposed(*owner)).count() <= 1
 }
 
-/// Of a deposed holder only while the server says that it holds; there, a command that is carried out late could bring it
-/// back (see the crate's documentation), so only where there are none.
-fn newest_token(config: &Config, world: &World) -> bool {
+/// Of a deposed holder only while the server says that it holds, and not where a command that was carried out late, or a
+/// replica, has brought it back (see the crate's documentation).
+fn newest_token(_: &Config, world: &World) -> bool {
+    let ghost = &world.ghost;
     leases(world).all(|(owner, token)| {
-        let deposed = world.ghost.deposed.contains(owner);
-        let holds = world.server.is_held_by(owner)
-            && config.faults.drops == 0
-            && config.faults.failovers == 0;
-        token == world.ghost.handed || deposed && !holds
+        let deposed = ghost.deposed.contains(owner) && !world.server.is_held_by(owner);
+        token == ghost.handed || deposed || ghost.outdated.contains(owner)
     })
 }
 
@@ -76,7 +111,10 @@ fn nothing_left(world: &World) -> bool {
     let holder = world.server.lock.map(|lock| lock.owner);
     let left = holder.iter().chain(&world.server.queue);
     left.copied().all(|owner| {
-        owner == Owner::FOREIGN || world.ghost.lost.contains(owner) || is_under_way(world, owner)
+        owner == Owner::FOREIGN
+            || owner == Owner::HANDING
+            || world.ghost.lost.contains(owner)
+            || is_under_way(world, owner)
     })
 }
 
@@ -100,7 +138,9 @@ fn handed_over(world: &World) -> bool {
         client.out.iter().any(claim)
     };
     world.server.lock.is_some_and(|lock| {
-        lock.owner != Owner::FOREIGN && claiming(&world.clients[lock.owner.client()], lock.owner)
+        lock.owner != Owner::FOREIGN
+            && lock.owner != Owner::HANDING
+            && claiming(&world.clients[lock.owner.client()], lock.owner)
     })
 }
 

@@ -1,7 +1,7 @@
 //! The server: its keys, and the commands and scripts that work on them, each in one step.
 //!
 //! Line by line after `core/src/store/redis/scripts/*.lua` and `wire::take`. Left out: the queue's own TTL of 90 s, which is
-//! longer than anything here, and the limit of 100 dead waiters a script.
+//! longer than anything here.
 
 use arrayvec::ArrayVec;
 
@@ -10,6 +10,12 @@ use crate::wire::{Command, Kind, Message, Owner};
 
 /// Counts below this were not seeded from the clock, and are no tokens.
 pub(crate) const SEEDED: u8 = 16;
+
+/// A look at a held name asks whether so many waiters, the first, are still there.
+const PRUNED: usize = 2;
+
+/// A take's answer does not say how many wait.
+const UNCOUNTED: u8 = u8::MAX;
 
 /// The keys of one lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,12 +55,15 @@ pub(crate) struct Around<'a> {
     pub(crate) arrivals: &'a mut Arrivals,
     /// `PUBLISH`: whether anyone heard it.
     pub(crate) publish: &'a mut dyn FnMut(Owner, Message) -> bool,
+    /// `PUBSUB NUMSUB`: whether anyone would hear it.
+    pub(crate) hears: &'a dyn Fn(Owner) -> bool,
 }
 
 enum HandOver {
     Asking,
     Granted,
     Empty,
+    More,
 }
 
 impl Server {
@@ -63,8 +72,16 @@ impl Server {
         let owner = command.owner;
         let answer = match command.kind {
             Kind::Take => self.take(owner, around),
-            Kind::Wait { queue, placed } => self.wait(owner, queue, placed, around),
-            Kind::Renew { ttl } => self.renew(owner, ttl, around),
+            Kind::Wait { .. } => self.wait(command, around),
+            Kind::Renew { ttl, cuts, late } => {
+                let (mine, longer) = self.renew(owner, ttl, cuts, around);
+                Message::Renewed {
+                    owner,
+                    mine,
+                    longer,
+                    late,
+                }
+            }
             Kind::Release => self.release(owner, around),
             Kind::Set if self.lock.is_none() => {
                 self.set(owner, Some(around.config.ttl));
@@ -73,11 +90,11 @@ impl Server {
             Kind::Set => self.held(owner),
             Kind::Count => {
                 self.fence += 1;
-                Message::Acquired(owner, self.fence)
+                Message::Acquired(owner, self.fence, UNCOUNTED)
             }
             Kind::Leave => {
                 self.queue.retain(|waiter| *waiter != owner);
-                Message::Released(owner)
+                Message::Released(owner, false)
             }
         };
         *around.clock = (*around.clock).max(self.fence);
@@ -115,7 +132,17 @@ impl Server {
             owner,
             pttl: self.lock.and_then(|lock| lock.left),
             head: self.queue.first() == Some(&owner),
+            queued: self.queued(),
         }
+    }
+
+    fn queued(&self) -> u8 {
+        u8::try_from(self.queue.len()).expect("short")
+    }
+
+    /// Whether nobody has it: K is gone, or its handing over is to go on.
+    fn is_free(&self) -> bool {
+        self.lock.is_none() || self.is_held_by(Owner::HANDING)
     }
 
     // ---- wire::take
@@ -131,7 +158,7 @@ impl Server {
         } else if self.fence < SEEDED && !around.config.has(Bug::LowCountIsToken) {
             Message::Unseeded(owner)
         } else {
-            Message::Acquired(owner, self.fence)
+            Message::Acquired(owner, self.fence, UNCOUNTED)
         }
     }
 
@@ -150,44 +177,82 @@ impl Server {
         self.fence
     }
 
-    fn wait(
-        &mut self,
-        owner: Owner,
-        queue: bool,
-        placed: bool,
-        around: &mut Around<'_>,
-    ) -> Message {
-        let ttl = Some(around.config.ttl);
+    fn wait(&mut self, command: Command, around: &mut Around<'_>) -> Message {
+        let owner = command.owner;
+        let Kind::Wait {
+            queue,
+            placed,
+            cuts,
+        } = command.kind
+        else {
+            unreachable!("{command:?} is no wait")
+        };
         if self.is_held_by(owner) {
-            if !around.config.has(Bug::ClaimKeepsExpiry) {
-                self.set(owner, ttl);
-            }
-            let token = self.next_token(around);
-            self.queue.retain(|waiter| *waiter != owner);
-            if around.config.ttl < around.config.window
-                && !around.config.has(Bug::ShortClaimNotTold)
-            {
-                self.tell_head(around);
-            }
-            return Message::Acquired(owner, token);
+            return self.claim(owner, cuts, around);
         }
-        if self.lock.is_none() && self.queue.is_empty() {
-            let token = self.next_token(around);
-            self.set(owner, ttl);
-            return Message::Acquired(owner, token);
+        if self.is_free() && self.queue.is_empty() {
+            return self.acquire(owner, around);
         }
         self.fence = self.count(around);
         if queue && !self.queue.contains(&owner) {
             self.enqueue(owner, placed, around.arrivals);
         }
-        if self.lock.is_none() && !matches!(self.hand_over(Some(owner), around), HandOver::Granted)
-        {
-            let token = self.next_token(around);
-            self.set(owner, ttl);
-            self.tell_head(around);
-            return Message::Acquired(owner, token);
+        if self.is_free() {
+            match self.hand_over(Some(owner), around) {
+                HandOver::Asking | HandOver::Empty => {
+                    let acquired = self.acquire(owner, around);
+                    self.tell_head(around);
+                    return acquired;
+                }
+                HandOver::More => {
+                    self.go_on_handing(around);
+                    return Message::More(owner);
+                }
+                HandOver::Granted => {}
+            }
+        } else if queue {
+            self.prune(owner, around);
         }
         self.held(owner)
+    }
+
+    /// K is the owner's: a claim of what was handed to it, or a wait repeated. It never shortens what there is, but for
+    /// the one claim that may cut the claim window.
+    fn claim(&mut self, owner: Owner, cuts: bool, around: &mut Around<'_>) -> Message {
+        let config = around.config;
+        let before = self.lock.and_then(|lock| lock.left);
+        let cuts = cuts || config.has(Bug::ClaimShortens);
+        if (cuts || before < Some(config.ttl)) && !config.has(Bug::ClaimKeepsExpiry) {
+            self.set(owner, Some(config.ttl));
+        }
+        let token = self.next_token(around);
+        self.queue.retain(|waiter| *waiter != owner);
+        let is_cut = cuts && config.ttl < config.window;
+        if is_cut && !config.has(Bug::ShortClaimNotTold) {
+            self.tell_head(around);
+        }
+        Message::Acquired(owner, token, self.queued())
+    }
+
+    fn acquire(&mut self, owner: Owner, around: &Around<'_>) -> Message {
+        let token = self.next_token(around);
+        self.set(owner, Some(around.config.ttl));
+        Message::Acquired(owner, token, self.queued())
+    }
+
+    /// A look at a held name drops a few waiters whose processes are gone.
+    fn prune(&mut self, asking: Owner, around: &mut Around<'_>) {
+        if around.config.has(Bug::DeadStay) {
+            return;
+        }
+        let head = self.queue.first().copied();
+        let first: Arrivals = self.queue.iter().take(PRUNED).copied().collect();
+        let dead = |waiter: &Owner| first.contains(waiter) && !(around.hears)(*waiter);
+        self.queue
+            .retain(|waiter| *waiter == asking || !dead(waiter));
+        if self.queue.first().copied() != head && self.queue.first() != Some(&asking) {
+            self.tell_head(around);
+        }
     }
 
     /// `ZADD`: at its earlier place, or behind all.
@@ -207,13 +272,16 @@ impl Server {
 
     // ---- renew.lua
 
-    fn renew(&mut self, owner: Owner, ttl: u8, around: &Around<'_>) -> Message {
+    /// Whether it is the owner's, and whether the server has it for longer.
+    fn renew(&mut self, owner: Owner, ttl: u8, cuts: bool, around: &Around<'_>) -> (bool, bool) {
         let again = self.lock.is_none() && around.config.has(Bug::RenewRecreates);
         let mine = self.is_held_by(owner) || again;
-        if mine {
+        let longer = self.lock.is_some_and(|lock| lock.left > Some(ttl));
+        let keeps = longer && !cuts && !around.config.has(Bug::RenewalShortens);
+        if mine && !keeps {
             self.set(owner, Some(ttl));
         }
-        Message::Renewed(owner, mine)
+        (mine, mine && keeps)
     }
 
     // ---- release.lua
@@ -221,22 +289,34 @@ impl Server {
     fn release(&mut self, owner: Owner, around: &mut Around<'_>) -> Message {
         let head_left = self.queue.first() == Some(&owner);
         self.queue.retain(|waiter| *waiter != owner);
-        if self.lock.is_none() || self.is_held_by(owner) {
-            self.give_back(around);
+        let mut more = false;
+        if self.is_free() || self.is_held_by(owner) {
+            more = self.give_back(around);
         } else if head_left {
             self.tell_head(around);
         }
-        Message::Released(owner)
+        Message::Released(owner, more)
     }
 
-    /// A release by force.
-    pub(crate) fn force(&mut self, around: &mut Around<'_>) {
-        self.give_back(around);
+    /// A release by force of the lease of `met`, or by hand.
+    pub(crate) fn force(&mut self, met: Owner, around: &mut Around<'_>) {
+        if self.is_free() || self.is_held_by(met) || around.config.has(Bug::ForceAnyone) {
+            self.give_back(around);
+        }
     }
 
-    fn give_back(&mut self, around: &mut Around<'_>) {
-        if !matches!(self.hand_over(None, around), HandOver::Granted) {
-            self.lock = None;
+    /// Returns whether dead waiters remain.
+    fn give_back(&mut self, around: &mut Around<'_>) -> bool {
+        match self.hand_over(None, around) {
+            HandOver::Granted => false,
+            HandOver::Asking | HandOver::Empty => {
+                self.lock = None;
+                false
+            }
+            HandOver::More => {
+                self.go_on_handing(around);
+                true
+            }
         }
     }
 
@@ -252,7 +332,10 @@ impl Server {
     }
 
     fn hand_over(&mut self, asking: Option<Owner>, around: &mut Around<'_>) -> HandOver {
-        while let Some(waiter) = self.queue.pop_at(0) {
+        for _ in 0..around.config.pops {
+            let Some(waiter) = self.queue.pop_at(0) else {
+                return HandOver::Empty;
+            };
             if Some(waiter) == asking {
                 return HandOver::Asking;
             }
@@ -263,6 +346,19 @@ impl Server {
                 return HandOver::Granted;
             }
         }
-        HandOver::Empty
+        if self.queue.is_empty() {
+            HandOver::Empty
+        } else {
+            HandOver::More
+        }
+    }
+
+    /// Whoever asked is to ask again; until then nobody else gets in.
+    fn go_on_handing(&mut self, around: &Around<'_>) {
+        if around.config.has(Bug::FreeInBetween) {
+            self.lock = None;
+        } else {
+            self.set(Owner::HANDING, Some(around.config.window));
+        }
     }
 }

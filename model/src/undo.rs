@@ -1,9 +1,10 @@
 //! Undoing an acquire that came to nothing, and coping with a connection that broke. After `core/src/undo.rs` and
 //! `store/redis/link.rs`.
 
-use crate::client::{Ask, Client, Phase};
+use crate::client::Client;
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
+use crate::task::{Ask, Cut, Phase};
 use crate::wire::{Kind, Message, Owner};
 
 /// Cleaning up behind an acquire that is over.
@@ -40,18 +41,23 @@ impl Client {
     /// Cancelled, or its wait ran out: undo it.
     pub(crate) fn cancel(&mut self, task: usize, config: &Config) {
         let owner = self.owner(task);
-        let (stale, watched) = (self.tasks[task].stale, self.watches(task));
+        let stale = self.tasks[task].stale;
         self.forget_answers(owner);
         self.end(task);
-        self.leave_room(task, watched, config);
+        self.leave_room(config);
         self.send(owner, undoing(config), true);
         let kind = JobKind::Undo { stale };
         self.jobs.push(Job { owner, kind });
     }
 
-    pub(crate) fn on_released(&mut self, owner: Owner, config: &Config) {
+    pub(crate) fn on_released(&mut self, owner: Owner, more: bool, config: &Config) {
         let undo = |job: &Job| job.owner == owner && matches!(job.kind, JobKind::Undo { .. });
-        if let Some(at) = self.jobs.iter().position(undo) {
+        if more {
+            // Dead waiters remain.
+            let undoing = self.jobs.iter().any(undo);
+            let releasing = self.task_of(owner).is_some();
+            self.send(owner, Kind::Release, undoing || releasing);
+        } else if let Some(at) = self.jobs.iter().position(undo) {
             let job = self.jobs.remove(at);
             if job.kind == (JobKind::Undo { stale: true }) {
                 self.again(owner, config);
@@ -81,8 +87,9 @@ impl Client {
     // ---- the connection
 
     /// The connection is lost, and with it what was on its way: everything unanswered is sent again on a new one, every
-    /// waiter asks again, and what may be left behind is remembered.
-    pub(crate) fn on_broken(&mut self, config: &Config, ghost: &mut Ghost) {
+    /// waiter asks again, everything held is renewed, and what may be left behind is remembered. Of a connection that is not
+    /// `lost` but given up, late answers to renewals still count.
+    pub(crate) fn on_broken(&mut self, lost: bool, config: &Config, ghost: &mut Ghost) {
         for command in self.out.iter() {
             // A release that nobody repeats: what it was to take back costs one TTL.
             if command.kind == Kind::Release && !command.awaited {
@@ -97,6 +104,10 @@ impl Client {
             }
         }
         self.seeded = false;
+        for task in 0..self.tasks.len() {
+            self.tasks[task].listed = false;
+            self.renewal_failed(task, !lost, config);
+        }
         self.out.clear();
         self.inbox.clear();
         for at in 0..self.jobs.len() {
@@ -106,10 +117,16 @@ impl Client {
             }
         }
         for task in 0..self.tasks.len() {
+            if self.tasks[task].stalled {
+                continue;
+            }
             match self.tasks[task].phase {
                 Phase::Idle => {}
                 Phase::Asking { ask, .. } => {
                     self.tasks[task].stale = true;
+                    if self.tasks[task].cut == Cut::Sent {
+                        self.tasks[task].cut = Cut::Left;
+                    }
                     let ask = if ask == Ask::Take { Ask::Retake } else { ask };
                     self.ask(task, ask, config);
                     if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
@@ -118,7 +135,12 @@ impl Client {
                 }
                 Phase::Sleeping(_) if config.has(Bug::NoRecheck) => {}
                 Phase::Sleeping(_) => self.ask(task, Ask::Queue, config),
-                Phase::Holding { .. } => self.renewal_failed(task, config),
+                Phase::Holding { .. } => {
+                    let live = self.live_token(task).is_some();
+                    if live && config.renews && !config.has(Bug::RenewedWhenDue) {
+                        self.renew(task);
+                    }
+                }
                 Phase::Releasing => self.send(self.owner(task), Kind::Release, true),
             }
         }

@@ -1,11 +1,13 @@
 //! Waiting: who of a client's waiters looks when, and what they do on news. After `core/src/waiting.rs`.
 
-use crate::client::{Ask, Client, Life, Phase, Task};
+use crate::client::{Client, Life};
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
+use crate::properties::ASKS_AGAIN;
+use crate::task::{Ask, Cut, Phase, Task};
 use crate::wire::{Kind, Message, Owner};
 
-/// Others than the next in line look this much after the holder's time is up.
+/// Others than the next in line look this much after the holder's time is up, the first of a client before its second.
 const JITTER: u8 = 1;
 
 /// What a client was last told about the name.
@@ -18,10 +20,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    fn look_in(self, first: Owner) -> u8 {
-        let delay = if self.head == Some(first) { 0 } else { JITTER };
-        let expiry = self.pttl.map_or(u8::MAX, |pttl| pttl + delay);
-        self.latest.min(expiry)
+    /// When a waiter looks that stands behind `rank` others of its client.
+    fn look_in(self, waiter: Owner, rank: u8) -> u8 {
+        let is_head = self.head == Some(waiter);
+        let (delay, rank) = if is_head { (0, 0) } else { (JITTER, rank) };
+        let expiry = self.pttl.map_or(u8::MAX, |pttl| pttl + delay + rank);
+        expiry.min(self.latest + rank)
     }
 
     pub(crate) fn tick(&mut self) {
@@ -45,17 +49,59 @@ impl Client {
 
     /// Whether a task waits that can notice what happens.
     pub(crate) fn has_live_waiter(&self) -> bool {
-        self.life == Life::Running && (0..self.tasks.len()).any(|task| self.is_waiting(task))
+        (0..self.tasks.len()).any(|task| self.is_live_waiter(task))
     }
 
-    /// Whether a waiter would be the first of this client. (Tasks begin in order, so they queue in order.)
-    fn is_first(&self, task: usize) -> bool {
-        !(0..task).any(|earlier| self.is_waiting(earlier) && self.tasks[earlier].placed)
+    /// Whether a task waits, and can notice what happens.
+    pub(crate) fn is_live_waiter(&self, task: usize) -> bool {
+        self.life == Life::Running && self.is_waiting(task) && !self.tasks[task].stalled
     }
 
-    /// Whether it is the one here who looks.
-    pub(crate) fn watches(&self, task: usize) -> bool {
-        self.tasks[task].placed && self.is_first(task)
+    /// How many waiters of this client are before it. (Tasks begin in order, so they queue in order.)
+    fn rank(&self, task: usize) -> u8 {
+        let before = |earlier: &usize| self.is_waiting(*earlier) && self.tasks[*earlier].placed;
+        u8::try_from((0..task).filter(before).count()).expect("few")
+    }
+
+    /// A waiter is not polled any more, and not cancelled either: it does nothing, and hears nothing.
+    pub(crate) fn stall(&mut self, task: usize) {
+        self.forget_answers(self.owner(task));
+        self.tasks[task].stalled = true;
+        self.tasks[task].answered = None;
+        self.tasks[task].phase = Phase::Sleeping(None);
+    }
+
+    /// An answer to `task` says that `queued` wait. Where those are fewer than there ought to be of this client alone, the
+    /// queue was lost: all others ask again. A waiter that was told to is not counted until it has an answer, since it may
+    /// never ask.
+    pub(crate) fn count_listed(
+        &mut self,
+        task: usize,
+        queued: u8,
+        config: &Config,
+        ghost: &mut Ghost,
+    ) {
+        let counts = |task: &&Task| {
+            let stays = config.has(Bug::UnpolledCount) && task.placed;
+            task.listed || stays && matches!(task.phase, Phase::Sleeping(_) | Phase::Asking { .. })
+        };
+        let listed = self.tasks.iter().filter(counts).count();
+        if listed <= usize::from(queued) || config.has(Bug::QueueForgotten) {
+            return;
+        }
+        for other in (0..self.tasks.len()).filter(|other| *other != task) {
+            let listed = counts(&&self.tasks[other]);
+            self.tasks[other].listed = false;
+            if !listed || self.tasks[other].stalled {
+                continue;
+            }
+            ghost.asked_again = (ghost.asked_again + 1).min(ASKS_AGAIN + 1);
+            match &mut self.tasks[other].phase {
+                Phase::Sleeping(_) => self.ask(other, Ask::Queue, config),
+                Phase::Asking { news, .. } => *news = true,
+                _ => {}
+            }
+        }
     }
 
     /// A waiter was told how the name stands.
@@ -72,14 +118,29 @@ impl Client {
             latest: config.check,
             head,
         });
+        self.set_timers(config);
     }
 
     /// It sleeps until there is news, or until it looks by itself.
     pub(crate) fn sleep(&mut self, task: usize, config: &Config) {
-        let looks = self.is_first(task) && !config.has(Bug::NoFallback);
-        let look_in = self.seen.map(|seen| seen.look_in(self.owner(task)));
-        self.tasks[task].phase = Phase::Sleeping(look_in.filter(|_| looks));
+        self.tasks[task].phase = Phase::Sleeping(None);
+        self.set_timers(config);
         self.tidy_seen();
+    }
+
+    /// Every waiter that sleeps looks by what was last seen: the next in line first, then the others one by one.
+    fn set_timers(&mut self, config: &Config) {
+        let Some(seen) = self.seen else { return };
+        for task in 0..self.tasks.len() {
+            let (owner, rank) = (self.owner(task), self.rank(task));
+            let sleeps_on = config.has(Bug::NoFallback)
+                || rank > 0 && config.has(Bug::FirstWatches)
+                || rank > 0 && seen.head != Some(owner) && config.has(Bug::OthersSleep);
+            let looks = !self.tasks[task].stalled && !sleeps_on;
+            if let Phase::Sleeping(look_in) = &mut self.tasks[task].phase {
+                *look_in = looks.then(|| seen.look_in(owner, rank));
+            }
+        }
     }
 
     /// With one task, what was seen is in its timer; with no waiter, it is forgotten.
@@ -90,17 +151,10 @@ impl Client {
         }
     }
 
-    /// A waiter is gone; if it `watched`, the next one here takes over.
-    pub(crate) fn leave_room(&mut self, task: usize, watched: bool, config: &Config) {
+    /// A waiter is gone; those behind it here take over.
+    pub(crate) fn leave_room(&mut self, config: &Config) {
         self.tidy_seen();
-        let next = (task + 1..self.tasks.len()).find(|next| self.is_waiting(*next));
-        if let Some(next) = next
-            && watched
-            && matches!(self.tasks[next].phase, Phase::Sleeping(_))
-            && !config.has(Bug::NobodyTakesOver)
-        {
-            self.sleep(next, config);
-        }
+        self.set_timers(config);
     }
 
     /// The name was handed to `owner`: its lease begins, where a wait was answered recently, and counts from the sending of
@@ -113,6 +167,13 @@ impl Client {
             }
             return;
         };
+        self.tasks[task].listed = false;
+        if self.tasks[task].stalled {
+            return;
+        }
+        if self.tasks[task].cut == Cut::No && config.ttl < config.window {
+            self.tasks[task].cut = Cut::Heard;
+        }
         if config.has(Bug::GrantIsLease) {
             self.hold(task, token, config.window, config, ghost);
             return;
@@ -145,7 +206,7 @@ impl Client {
             return false;
         };
         let task = self.task_of(owner).map(|task| self.tasks[task]);
-        task.is_some_and(|task| task.answered.is_some() && !task.stale)
+        task.is_some_and(|task| task.answered.is_some() && !task.stale && !task.stalled)
     }
 
     /// Its waiters asked too long ago for a grant to begin a lease.
@@ -168,9 +229,8 @@ impl Client {
                 head: Some(owner),
             });
         }
-        if sleeping {
-            self.sleep(task, config);
-        } else if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
+        self.set_timers(config);
+        if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
             *news = true;
         }
         self.tidy_seen();

@@ -3,9 +3,9 @@
 use arrayvec::ArrayVec;
 
 /// Tasks in one client, and acquires of one task, at most.
-pub(crate) const TASKS: usize = 2;
+pub(crate) const TASKS: usize = 3;
 /// See [`TASKS`].
-pub(crate) const ATTEMPTS: u8 = 4;
+pub(crate) const ATTEMPTS: u8 = 3;
 
 /// The owner string of one acquire: unique to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub(crate) struct Owner(u8);
 impl Owner {
     /// Another application, which speaks Dapr's protocol only.
     pub(crate) const FOREIGN: Self = Self(31);
+    /// Nobody: the name is being handed over, past more dead waiters than one script passes over.
+    pub(crate) const HANDING: Self = Self(30);
 
     /// The owner of a task's acquire number `attempt`.
     pub(crate) fn new(client: usize, task: usize, attempt: u8) -> Self {
@@ -73,6 +75,27 @@ pub(crate) struct Command {
     pub(crate) awaited: bool,
 }
 
+/// Whether a renewal counts as failed. Its answer counts all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Late {
+    /// Not yet.
+    No,
+    /// It does, as the last one.
+    Last,
+    /// And so does a later one: of this one only a "no" counts.
+    Old,
+}
+
+impl Late {
+    /// The renewal, or one after it, counts as failed.
+    pub(crate) fn fail(&mut self) {
+        *self = match self {
+            Self::No => Self::Last,
+            Self::Last | Self::Old => Self::Old,
+        };
+    }
+}
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -84,11 +107,17 @@ pub(crate) enum Kind {
         queue: bool,
         /// The earlier place in the queue is named.
         placed: bool,
+        /// It may cut the claim window down to a shorter TTL.
+        cuts: bool,
     },
     /// renew.lua.
     Renew {
         /// In ticks.
         ttl: u8,
+        /// It may cut more than that down to it.
+        cuts: bool,
+        /// Whether it counts as failed.
+        late: Late,
     },
     /// release.lua, for an own owner.
     Release,
@@ -103,8 +132,8 @@ pub(crate) enum Kind {
 /// What a client reads from its connection: answers in the order of its commands, and messages of its inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Message {
-    /// Answer: acquired, for the full TTL.
-    Acquired(Owner, u8),
+    /// Answer: acquired, for the full TTL, with a token; and how many wait.
+    Acquired(Owner, u8, u8),
     /// Answer to a take: taken, but the counter had lost its seed.
     Unseeded(Owner),
     /// Answer: someone else holds it.
@@ -115,11 +144,24 @@ pub(crate) enum Message {
         pttl: Option<u8>,
         /// It is the next.
         head: bool,
+        /// How many wait.
+        queued: u8,
     },
-    /// Answer to a renewal: whether it was still the owner's.
-    Renewed(Owner, bool),
-    /// Answer to a release.
-    Released(Owner),
+    /// Answer to a wait: many dead waiters were passed over, ask again.
+    More(Owner),
+    /// Answer to a renewal.
+    Renewed {
+        /// Whose answer it is.
+        owner: Owner,
+        /// Whether it was still the owner's.
+        mine: bool,
+        /// The server has it for longer than that.
+        longer: bool,
+        /// Whether the renewal had counted as failed.
+        late: Late,
+    },
+    /// Answer to a release; whether many dead waiters were passed over, and it is to be sent again.
+    Released(Owner, bool),
     /// Inbox: the name was handed to this owner, for the claim window and with a token.
     Grant(Owner, u8),
     /// Inbox: this owner is the next, and the holder's time.
@@ -132,11 +174,12 @@ impl Message {
     /// Whether it is an answer to `owner`.
     pub(crate) fn answers(self, to: Owner) -> bool {
         match self {
-            Self::Acquired(owner, _)
+            Self::Acquired(owner, ..)
             | Self::Unseeded(owner)
             | Self::Held { owner, .. }
-            | Self::Renewed(owner, _)
-            | Self::Released(owner) => owner == to,
+            | Self::More(owner)
+            | Self::Renewed { owner, .. }
+            | Self::Released(owner, _) => owner == to,
             Self::Grant(..) | Self::Next(..) | Self::Closed => false,
         }
     }

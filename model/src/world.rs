@@ -3,12 +3,13 @@
 use arrayvec::ArrayVec;
 use stateright::{Model, Property};
 
-use crate::client::{Ask, Client, Life};
+use crate::client::{Client, Life};
 use crate::config::{Bug, Config, Faults};
 use crate::ghost::Ghost;
-use crate::network::Link;
+use crate::network::{Forcing, Link};
 use crate::properties;
 use crate::server::{Arrivals, Clock, SEEDED, Server};
+use crate::task::Ask;
 use crate::undo::JobKind;
 
 /// Clients, at most.
@@ -31,6 +32,8 @@ pub struct World {
     pub(crate) links: ArrayVec<Link, CLIENTS>,
     /// What properties ask about.
     pub(crate) ghost: Ghost,
+    /// Somebody releases by force.
+    pub(crate) forcing: Option<Forcing>,
     /// What may still happen.
     pub(crate) faults: Faults,
 }
@@ -54,8 +57,8 @@ pub enum Action {
     Cancel(usize, usize),
     /// The keeper renews.
     Renew(usize, usize),
-    /// The user extends, to one tick less than the TTL.
-    Extend(usize, usize),
+    /// The user extends, to so many ticks.
+    Extend(usize, usize, u8),
     /// A renewal was not answered in time.
     RenewalTimesOut(usize, usize),
     /// The user gives the lease back.
@@ -64,6 +67,8 @@ pub enum Action {
     NoticeLoss(usize, usize),
     /// A release is sent once more.
     Again(usize, usize),
+    /// A waiter is not polled any more.
+    Stall(usize, usize),
     /// The client is stopped.
     Pause(usize),
     /// It goes on.
@@ -82,14 +87,20 @@ pub enum Action {
     NoticeGone(usize),
     /// An inbox message is lost.
     LoseMessage(usize),
-    /// The lock is released by force.
+    /// Somebody who is to release by force looks who holds the lock.
+    Meet,
+    /// The release by force is carried out, by the owner that was met.
     Force,
+    /// It was answered, or what was sent of it never arrives.
+    GiveUpForce,
     /// Another application takes the lock.
     StrangerTakes,
     /// It gives it back, and tells nobody.
     StrangerReleases,
     /// All data is removed.
     Flush,
+    /// The queue alone is removed.
+    LoseQueue,
     /// The server restarts empty.
     Restart,
     /// A replica stops hearing of writes.
@@ -116,6 +127,7 @@ impl World {
                 .collect(),
             links: config.clients.iter().map(|_| Link::default()).collect(),
             ghost: Ghost::default(),
+            forcing: None,
             faults: config.faults,
         };
         world.tidy();
@@ -155,12 +167,7 @@ impl World {
                 client.inbox.forget_age();
             }
         }
-        let waiter = self.clients.iter().any(Client::has_live_waiter);
-        self.ghost.free_ticks = if self.server.lock.is_none() && waiter {
-            (self.ghost.free_ticks + 1).min(config.patience + 1)
-        } else {
-            0
-        };
+        self.count_ticks(config);
     }
 
     /// What a client may do.
@@ -201,11 +208,14 @@ impl World {
                 actions.push(Action::Release(at, task));
             }
             if let Some(left) = client.renewable(task) {
-                if config.renews && left < config.ttl {
+                if config.renews && left < client.ttl(task) {
                     actions.push(Action::Renew(at, task));
                 }
                 if self.faults.extends > 0 {
-                    actions.push(Action::Extend(at, task));
+                    let other = |to: &u8| *to > 0 && *to != client.ttl(task);
+                    for to in [config.ttl - 1, config.ttl + 1].into_iter().filter(other) {
+                        actions.push(Action::Extend(at, task, to));
+                    }
                 }
             }
             if client.renewal_is_late(task) {
@@ -213,6 +223,9 @@ impl World {
             }
             if client.may_cancel(task) && self.faults.cancels > 0 {
                 actions.push(Action::Cancel(at, task));
+            }
+            if client.is_live_waiter(task) && self.faults.stalls > 0 {
+                actions.push(Action::Stall(at, task));
             }
         }
     }
@@ -246,12 +259,20 @@ impl World {
                 self.faults.cancels -= 1;
                 self.clients[at].cancel(task, config);
             }
-            Action::Renew(at, task) => self.clients[at].renew(task, config.ttl),
-            Action::Extend(at, task) => {
+            Action::Renew(at, task) => self.clients[at].renew(task),
+            Action::Extend(at, task, to) => {
                 self.faults.extends -= 1;
-                self.clients[at].renew(task, config.ttl - 1);
+                self.clients[at].extend(task, to);
             }
-            Action::RenewalTimesOut(at, task) => self.clients[at].renewal_failed(task, config),
+            Action::RenewalTimesOut(at, task) => {
+                self.links[at].fail(self.clients[at].owner(task));
+                self.clients[at].renewal_failed(task, true, config);
+            }
+            Action::Stall(at, task) => {
+                self.faults.stalls -= 1;
+                self.clients[at].stall(task);
+                ghost.told.remove(self.clients[at].owner(task));
+            }
             Action::Release(at, task) => self.clients[at].release(task),
             Action::NoticeLoss(at, task) => self.clients[at].lose(task, ghost),
             Action::Again(at, job) => self.clients[at].release_again(job),
@@ -280,10 +301,13 @@ impl World {
             client.tokens(&mut tokens);
         }
         compress(tokens);
-        let (clients, links) = (&mut self.clients, &self.links);
+        let (clients, links) = (&mut self.clients, &mut self.links);
         let (server, replica) = (&self.server, &self.replica);
-        for (client, link) in clients.iter_mut().zip(links) {
-            client.forget_caps(|owner| !link.has_late(owner));
+        for (client, link) in clients.iter_mut().zip(links.iter_mut()) {
+            client.tidy_leases(&link.late);
+            for command in link.late.iter_mut() {
+                command.awaited &= client.expects_late(command.owner, command.kind);
+            }
         }
         let under_way = |owner: crate::wire::Owner| {
             let at = owner.client();
@@ -301,6 +325,11 @@ impl World {
         };
         let ghost = &mut self.ghost;
         ghost.deposed.retain(under_way);
+        ghost.outdated.retain(under_way);
+        ghost
+            .restarted
+            .retain(|owner| ghost.deposed.contains(owner));
+        ghost.told.retain(under_way);
         ghost.lost.retain(|owner| {
             holds(owner)
                 || queued(owner)
@@ -312,7 +341,7 @@ impl World {
 }
 
 /// Every token anywhere.
-pub(crate) type Tokens<'a> = ArrayVec<&'a mut u8, 48>;
+pub(crate) type Tokens<'a> = ArrayVec<&'a mut u8, 64>;
 
 /// Renumbers tokens: their order stays, and steps of one; larger steps become two.
 fn compress(mut tokens: Tokens<'_>) {

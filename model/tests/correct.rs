@@ -3,41 +3,10 @@
 //! `patience` is the least that holds. Where messages arrive at once it is the fallback interval, 2 ticks; a slow network adds
 //! a tick each way, and a connection that the server closes another until that is noticed.
 
-use std::time::Instant;
+mod exhausting;
 
-use leaselock_model::checker::exhaust;
-use leaselock_model::properties::{ALL_OVER, BEGUN_BY_GRANT, HANDED_OVER};
+use exhausting::holds;
 use leaselock_model::{Config, Faults};
-
-#[track_caller]
-fn holds(name: &str, config: Config) {
-    let started = Instant::now();
-    let mut examples = Vec::new();
-    if config.waits {
-        examples.extend([HANDED_OVER, BEGUN_BY_GRANT]);
-    }
-    examples.push(ALL_OVER);
-    let outcome = exhaust(config, 2);
-    println!(
-        "{name}: {} states, {} steps deep, {:.1} s",
-        outcome.states,
-        outcome.depth,
-        started.elapsed().as_secs_f64()
-    );
-    for (property, steps) in &outcome.found {
-        assert!(
-            examples.contains(property),
-            "{name}: {property:?} does not hold after {steps:#?}"
-        );
-    }
-    assert!(outcome.done, "{name}: not every state was visited");
-    for example in examples {
-        assert!(
-            outcome.found.iter().any(|(found, _)| *found == example),
-            "{name}: never {example:?}: nothing was checked"
-        );
-    }
-}
 
 #[test]
 fn three_clients_on_a_slow_network() {
@@ -108,38 +77,6 @@ fn tries_whose_take_is_left_behind() {
             patience: 2,
             faults: Faults {
                 drops: 1,
-                ..Faults::default()
-            },
-            ..Config::default()
-        },
-    );
-}
-
-#[test]
-fn releases_by_force() {
-    holds(
-        "two forced releases",
-        Config {
-            warm: true,
-            renews: true,
-            faults: Faults {
-                forces: 2,
-                ..Faults::default()
-            },
-            ..Config::default()
-        },
-    );
-    holds(
-        "a forced release, clients that come again",
-        Config {
-            warm: true,
-            renews: true,
-            attempts: 2,
-            slow: false,
-            patience: 2,
-            faults: Faults {
-                forces: 1,
-                pauses: 1,
                 ..Faults::default()
             },
             ..Config::default()
@@ -389,24 +326,6 @@ fn grants_that_begin_leases() {
                 ..Faults::default()
             },
             ..wide
-        },
-    );
-}
-
-#[test]
-fn extensions_left_on_connections_given_up() {
-    holds(
-        "extensions",
-        Config {
-            renews: true,
-            ttl: 3,
-            patience: 4,
-            faults: Faults {
-                extends: 1,
-                drops: 1,
-                ..Faults::default()
-            },
-            ..Config::default()
         },
     );
 }

@@ -1,49 +1,11 @@
 //! Rules that look fussy: each is broken by a seeded bug, in a configuration that is free of counterexamples without it,
 //! and the checker finds where that leads.
 
-use leaselock_model::checker::{exhaust, find};
-use leaselock_model::properties::{
-    NEWEST_TOKEN, NOTHING_LEFT, ONE_LEASE, TAKEN_SOON, TOKENS_GROW, is_example,
-};
+mod seeding;
+
+use leaselock_model::properties::{NEWEST_TOKEN, NOTHING_LEFT, ONE_LEASE, TAKEN_SOON, TOKENS_GROW};
 use leaselock_model::{Bug, Config, Faults};
-
-/// Checks that `bug` leads to a state in which `property` does not hold, and that without it nothing is wrong.
-#[track_caller]
-fn finds(bug: Bug, property: &'static str, config: Config) {
-    let without = exhaust(config.clone(), 1);
-    assert!(without.done, "not every state was visited");
-    for (broken, steps) in &without.found {
-        assert!(
-            is_example(broken),
-            "without {bug:?}: {broken:?}: {steps:#?}"
-        );
-    }
-    let config = Config {
-        bug: Some(bug),
-        ..config
-    };
-    let (steps, states) = find(config, property);
-    let Some(steps) = steps else {
-        panic!("{bug:?} was not found: {property:?} held in all {states} states");
-    };
-    println!("{bug:?} breaks {property:?} after {} steps:", steps.len());
-    for step in steps {
-        println!("    {step:?}");
-    }
-}
-
-/// Messages that arrive at once, and a lock that is looked at in time: the fewest states.
-fn quick() -> Config {
-    Config {
-        slow: false,
-        patience: 2,
-        ..Config::default()
-    }
-}
-
-fn faults() -> Faults {
-    Faults::default()
-}
+use seeding::{faults, finds, quick};
 
 #[test]
 fn a_grant_is_no_lease() {
@@ -286,18 +248,4 @@ fn waiters_ask_again_after_a_lost_connection() {
         ..quick()
     };
     finds(Bug::NoRecheck, TAKEN_SOON, Config { faults, ..far });
-}
-
-#[test]
-fn the_next_waiter_of_a_client_takes_over_the_watch() {
-    let faults = Faults {
-        strangers: 1,
-        cancels: 1,
-        ..faults()
-    };
-    let two = Config {
-        clients: vec![2],
-        ..quick()
-    };
-    finds(Bug::NobodyTakesOver, TAKEN_SOON, Config { faults, ..two });
 }
