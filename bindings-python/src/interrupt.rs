@@ -6,6 +6,7 @@ use std::ptr;
 
 use leaselock::Result;
 use leaselock::blocking::Client;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -68,6 +69,7 @@ pub(crate) fn requested() -> Option<bool> {
 /// Runs what Python has to run in this thread now.
 fn look(py: Python<'_>) -> PyResult<()> {
     static NOTHING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let called_in = IS_MAIN.get().map(|(process, _)| process);
     match WAIT.take() {
         Some(Wait::InLine(client)) if client.stats().waiting == 0 => {
             WAIT.set(Some(Wait::InLine(client)));
@@ -84,7 +86,14 @@ fn look(py: Python<'_>) -> PyResult<()> {
     nothing.call0(py).map(drop).inspect_err(|error| {
         // It was raised in the blocking call, as far as anybody cares.
         error.set_traceback(py, None);
-    })
+    })?;
+    // A handler that forked comes back in the child too, which has nothing to wait for.
+    if called_in.is_none_or(process::is_current) {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(
+        "the call stays with the process that forked this one",
+    ))
 }
 
 /// What was raised, once.

@@ -71,6 +71,11 @@ pub(crate) fn current() -> &'static Process {
     newest()
 }
 
+/// Whether it is the process this is.
+pub(crate) fn is_current(process: *const Process) -> bool {
+    std::ptr::eq(process, current())
+}
+
 fn newest() -> &'static Process {
     let mut process = &FIRST;
     while let Some(next) = process.next.get() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -232,6 +233,44 @@ def test_field_bug_59_whatever_the_parents_threads_do(anywhere: Program) -> None
         """,
     )
     assert output == "{0}\n"
+
+
+@pytest.mark.parametrize("how", ["fork", "os.fork"])
+def test_field_bug_59_a_signal_handler_that_forks(anywhere: Program, how: str) -> None:
+    """In the middle of a call that waits: the child's copy of it ends, the parent's gets the lock."""
+    with Client(anywhere.url, app_id=anywhere.app_id) as client:
+        lease = client.acquire(anywhere.name)
+        process = anywhere.start(
+            FORK
+            + textwrap.dedent(r"""
+            client = Client(URL, app_id=APP)
+            fully_in_use(client)
+            parent, children = os.getpid(), []
+
+            def on_signal(*_):
+                children.append(getattr(LIBC, HOW)() if HOW != "os.fork" else os.fork())
+                os.write(1, b"forked\n")
+            signal.signal(signal.SIGUSR1, on_signal)
+            try:
+                mine = client.acquire(NAME)
+            except RuntimeError as error:
+                client.acquire(f"{NAME}-child").release()
+                os._exit(0 if os.getpid() != parent and "forked" in str(error) else 3)
+            assert os.getpid() == parent
+            print([end(child) for child in children], mine.release(), flush=True)
+            client.close()
+            """),
+            QUIET,
+            HOW=how,
+        )
+        assert process.stdout is not None
+        for waiting in range(3):
+            while client.inspect(anywhere.name).waiters < 1:  # type: ignore[union-attr]
+                time.sleep(0.02)
+            process.send_signal(signal.SIGUSR1)
+            assert [process.stdout.readline() for _ in range(2)] == ["forked\n"] * 2, waiting
+        lease.release()
+        assert process.communicate(timeout=30) == ("[0, 0, 0] True\n", "")
 
 
 # ---- what a child keeps open
