@@ -11,7 +11,7 @@ from conftest import ROOT
 PAGE = (ROOT / "docs" / "field-bugs.md").read_text()
 ROWS = {int(n): here for n, here in re.findall(r"^\| (\d+) \|[^|]*\| (.*) \|$", PAGE, re.MULTILINE)}
 REFERENCES = re.findall(r"`([\w./-]+)::([^`]+)`", PAGE)
-NUMBERS = [*range(1, 32), 33, *range(35, 45)]
+NUMBERS = [*range(1, 32), 33, *range(35, 70)]
 
 
 def test_every_number_has_a_row() -> None:
@@ -31,4 +31,4 @@ def test_named_tests_exist(path: str, name: str) -> None:
     elif path.endswith((".rs", ".py")):
         assert re.search(rf"\b(fn|def) {re.escape(name)}\b", text), f"{path} has no test {name}"
     else:
-        assert re.search(rf"""\b(test|it)\(\s*["'`]{re.escape(name)}""", text), f"{path} has no test {name}"
+        assert re.search(rf"""\b\w+\(\s*["'`]{re.escape(name)}""", text), f"{path} has no test {name}"
