@@ -113,17 +113,19 @@ it("says what to do where no addon was built for the platform", async () => {
   await assert.rejects(run(process.execPath, ["-e", 'require("./bare/index.js")']), /no addon for .*npm install/s);
 });
 
-it("the lock file holds every platform's packages, and names no registry", () => {
-  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
-    packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>;
-  };
-  const locked = new Set(Object.keys(lock.packages).map((path) => path.replace(/^.*node_modules\//, "")));
-  for (const { optionalDependencies = {}, resolved } of Object.values(lock.packages)) {
-    const missing = Object.keys(optionalDependencies).filter((name) => !locked.has(name));
-    assert.deepEqual(missing, [], "`npm ci` refuses a lock file without them");
-    assert.equal(resolved, undefined);
-  }
-});
+for (const folder of [".", "tests/toolchains"]) {
+  it(`the lock file in ${folder} holds every platform's packages, and names no registry`, () => {
+    const lock = JSON.parse(readFileSync(join(root, folder, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>;
+    };
+    const locked = new Set(Object.keys(lock.packages).map((path) => path.replace(/^.*node_modules\//, "")));
+    for (const { optionalDependencies = {}, resolved } of Object.values(lock.packages)) {
+      const missing = Object.keys(optionalDependencies).filter((name) => !locked.has(name));
+      assert.deepEqual(missing, [], "`npm ci` refuses a lock file without them");
+      assert.equal(resolved, undefined);
+    }
+  });
+}
 
 it("takes no dependency along", () => {
   const { dependencies, engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
