@@ -11,7 +11,7 @@ import { after, type TestContext } from "node:test";
 import { unique } from "./support/bench.mjs";
 import { type Ran, run, tried } from "./support/package.mjs";
 import { eventually, freePort, servers } from "./support/servers.mjs";
-import { project, tool, withTools } from "./support/toolchains.mjs";
+import { project, test, tool } from "./support/toolchains.mjs";
 
 const STORE_URL = (servers[0] as { url: string }).url;
 
@@ -75,7 +75,7 @@ async function esbuild(...options: string[]): Promise<[folder: string, built: Ra
   return [folder, await tried(process.execPath, [tool("esbuild", "bin", "esbuild"), ...ESBUILD, ...options], folder)];
 }
 
-withTools("field bug 66: esbuild copies the addon, and refuses where it was not told to", async () => {
+test("field bug 66: esbuild copies the addon, and refuses where it was not told to", async () => {
   const [folder, built] = await esbuild("quick.cjs", "--outdir=esbuild", "--loader:.node=copy");
   assert.deepEqual([built.ok, built.stderr.match(/ERROR|WARN/g)], [true, null], built.stderr);
   runs(await deployed(folder, "esbuild", "quick.js"), 2);
@@ -85,7 +85,7 @@ withTools("field bug 66: esbuild copies the addon, and refuses where it was not 
   assert.match(refused[1].stderr, /No loader is configured for "\.node" files: .*leaselock/);
 });
 
-withTools("field bug 66: esbuild leaves the package out", async () => {
+test("field bug 66: esbuild leaves the package out", async () => {
   const options = ["--external:leaselock", "--outdir=external"];
   const [folder, built] = await esbuild("quick.mjs", "--format=esm", "--out-extension:.js=.mjs", ...options);
   assert.deepEqual([built.ok, built.stderr], [true, ""]);
@@ -94,7 +94,7 @@ withTools("field bug 66: esbuild leaves the package out", async () => {
   runs(await deployed(folder, "external", "quick.js", true), 2);
 });
 
-withTools("field bug 66: an ES module of esbuild runs with a require, and says what to do without", async () => {
+test("field bug 66: an ES module of esbuild runs with a require, and says what to do without", async () => {
   const options = ["quick.mjs", "--format=esm", "--out-extension:.js=.mjs", "--loader:.node=copy"];
   const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
   const [folder] = await esbuild(...options, "--outdir=esm", `--banner:js=${banner}`);
@@ -109,7 +109,7 @@ withTools("field bug 66: an ES module of esbuild runs with a require, and says w
   );
 });
 
-withTools("field bug 66: a bundle without its addon says what to do", async () => {
+test("field bug 66: a bundle without its addon says what to do", async () => {
   const [folder, built] = await esbuild("quick.cjs", "--outdir=left", "--external:*.node");
   assert.deepEqual([built.ok, built.stderr], [true, ""]);
   const { ok, stderr } = await deployed(folder, "left", "quick.js");
@@ -119,7 +119,7 @@ withTools("field bug 66: a bundle without its addon says what to do", async () =
   }
 });
 
-withTools("field bug 66: ncc takes the addon along", async () => {
+test("field bug 66: ncc takes the addon along", async () => {
   const folder = await source();
   for (const [file, out, times] of [
     ["quick.mjs", "index.mjs", 1],
@@ -131,11 +131,9 @@ withTools("field bug 66: ncc takes the addon along", async () => {
   }
 });
 
-withTools(
-  "field bug 66: webpack leaves the package out, takes the addon along with node-loader, and refuses without",
-  async () => {
-    const folder = await source();
-    const build = `
+test("field bug 66: webpack leaves the package out, takes the addon along with node-loader, and refuses without", async () => {
+  const folder = await source();
+  const build = `
     const webpack = require("webpack");
     const [entry, to] = process.argv.slice(1);
     const output = { path: process.cwd() + "/" + to, filename: "quick.cjs" };
@@ -146,27 +144,26 @@ withTools(
       process.exitCode = error || stats.hasErrors() ? 1 : 0;
     });
   `;
-    const webpack = (entry: string, to: string, env = {}) =>
-      tried(process.execPath, ["-e", build, "--", entry, to], folder, env);
+  const webpack = (entry: string, to: string, env = {}) =>
+    tried(process.execPath, ["-e", build, "--", entry, to], folder, env);
 
-    for (const [file, times] of [
-      ["./quick.mjs", 1],
-      ["./quick.cjs", 2],
-    ] as const) {
-      assert.equal((await webpack(file, `external-${times}`, { EXTERNAL: "1" })).ok, true);
-      runs(await deployed(folder, `external-${times}`, "quick.cjs", true), times);
-    }
+  for (const [file, times] of [
+    ["./quick.mjs", 1],
+    ["./quick.cjs", 2],
+  ] as const) {
+    assert.equal((await webpack(file, `external-${times}`, { EXTERNAL: "1" })).ok, true);
+    runs(await deployed(folder, `external-${times}`, "quick.cjs", true), times);
+  }
 
-    assert.equal((await webpack("./quick.cjs", "loaded", { NODE_LOADER: "1" })).ok, true);
-    runs(await deployed(folder, "loaded", "quick.cjs"), 2);
+  assert.equal((await webpack("./quick.cjs", "loaded", { NODE_LOADER: "1" })).ok, true);
+  runs(await deployed(folder, "loaded", "quick.cjs"), 2);
 
-    const refused = await webpack("./quick.cjs", "refused");
-    assert.equal(refused.ok, false);
-    assert.match(refused.stdout, /leaselock\.[\w-]+\.node.*appropriate loader/s);
-  },
-);
+  const refused = await webpack("./quick.cjs", "refused");
+  assert.equal(refused.ok, false);
+  assert.match(refused.stdout, /leaselock\.[\w-]+\.node.*appropriate loader/s);
+});
 
-withTools("field bug 66: Vite leaves the package out of a build for a server", async () => {
+test("field bug 66: Vite leaves the package out of a build for a server", async () => {
   const folder = await source();
   const build = (to: string, ssr: string) => {
     const config = `{ configFile: false, logLevel: "warn", build: { ssr: "quick.mjs", outDir: "${to}" }, ssr: ${ssr} }`;
@@ -232,7 +229,7 @@ async function serve(t: TestContext, folder: string, path: string): Promise<stri
   return await response.text();
 }
 
-withTools("field bug 66: Next takes the addon into its standalone output", async (t) => {
+test("field bug 66: Next takes the addon into its standalone output", async (t) => {
   const folder = await project(NEXT);
   const root = tool("..");
   const env = { NEXT_TELEMETRY_DISABLED: "1", TRACING_ROOT: root };

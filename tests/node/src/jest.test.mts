@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { tried } from "./support/package.mjs";
 import { servers } from "./support/servers.mjs";
-import { project, tool, withTools } from "./support/toolchains.mjs";
+import { project, test, tool } from "./support/toolchains.mjs";
 
 const TESTS = `
 const { Client, Lease, LeaselockError, LockTimeoutError } = require("leaselock");
@@ -71,16 +71,13 @@ test("is mocked as a whole", async () => {
 });
 `;
 
-withTools(
-  "field bug 69: jest runs files of tests in one process, loads the package again, spies on it and mocks it",
-  async () => {
-    const folder = await project({ "one.test.js": TESTS, "two.test.js": TESTS, "mock.test.js": AUTOMOCK });
-    const args = [tool("jest", "bin", "jest.js"), "--rootDir", folder, "--runInBand", "--no-cache", "--ci"];
-    for (const STORE_URL of [servers[0]?.url, "memory:jest"]) {
-      const { ok, stderr } = await tried(process.execPath, args, folder, { STORE_URL });
-      assert.ok(ok, stderr);
-      assert.match(stderr, /Tests: +11 passed, 11 total/);
-      assert.doesNotMatch(stderr, /did not exit|Warning/);
-    }
-  },
-);
+test("field bug 69: jest runs files of tests in one process, loads the package again, spies on it and mocks it", async () => {
+  const folder = await project({ "one.test.js": TESTS, "two.test.js": TESTS, "mock.test.js": AUTOMOCK });
+  const args = [tool("jest", "bin", "jest.js"), "--rootDir", folder, "--runInBand", "--no-cache", "--ci"];
+  for (const STORE_URL of [servers[0]?.url, "memory:jest"]) {
+    const { ok, stderr } = await tried(process.execPath, args, folder, { STORE_URL });
+    assert.ok(ok, stderr);
+    assert.match(stderr, /Tests: +11 passed, 11 total/);
+    assert.doesNotMatch(stderr, /did not exit|Warning/);
+  }
+});

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Bench, unique } from "./support/bench.mjs";
 import { run } from "./support/package.mjs";
 import { servers } from "./support/servers.mjs";
-import { project, tool, withTools } from "./support/toolchains.mjs";
+import { project, test, tool } from "./support/toolchains.mjs";
 
 /** The programs themselves, as their packages for this platform hold them. */
 const libc = process.platform === "linux" ? "-glibc" : "";
@@ -71,23 +71,20 @@ if (how === "exit") process.exit(0);
 `;
 
 for (const [runtime, [program, ...args]] of Object.entries(RUNTIMES)) {
-  withTools(
-    `field bug 65: ${runtime} runs the quickstart, waits, hears of a loss, closes and ends by itself`,
-    async (t) => {
-      const folder = await project({ "quick.mjs": QUICKSTART, "ends.mjs": ENDS });
-      for (const server of servers) {
-        const bench = new Bench(t, server);
-        const to = [server.url, bench.app, bench.name];
-        assert.equal(await run(program, [...args, "quick.mjs", ...to], folder), SAID);
-        for (const how of ["natural", "exit"]) {
-          assert.equal(await run(program, [...args, "ends.mjs", ...to, how], folder), "true\n");
-          assert.equal(await bench.redis.exists(bench.key), 0, `what it held at its ${how} end is given back`);
-        }
-        await bench.end();
+  test(`field bug 65: ${runtime} runs the quickstart, waits, hears of a loss, closes and ends by itself`, async (t) => {
+    const folder = await project({ "quick.mjs": QUICKSTART, "ends.mjs": ENDS });
+    for (const server of servers) {
+      const bench = new Bench(t, server);
+      const to = [server.url, bench.app, bench.name];
+      assert.equal(await run(program, [...args, "quick.mjs", ...to], folder), SAID);
+      for (const how of ["natural", "exit"]) {
+        assert.equal(await run(program, [...args, "ends.mjs", ...to, how], folder), "true\n");
+        assert.equal(await bench.redis.exists(bench.key), 0, `what it held at its ${how} end is given back`);
       }
-      for (const url of [`file:${join(folder, "locks.db")}`, `memory:${unique()}`]) {
-        assert.equal(await run(program, [...args, "quick.mjs", url, "app", "name"], folder), SAID, url);
-      }
-    },
-  );
+      await bench.end();
+    }
+    for (const url of [`file:${join(folder, "locks.db")}`, `memory:${unique()}`]) {
+      assert.equal(await run(program, [...args, "quick.mjs", url, "app", "name"], folder), SAID, url);
+    }
+  });
 }

@@ -60,7 +60,7 @@ export async function project(files: Record<string, string>): Promise<string> {
 }
 
 /** A test that needs them. Without a registry it cannot run, which CI does not let pass. */
-export function withTools(title: string, body: (t: TestContext) => Promise<void>): void {
+export function test(title: string, body: (t: TestContext) => Promise<void>): void {
   it(title, { timeout: 300_000 }, async (t) => {
     await installed;
     if (missing && process.env["CI"] !== "true") {
