@@ -8,10 +8,14 @@ process.once("SIGTERM", () => ending.abort());
 
 while (!ending.signal.aborted) {
   try {
-    await client.using("worker", { ttl: 30_000, label: `worker-${process.pid}`, signal: ending.signal }, async (lease) => {
-      console.log(`works, token ${lease.token}`);
-      await sleep(5_000, undefined, { signal: AbortSignal.any([lease.signal, ending.signal]) }); // the job itself
-    });
+    await client.using(
+      "worker",
+      { ttl: 30_000, label: `worker-${process.pid}`, signal: ending.signal },
+      async (lease) => {
+        console.log(`works, token ${lease.token}`);
+        await sleep(5_000, undefined, { signal: AbortSignal.any([lease.signal, ending.signal]) }); // the job itself
+      },
+    );
   } catch (error) {
     if (!ending.signal.aborted) throw error;
   }
