@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::close;
@@ -26,6 +26,9 @@ static GATE: AtomicUsize = AtomicUsize::new(0);
 const CLOSED: usize = 1 << (usize::BITS - 1);
 /// Nobody stays inside for much longer.
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
+/// A fork does not wait for longer: a disk may have stopped, or the thread that forks may be inside itself, in the handler of
+/// a signal.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a child must not keep.
 static INHERITED: Mutex<Vec<Arc<dyn Inherited>>> = Mutex::new(Vec::new());
@@ -69,7 +72,10 @@ pub(crate) fn was_unprepared() -> bool {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        GATE.fetch_sub(1, Ordering::Release);
+        // In a child the count began anew, and the thread that forked may come out only now.
+        let _ = GATE.fetch_update(Ordering::Release, Ordering::Relaxed, |state| {
+            (state & !CLOSED > 0).then(|| state - 1)
+        });
     }
 }
 
@@ -189,7 +195,8 @@ pub fn prepare() {
     while GATE.fetch_or(CLOSED, Ordering::Acquire) & CLOSED != 0 {
         thread::sleep(LOOK_AGAIN); // another thread forks
     }
-    while GATE.load(Ordering::Acquire) != CLOSED {
+    let begun = Instant::now();
+    while GATE.load(Ordering::Acquire) != CLOSED && begun.elapsed() < LONGEST_WAIT {
         thread::sleep(LOOK_AGAIN);
     }
 }
@@ -201,13 +208,15 @@ pub fn parent() {
 
 /// After a fork, in the child, before anything else is done with leaselock.
 pub fn child() {
-    GATE.store(0, Ordering::Release);
+    if GATE.swap(0, Ordering::AcqRel) != CLOSED {
+        return unprepared_child();
+    }
     let inside = enter();
     let open = std::mem::take(&mut *inherited(&inside));
     close_all(open, &inside);
 }
 
-/// In a child, when it is found out that it was forked without [`prepare`]: what can be closed is.
+/// In a child that was forked without [`prepare`], as soon as that is found out: what can be closed is.
 pub fn unprepared_child() {
     UNPREPARED.store(true, Ordering::Relaxed);
     GATE.store(0, Ordering::Release);
