@@ -83,6 +83,7 @@ def held(client: Client, name: str) -> Lease:
 KEPT: list[Lease] = []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("call", QUEUED.values(), ids=QUEUED.keys())
 def test_field_bug_62_it_ends_a_wait(
     store_url: str, app_id: str, name: str, call: Callable[[Client, str], Any]
@@ -119,6 +120,7 @@ SILENT: dict[str, Callable[[Client, Lease], object]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("call", SILENT.values(), ids=SILENT.keys())
 def test_field_bug_62_it_ends_a_call_without_an_answer(
     proxy: Proxy, other: Client, app_id: str, name: str, call: Callable[[Client, Lease], Any]

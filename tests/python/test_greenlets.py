@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from servers import Server
 
-pytest.importorskip("gevent")
-pytest.importorskip("eventlet")
+# Not imported here: eventlet would have its say in every fork of this process.
+for library in ("gevent", "eventlet"):
+    if find_spec(library) is None:
+        pytest.skip(f"{library} is not installed", allow_module_level=True)
 
 GEVENT = """
 import gevent

@@ -91,7 +91,7 @@ async fn field_bug_69_any_braces_are_a_name() {
             let url = format!("{}?key_prefix={prefix}", server.url());
             let client = || Client::builder().url(&url).app_id(app).build().unwrap();
             let clients = [client(), client()];
-            let names = names(40);
+            let names = names(12);
             let mut held = Vec::new();
             for name in &names {
                 let lease = clients[0].acquire(name).await.expect(name);

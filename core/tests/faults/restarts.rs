@@ -38,7 +38,8 @@ async fn field_bug_37_a_restart_without_data_is_noticed_and_the_token_still_grow
 
         assert!(second.token() > first.token(), "the resource can tell");
         let (reason, took) = timed(lost_within(&first, ms(2_000))).await;
-        assert_eq!(reason, LossReason::Taken);
+        // It is looked for at once, also before the new one has it.
+        assert!(matches!(reason, LossReason::Taken | LossReason::Released));
         assert!(took < ms(1_500), "{took:?}");
         assert!(!first.release().await.unwrap());
         second.check().unwrap();
