@@ -14,7 +14,19 @@ FLOORS = {
     "face": ["builder", "blocking", "port", "client", "listing"],
     "client": ["acquire", "lease", "releasing", "undo", "shared", "neighbours", "keeper", "holding", "waiting"],
     "store": ["store"],
-    "vocabulary": ["diagnosis", "lock_info", "options", "name", "stats", "state", "error", "backoff", "clock", "fork", "sync"],
+    "vocabulary": [
+        "diagnosis",
+        "lock_info",
+        "options",
+        "name",
+        "stats",
+        "state",
+        "error",
+        "backoff",
+        "clock",
+        "fork",
+        "sync",
+    ],
 }
 ORDER = [room for floor in FLOORS.values() for room in floor]
 # `blocking::Client` and its like are the twins of the async ones, and are called so on purpose.
