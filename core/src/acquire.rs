@@ -166,7 +166,7 @@ impl Attempt {
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));
         self.done = true;
-        self.leave_room();
+        self.leave_room(!self.stale);
         Ok(lease)
     }
 
@@ -218,16 +218,16 @@ impl Attempt {
         ))
     }
 
-    fn leave_room(&mut self) {
+    fn leave_room(&mut self, is_served: bool) {
         if let Some(waiter) = self.waiter.take() {
-            self.client.room.leave(&waiter, self.place);
+            self.client.room.leave(&waiter, self.place, is_served);
             self.client.counters.waiting.sub();
         }
     }
 
     /// Begins to undo in the background, if anything was sent: the result tells whether the store answered.
     fn undo_later(&mut self) -> Option<tokio::task::JoinHandle<bool>> {
-        self.leave_room();
+        self.leave_room(false);
         let sent_in = self.sent_in.take()?;
         let ttl = self.request.options().ttl;
         let lasts = if self.contended {

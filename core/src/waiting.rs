@@ -4,7 +4,7 @@
 //! holder's time is up, and one of the others of each name here a little later: the first, and where that one is not polled,
 //! the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -32,6 +32,8 @@ const NEXT_LOOKS_LATER: Duration = Duration::from_millis(500);
 const PLACES_COUNTED: usize = 16;
 /// However often places in the queue turn out to be lost, all waiters of a name look again no sooner than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So many of those that were served are remembered: what is told of them is read together with the answer that served them.
+const SERVED: usize = 64;
 
 /// News for a waiter, as bits.
 pub(crate) mod news {
@@ -89,6 +91,8 @@ pub(crate) struct WaitingRoom {
 struct Waiters {
     by_owner: HashMap<Arc<str>, Arc<Waiter>>,
     queues: HashMap<LockId, Queue>,
+    /// Those that left last, each with a lease.
+    served: VecDeque<Arc<str>>,
     closed: bool,
 }
 
@@ -245,11 +249,16 @@ impl WaitingRoom {
         }
     }
 
-    /// The waiter is gone. If it watched the clock for its name, the next waiter of this client does.
-    pub(crate) fn leave(&self, waiter: &Arc<Waiter>, place: Option<u64>) {
+    /// The waiter is gone. If it watched the clock for its name, the next waiter of this client does. `is_served`: it has
+    /// its lease, and nothing that it sent can be carried out any more.
+    pub(crate) fn leave(&self, waiter: &Arc<Waiter>, place: Option<u64>, is_served: bool) {
         let mut room = self.lock();
         let room = &mut *room;
         room.by_owner.remove(&waiter.owner);
+        if is_served {
+            room.served.truncate(SERVED - 1);
+            room.served.push_front(waiter.owner.clone());
+        }
         let Some(queue) = room.queues.get_mut(&waiter.lock) else {
             return;
         };
@@ -271,14 +280,15 @@ impl WaitingRoom {
         }
     }
 
-    /// Passes an event on; `false` when it is a grant for a waiter that is not here.
+    /// Passes an event on; `false` when it is a grant for a waiter that is not here and was not served.
     pub(crate) fn on_event(&self, event: &Event) -> bool {
         let mut room = self.lock();
         let room = &mut *room;
         match event {
             Event::Granted { owner, grant, .. } => {
                 let Some(waiter) = room.by_owner.get(owner.as_str()) else {
-                    return false;
+                    // Its claim was answered, and the lease given back perhaps, before the grant was read.
+                    return room.served.iter().any(|served| **served == **owner);
                 };
                 *sync::lock(&waiter.grant) = *grant;
                 waiter.tell(news::GRANTED);

@@ -369,6 +369,24 @@ async fn grants_are_claimed_and_last() {
     }
 }
 
+/// The answer to a claim may be read before the grant: a release of its own would overtake the holder's, which would then find
+/// the lease taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_read_after_the_lease_was_given_back_releases_nothing() {
+    for scene in Scene::each().await {
+        let (held, waiter) = scene.waited_for().await;
+        let owner = scene.queued_owner();
+        assert!(held.release().await.unwrap());
+        let lease = waiter.await.unwrap().unwrap();
+        assert_eq!(lease.owner(), owner);
+        assert!(lease.release().await.unwrap());
+        let (token, before) = (lease.token().to_string(), scene.scripts());
+        scene.publish(&["1", "grant", &keys("res").lock, &owner, &token, "2000"]);
+        sleep(300).await;
+        assert_eq!(scene.scripts(), before, "nobody asked");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_to_nobody_releases_nothing() {
     for scene in Scene::each().await {
