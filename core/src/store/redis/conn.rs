@@ -35,8 +35,8 @@ pub(super) struct Conn<W> {
     due: Option<Moment>,
     heard: Moment,
     seeded: Option<Moment>,
-    /// It answered that it is the wrong server to ask.
-    misled: bool,
+    /// What it answered that says that it is the wrong server to ask.
+    misled: Option<String>,
 }
 
 /// A request without all its replies.
@@ -110,7 +110,7 @@ impl<W> Conn<W> {
             due: None,
             heard: Moment::now(),
             seeded: None,
-            misled: false,
+            misled: None,
         }
     }
 
@@ -293,7 +293,9 @@ impl<W> Conn<W> {
                     _ => Broken::Garbage,
                 });
             };
-            self.misled |= failure::is_of_wrong_server(&reply);
+            if self.misled.is_none() {
+                self.misled = failure::words_of_wrong_server(&reply);
+            }
             request.replies.push(reply);
             if request.replies.len() == request.expected
                 && let Some(request) = self.under_way.pop_front()
@@ -330,7 +332,12 @@ impl<W> Conn<W> {
 
     /// Whether a reply said that this is the wrong server to ask: the connection has to end.
     pub(super) fn is_misled(&self) -> bool {
-        self.misled
+        self.misled.is_some()
+    }
+
+    /// The server's words by which it is the wrong one.
+    pub(super) fn misled_by(&self) -> Option<&str> {
+        self.misled.as_deref()
     }
 
     // ---- silence

@@ -248,6 +248,7 @@ pub(super) fn drive(
         connection,
         link,
         broken: None,
+        misled: None,
         over: false,
     };
     async move { driver.run().await }
@@ -258,6 +259,8 @@ struct Driver {
     connection: Arc<Connection>,
     link: Weak<Link>,
     broken: Option<Broken>,
+    /// The words by which the server is the wrong one.
+    misled: Option<String>,
     /// It has come to its end, and was not dropped with its runtime.
     over: bool,
 }
@@ -355,18 +358,18 @@ impl Driver {
 
     /// Reads what is there, and tells whoever waits for it; `None` when the connection is of no more use.
     fn read(&mut self, arrived: &mut Arrivals<Asker>) -> Option<Progress> {
-        let misled;
         let progress = {
             let mut conn = lock(&self.connection.conn);
             let conn = conn.as_mut()?;
             let progress = conn.read(&mut &self.connection.socket, arrived);
-            misled = conn.is_misled();
+            self.misled = conn.misled_by().map(str::to_owned);
             progress
         };
         let link = self.link.upgrade();
-        if misled && let Some(link) = &link {
+        let misled = self.misled.is_some();
+        if let (Some(words), Some(link)) = (&self.misled, &link) {
             // Whoever asks again asks elsewhere.
-            link.misled(self.connection.epoch);
+            link.misled(self.connection.epoch, words);
         }
         if !arrived.answers.is_empty()
             && progress.is_ok()
@@ -444,9 +447,11 @@ impl Drop for Driver {
                 link.bereave(&self.connection);
             }
         }
-        let failure = match self.broken.take() {
-            Some(broken) => failure::from_broken(&self.connection.address, broken),
-            None => self.connection.over(),
+        let address = &self.connection.address;
+        let failure = match (self.broken.take(), &self.misled) {
+            (Some(broken), _) => failure::from_broken(address, broken),
+            (None, Some(words)) => failure::misled(address, words),
+            (None, None) => self.connection.over(),
         };
         for mut waiter in abandoned {
             waiter.tell(Err(failure.clone()));

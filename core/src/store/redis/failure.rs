@@ -33,12 +33,12 @@ const WRONG_SERVER: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED"
 /// What a server says that has no connection left for us. It passes, as those of others end.
 const FULL: &str = "max number of clients";
 
-/// Whether a reply, or a part of it, says that this is the wrong server to ask.
-pub(super) fn is_of_wrong_server(reply: &Value) -> bool {
+/// The server's words, where a reply, or a part of it, says that this is the wrong server to ask.
+pub(super) fn words_of_wrong_server(reply: &Value) -> Option<String> {
     match reply {
-        Value::ServerError(error) => one_of(WRONG_SERVER, error).is_some(),
-        Value::Array(parts) => parts.iter().any(is_of_wrong_server),
-        _ => false,
+        Value::ServerError(error) => one_of(WRONG_SERVER, error).map(|_| words_of(error)),
+        Value::Array(parts) => parts.iter().find_map(words_of_wrong_server),
+        _ => None,
     }
 }
 
@@ -171,10 +171,10 @@ pub(super) fn unanswered(address: &str, limit: Duration) -> Failure {
     )))
 }
 
-/// The failure of what was under way on a connection to the wrong server.
-pub(super) fn misled(address: &str) -> Failure {
+/// The failure of what was under way on a connection to the wrong server, which said so in these words.
+pub(super) fn misled(address: &str, words: &str) -> Failure {
     Failure::unanswered(Error::unavailable(format!(
-        "the server at {address} is not the one to ask any more, and is looked up anew"
+        "the server at {address} is not the one to ask any more, and is looked up anew: {words}"
     )))
 }
 

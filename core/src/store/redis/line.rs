@@ -139,8 +139,10 @@ impl LineStore for Line {
         self.arrived = arrived;
         match read {
             Err(broken) => Err(failure::from_broken(&self.server.config.address(), broken)),
-            Ok(_) if self.conn.is_misled() => Err(failure::misled(&self.server.config.address())),
-            Ok(_) => Ok(()),
+            Ok(_) => match self.conn.misled_by() {
+                Some(words) => Err(failure::misled(&self.server.config.address(), words)),
+                None => Ok(()),
+            },
         }
     }
 

@@ -256,11 +256,11 @@ impl Link {
         });
     }
 
-    /// The connection numbered `epoch` is one to the wrong server, which may be the wrong one for a while.
-    pub(super) fn misled(&self, epoch: u64) {
+    /// The connection numbered `epoch` is one to the wrong server, by its own words, which may be the wrong one for a while.
+    pub(super) fn misled(&self, epoch: u64, words: &str) {
         self.change(true, |connections| {
             let lost = connections.live.take_if(|live| live.epoch == epoch);
-            let failure = failure::misled(&self.server.config.address());
+            let failure = failure::misled(&self.server.config.address(), words);
             let failure = Failure::unsent(failure.error);
             connections.failed = Some((Moment::now() + MISLED_PAUSE, failure));
             lost.is_some()
