@@ -2,6 +2,7 @@
 
 mod claims;
 mod dead;
+mod dropped;
 mod forced;
 mod lost;
 mod passed;

@@ -29,6 +29,9 @@ pub(super) struct Link {
     client_id: Arc<str>,
     host: Host,
     connections: Mutex<Connections>,
+    /// Whose turn it is: to change which connection is the live one, or to tell the news of the live one. Whoever is told may
+    /// close the link.
+    turn: Mutex<()>,
     epoch: AtomicU64,
     this: Weak<Self>,
 }
@@ -93,6 +96,7 @@ impl Link {
             client_id,
             host,
             connections: Mutex::default(),
+            turn: Mutex::default(),
             epoch: AtomicU64::new(0),
             this: this.clone(),
         })
@@ -321,7 +325,10 @@ impl Link {
 
     /// Changes which connection is the live one; whoever listens is told that news may be lost.
     fn change(&self, is_new: bool, change: impl FnOnce(&mut Connections) -> bool) {
-        let changed = change(&mut lock(&self.connections));
+        let changed = {
+            let _turn = lock(&self.turn);
+            change(&mut lock(&self.connections))
+        };
         if changed {
             (self.host.listener)(Event::Reset { is_new });
         }
@@ -344,12 +351,8 @@ impl Link {
         }
         // What comes late from a connection that was given up is no news. It stays the live one until the news is told: a
         // grant of an earlier one must not follow its reset.
-        let connections = lock(&self.connections);
-        if connections
-            .live
-            .as_ref()
-            .is_none_or(|live| live.epoch != epoch)
-        {
+        let _turn = lock(&self.turn);
+        if self.live().is_none_or(|live| live.epoch != epoch) {
             return;
         }
         match wire::message(payload) {
