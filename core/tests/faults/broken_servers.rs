@@ -21,6 +21,8 @@ enum Act {
     CloseAfter(usize),
     /// Greets as a server does, then answers every command with this error.
     Error(&'static str),
+    /// Greets as a server does, then answers the commands of all connections with these in turn, and then with the last.
+    InTurn(&'static [&'static str], Arc<AtomicUsize>),
     /// Answers a few chunks with `+OK`, then with these bytes.
     ThenAnswer(usize, Vec<u8>),
 }
@@ -49,12 +51,16 @@ async fn serve(mut stream: TcpStream, act: Act) {
     }
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         chunks += 1;
-        if let Act::Error(words) = &act {
-            if stream
-                .write_all(&refusals(&buffer[..length], words))
-                .await
-                .is_err()
-            {
+        let answers = match &act {
+            Act::Error(words) => Some(greeted(&buffer[..length], || format!("-{words}\r\n"))),
+            Act::InTurn(answers, at) => Some(greeted(&buffer[..length], || {
+                let at = at.fetch_add(1, SeqCst).min(answers.len() - 1);
+                answers[at].to_owned()
+            })),
+            _ => None,
+        };
+        if let Some(answers) = answers {
+            if stream.write_all(&answers).await.is_err() {
                 return;
             }
             continue;
@@ -64,7 +70,7 @@ async fn serve(mut stream: TcpStream, act: Act) {
             Act::CloseAfter(_) => b"+OK\r\n",
             Act::ThenAnswer(limit, _) if chunks <= *limit => b"+OK\r\n",
             Act::Answer(bytes) | Act::ThenAnswer(_, bytes) => bytes,
-            Act::Flood(_) | Act::Error(_) => unreachable!("handled above"),
+            Act::Flood(_) | Act::Error(_) | Act::InTurn(..) => unreachable!("handled above"),
         };
         if stream.write_all(answer).await.is_err() {
             return;
@@ -72,8 +78,8 @@ async fn serve(mut stream: TcpStream, act: Act) {
     }
 }
 
-/// A reply to each command in `chunk`: the greeting is answered, everything else refused.
-fn refusals(chunk: &[u8], words: &str) -> Vec<u8> {
+/// A reply to each command in `chunk`: the greeting is answered, everything else with `answer`.
+fn greeted(chunk: &[u8], mut answer: impl FnMut() -> String) -> Vec<u8> {
     let text = String::from_utf8_lossy(chunk);
     let mut replies = Vec::new();
     for command in text.split('*').skip(1) {
@@ -82,7 +88,7 @@ fn refusals(chunk: &[u8], words: &str) -> Vec<u8> {
         } else if command.contains("CLIENT") {
             replies.extend(b"+OK\r\n");
         } else {
-            replies.extend(format!("-{words}\r\n").bytes());
+            replies.extend(answer().bytes());
         }
     }
     replies
@@ -278,4 +284,20 @@ async fn every_error_of_a_server_is_of_its_kind() {
             );
         }
     }
+}
+
+/// A release that has begun to pass a name on past waiters that are gone, and is answered with an error on the way, has given
+/// the name back all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_meets_an_error_past_many_dead_waiters_gave_the_lock_back() {
+    let answers: &[&str] = &[
+        "*3\r\n:1\r\n:1700000000000000\r\n:0\r\n",
+        "*2\r\n:1\r\n:1\r\n",
+        "-BUSY Redis is busy running a script.\r\n",
+        "*2\r\n:0\r\n:0\r\n",
+    ];
+    let (url, _) = fake(Act::InTurn(answers, Arc::default())).await;
+    let client = client_with(&url, ms(5_000));
+    let lease = client.acquire("res").await.unwrap();
+    assert!(lease.release().await.unwrap());
 }

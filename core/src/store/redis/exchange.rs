@@ -243,6 +243,10 @@ impl Exchange for Releasing {
     }
 }
 
+            // The first answer is not told, so whoever asks again has to know that there may have been one.
+            Answer::Err(error) if self.first.is_some() => {
+                Step::Done(Err(Failure::unanswered(error)))
+            }
 fn by_text<T>(by: &mut By) -> Step<T> {
     match by {
         By::Hash => {
