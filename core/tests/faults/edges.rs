@@ -1,5 +1,6 @@
 //! The protocol's edges: claims that come late, forced releases, waiters that are gone or asleep, queues that are lost.
 
+mod again;
 mod claims;
 mod dead;
 mod dropped;

@@ -110,7 +110,12 @@ impl Asking {
             others.last().is_none_or(|held| *held != Value::Int(0))
         });
         match is_held {
-            Some(false) => Step::Again,
+            Some(false) => {
+                if let Some(queue) = &mut self.queue {
+                    queue.place = Some(queued.place);
+                }
+                Step::Again
+            }
             // What is refused here says nothing against the place in the queue.
             _ => Step::Done(Ok(Asked::Held(queued))),
         }
@@ -238,15 +243,15 @@ impl Exchange for Releasing {
                 }
             }
             Answer::NoScript => by_text(&mut self.by),
+            // The first answer is not told, so whoever asks again has to know that there may have been one.
+            Answer::Err(error) if self.first.is_some() => {
+                Step::Done(Err(Failure::unanswered(error)))
+            }
             Answer::Err(error) => refused(error),
         }
     }
 }
 
-            // The first answer is not told, so whoever asks again has to know that there may have been one.
-            Answer::Err(error) if self.first.is_some() => {
-                Step::Done(Err(Failure::unanswered(error)))
-            }
 fn by_text<T>(by: &mut By) -> Step<T> {
     match by {
         By::Hash => {

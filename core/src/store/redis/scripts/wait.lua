@@ -74,21 +74,22 @@ end
 local known = redis.call('ZSCORE', Q, member)
 local lost = place and not known and 1 or 0
 local counted = count()
+if not (known and place) then
+  redis.call('SET', F, string.format('%.0f', counted))
+end
 if known then
-  -- It only looks. A server that is out of memory refuses a script whose first write needs some, and whoever waits stays.
+  -- Who names its place only looks. A server that is out of memory refuses a script whose first write needs some, and whoever
+  -- waits stays.
   if holder then
     prune()
   end
-else
-  redis.call('SET', F, string.format('%.0f', counted))
-  if queue then
-    local score = place
-    if not score then
-      local last = redis.call('ZREVRANGE', Q, 0, 0, 'WITHSCORES')[2]
-      score = last and math.max(now(), last + 1) or now()
-    end
-    redis.call('ZADD', Q, string.format('%.0f', score), member)
+elseif queue then
+  local score = place
+  if not score then
+    local last = redis.call('ZREVRANGE', Q, 0, 0, 'WITHSCORES')[2]
+    score = last and math.max(now(), last + 1) or now()
   end
+  redis.call('ZADD', Q, string.format('%.0f', score), member)
 end
 
 if not holder then
