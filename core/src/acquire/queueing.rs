@@ -116,6 +116,10 @@ impl Attempt {
                 }
                 Asked::Held(queued) => queued,
             };
+            if self.first_claim == FirstClaim::Sent {
+                // It was answered, and came to nothing: none of it is to come.
+                self.first_claim = FirstClaim::Unsent;
+            }
             let last = LastWait {
                 sent,
                 took: Moment::now().since(sent),
@@ -241,9 +245,10 @@ impl Attempt {
                 ask = Ask::Retake;
             }
             if let Ask::Queue(queueing) = &mut ask
-                && std::mem::take(&mut queueing.may_cut)
+                && queueing.may_cut
                 && failure.is_unanswered()
             {
+                queueing.may_cut = false;
                 self.first_claim = FirstClaim::Unanswered;
             }
             // Whoever stands in the queue stays, and finds room later.

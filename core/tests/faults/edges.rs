@@ -35,3 +35,19 @@ async fn within<T>(limit: Duration, what: &str, task: impl Future<Output = T>) -
         .await
         .unwrap_or_else(|_| panic!("{what}: not within {limit:?}"))
 }
+
+/// What tells the first waiter of a queue that the name is its own, which it is not.
+fn forged_grant(server: &Server, name: &str) -> redis::Cmd {
+    let keys = keys(name);
+    let members = server.run(&["ZRANGE", &keys.queue, "0", "0"]);
+    let members: Vec<String> = redis::from_redis_value(members).expect("a list");
+    let mut parts = members[0].splitn(3, '|').skip(1);
+    let (id, owner) = (
+        parts.next().expect("an id"),
+        parts.next().expect("an owner"),
+    );
+    let message = format!("1\ngrant\n{}\n{owner}", keys.lock);
+    let mut publish = redis::cmd("PUBLISH");
+    publish.arg(format!("lock||inbox||{id}")).arg(message);
+    publish
+}
