@@ -30,6 +30,11 @@ const CHECKS_PER_SECOND: u64 = 20;
 /// places, so many count.
 const NEXT_LOOKS_LATER: Duration = Duration::from_millis(500);
 const PLACES_COUNTED: usize = 16;
+/// Others look for the name, but only a waiter itself finds its own place lost. However often others look, the first of a
+/// client does so, too, when it was told nothing for this many times as long as nobody has to look; and each one after it so
+/// many times later.
+const OWN_LOOK: u32 = 2;
+const NEXT_OWN_LOOKS_LATER: u32 = 4;
 /// However often places in the queue turn out to be lost, all waiters of a name look again no sooner than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So many of those that were served are remembered: what is told of them is read together with the answer that served them.
@@ -53,6 +58,8 @@ pub(crate) mod news {
 pub(crate) struct Waiter {
     lock: LockId,
     owner: Arc<str>,
+    /// When it was last told where it stands.
+    told: Mutex<Option<Instant>>,
     news: AtomicU8,
     /// The lease that came with the last grant.
     grant: Mutex<Option<Grant>>,
@@ -130,14 +137,24 @@ impl Seen {
         }
     }
 
-    /// When a waiter has to look that has so many of its client before it.
-    fn look_at(&self, waiter: &Waiter, before: usize) -> Instant {
+    /// How long nobody has to look.
+    fn calm(&self) -> Duration {
         let per_second = Duration::from_millis(1000 / CHECKS_PER_SECOND);
         let waiters = u32::try_from(self.waiters).unwrap_or(u32::MAX);
-        let latest = self.at
-            + per_second
-                .saturating_mul(waiters)
-                .clamp(CHECK_MIN, CHECK_MAX);
+        per_second
+            .saturating_mul(waiters)
+            .clamp(CHECK_MIN, CHECK_MAX)
+    }
+
+    /// When a waiter has to look for its own place that has so many of its client before it.
+    fn own_look_at(&self, told: Instant, before: usize) -> Instant {
+        let before = u32::try_from(before.min(PLACES_COUNTED)).unwrap_or(0);
+        told + self.calm() * (OWN_LOOK + NEXT_OWN_LOOKS_LATER * before)
+    }
+
+    /// When a waiter has to look that has so many of its client before it.
+    fn look_at(&self, waiter: &Waiter, before: usize) -> Instant {
+        let latest = self.at + self.calm();
         let is_head = self.head.as_ref() == Some(&waiter.owner);
         let delay = if is_head { HEAD_DELAY } else { self.jitter };
         let look_at = match self.expires_at {
@@ -181,6 +198,7 @@ impl WaitingRoom {
         let waiter = Arc::new(Waiter {
             lock: lock.clone(),
             owner: owner.clone(),
+            told: Mutex::default(),
             news: AtomicU8::new(0),
             grant: Mutex::default(),
             notify: Notify::new(),
@@ -198,6 +216,7 @@ impl WaitingRoom {
     /// A waiter's standing, as it was just told; `before` is its earlier place.
     pub(crate) fn update(&self, waiter: &Arc<Waiter>, before: Option<u64>, queued: &Queued) {
         let mut room = self.lock();
+        *sync::lock(&waiter.told) = Some(Instant::now());
         let queue = room.queues.entry(waiter.lock.clone()).or_default();
         if let Some(before) = before
             && before != queued.place
@@ -230,7 +249,12 @@ impl WaitingRoom {
             .take_while(|other| !Arc::ptr_eq(other, waiter))
             .count();
         let seen = queue.seen.as_ref()?;
-        Some(seen.look_at(waiter, before))
+        let look_at = seen.look_at(waiter, before);
+        let told = *sync::lock(&waiter.told);
+        match told.filter(|_| before < PLACES_COUNTED) {
+            Some(told) => Some(look_at.min(seen.own_look_at(told, before))),
+            None => Some(look_at),
+        }
     }
 
     /// The place of `owner` in the queue was lost: whoever else waits for the name here has to ask again, to get its own back.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{Server, ms};
-use crate::{client_at, keys, queued};
+use crate::common::{Server, ms, until};
+use crate::{client_at, keys, queued, sleep, wait_for};
 
-use super::within;
+use super::{forged_grant, within};
 
 const WAITERS: usize = 20;
 
@@ -56,4 +56,56 @@ async fn field_bug_48_after_the_queue_alone_was_lost_all_waiters_are_served_soon
         server.run(&["DEL", &keys("res").lock]);
     };
     all_are_served_soon_after(lose, ms(9_000)).await;
+}
+
+/// Whoever comes looks for all of its client, but does not find their places lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn places_that_were_lost_are_asked_for_again_while_others_keep_coming() {
+    for server in Server::each(&[]) {
+        let (holder, client) = (client_at(&server.url()), client_at(&server.url()));
+        let held = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
+        let mut waiters = Vec::new();
+        for at in 1..=3 {
+            waiters.push(wait_for(&client, "res"));
+            queued(&server, "res", at).await;
+        }
+        sleep(100).await;
+        server.run(&["DEL", &keys("res").queue]);
+        for _ in 0..16 {
+            waiters.push(wait_for(&client, "res"));
+            sleep(500).await;
+        }
+        assert_eq!(
+            server.int(&["ZCARD", &keys("res").queue]),
+            i64::try_from(waiters.len()).unwrap(),
+            "all stand in the queue"
+        );
+        drop(held);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn places_that_are_lost_twice_at_once_are_asked_for_again() {
+    for server in Server::each(&[]) {
+        let (holder, client) = (client_at(&server.url()), client_at(&server.url()));
+        let held = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
+        let mut waiters = Vec::new();
+        for at in 1..=5 {
+            waiters.push(wait_for(&client, "res"));
+            queued(&server, "res", at).await;
+        }
+        sleep(100).await;
+        for _ in 0..2 {
+            let queue = keys("res").queue;
+            // Whoever claims finds its place lost.
+            let mut lose = redis::pipe();
+            lose.atomic().cmd("DEL").arg(&queue);
+            lose.add_command(forged_grant(&server, "res"));
+            let _: redis::Value = lose.query(&mut server.connect()).expect("lost");
+            sleep(400).await;
+        }
+        let all = async || server.int(&["ZCARD", &keys("res").queue]) == 5;
+        until("all stand in the queue", ms(40_000), all).await;
+        drop((held, waiters));
+    }
 }
