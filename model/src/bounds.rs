@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Life};
 use crate::config::Config;
-use crate::properties::{LEARNS_WITHIN, PRUNES_WITHIN, TOGETHER_WITHIN};
+use crate::properties::{LEARNS_WITHIN, PRUNES_WITHIN};
 use crate::task::Phase;
 use crate::wire::Message;
 use crate::world::World;
@@ -25,7 +25,7 @@ impl World {
         ghost.free_ticks = count(free, ghost.free_ticks, config.patience);
         ghost.learning = count(learning, ghost.learning, LEARNS_WITHIN);
         ghost.dead_ticks = count(dead, ghost.dead_ticks, config.check + PRUNES_WITHIN);
-        ghost.apart_ticks = count(apart, ghost.apart_ticks, TOGETHER_WITHIN);
+        ghost.apart_ticks = count(apart, ghost.apart_ticks, config.together);
     }
 
     /// Whether a holder goes on whose server came back with other data, on a new connection.
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Whether a client has a waiter that is not in the queue and does nothing about it, though another one of the same
-    /// client was told how few wait, since the queue was lost.
+    /// client was told that its place was lost.
     fn are_waiters_apart(&self) -> bool {
         self.ghost.forgot
             && self.clients.iter().zip(&self.links).any(|(client, link)| {

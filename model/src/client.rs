@@ -32,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) jobs: ArrayVec<Job, 6>,
     /// What was last heard about the name, where several tasks share it.
     pub(crate) seen: Option<Seen>,
+    /// Ticks until all its waiters may be told again to ask.
+    pub(crate) told_all: u8,
 }
 
 /// Whether a client runs.
@@ -57,6 +59,7 @@ impl Client {
             tasks: (0..tasks).map(|_| Task::default()).collect(),
             jobs: ArrayVec::new(),
             seen: None,
+            told_all: 0,
         }
     }
 
@@ -130,8 +133,8 @@ impl Client {
     /// The client reads what came first.
     pub(crate) fn on_message(&mut self, message: Message, config: &Config, ghost: &mut Ghost) {
         match message {
-            Message::Acquired(owner, token, queued) => {
-                self.on_acquired((owner, token, queued), config, ghost);
+            Message::Acquired(owner, token, lost) => {
+                self.on_acquired((owner, token, lost), config, ghost);
             }
             Message::Unseeded(owner) if config.has(Bug::CountApart) => {
                 self.send(owner, Kind::Count, true);
@@ -145,8 +148,8 @@ impl Client {
                 owner,
                 pttl,
                 head,
-                queued,
-            } => self.on_held((owner, pttl, head, queued), config, ghost),
+                lost,
+            } => self.on_held((owner, pttl, head, lost), config, ghost),
             Message::More(owner) => {
                 if let Some(task) = self.asking(owner)
                     && let Phase::Asking { ask, .. } = self.tasks[task].phase
@@ -189,7 +192,7 @@ impl Client {
 
     fn on_acquired(
         &mut self,
-        (owner, token, queued): (Owner, u8, u8),
+        (owner, token, lost): (Owner, u8, bool),
         config: &Config,
         ghost: &mut Ghost,
     ) {
@@ -204,14 +207,15 @@ impl Client {
         };
         self.seeded |= ask != Ask::Take;
         self.answered_cut(task);
-        self.tasks[task].listed = false;
-        self.count_listed(task, queued, config, ghost);
         let hasty = config.has(Bug::DeadlineFromAnswer);
         if !hasty && 2 * age > config.ttl {
             // What is left of the lease is too little: claim it again.
             let ask = if ask == Ask::Queue { ask } else { Ask::Retake };
             self.ask(task, ask, config);
             return;
+        }
+        if lost {
+            self.look_again(task, config, ghost);
         }
         let token = if granted == 0 { token } else { granted };
         let left = if hasty { config.ttl } else { config.ttl - age };
@@ -234,6 +238,7 @@ impl Client {
         config: &Config,
         ghost: &mut Ghost,
     ) {
+        let first = self.is_first(task);
         let capped = self.tasks[task].cut == Cut::Left && !config.has(Bug::ClaimUncapped);
         self.tasks[task].phase = Phase::Holding {
             token,
@@ -246,15 +251,14 @@ impl Client {
             unsure: false,
         };
         self.tasks[task].answered = None;
-        self.tasks[task].listed = false;
         self.tasks[task].cut = Cut::No;
         ghost.hand_out(self.owner(task), token);
-        self.leave_room(config);
+        self.leave_room(first, config);
     }
 
     fn on_held(
         &mut self,
-        (owner, pttl, head, queued): (Owner, Option<u8>, bool, u8),
+        (owner, pttl, head, lost): (Owner, Option<u8>, bool, bool),
         config: &Config,
         ghost: &mut Ghost,
     ) {
@@ -270,7 +274,9 @@ impl Client {
         else {
             return;
         };
-        self.seeded |= ask != Ask::Take;
+        // Who only looks again has written nothing.
+        let looked = self.tasks[task].placed;
+        self.seeded |= ask != Ask::Take && (!looked || lost);
         self.answered_cut(task);
         if ask != Ask::Queue {
             if self.tasks[task].waits {
@@ -284,14 +290,16 @@ impl Client {
             }
             return;
         }
+        if lost {
+            self.look_again(task, config, ghost);
+        }
         self.tasks[task].placed = true;
-        self.tasks[task].listed = self.tasks.len() > 1;
         self.see(task, pttl, head, config);
-        self.count_listed(task, queued, config, ghost);
         if granted != 0 && config.has(Bug::GrantOvertaken) && config.is_recent(age) {
             self.hold(task, granted, config.window - age, config, ghost);
         } else if news {
             self.ask(task, Ask::Queue, config);
+            self.tidy_room();
         } else {
             self.tasks[task].answered = Some(age).filter(|age| config.is_recent(*age));
             self.sleep(task, config);
@@ -341,6 +349,11 @@ impl Client {
                 tokens.push(token);
             }
         }
+    }
+
+    /// Whether a task has not begun all its acquires.
+    pub(crate) fn begins_more(&self, config: &Config) -> bool {
+        self.tasks.iter().any(|task| task.begun < config.attempts)
     }
 
     /// Whether it has ever used its connection.

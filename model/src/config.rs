@@ -25,6 +25,13 @@ pub struct Config {
     pub window: u8,
     /// The fallback interval, in ticks: a waiter that watches looks no later than this.
     pub check: u8,
+    /// A client tells all its waiters to ask again no sooner than so many ticks after the last time. That is one second, and
+    /// a tick is one or two.
+    pub again: u8,
+    /// A client's waiters are back together within so many ticks.
+    pub together: u8,
+    /// How often waiters are told to ask again at all; `None`: that is not counted.
+    pub asks_again: Option<u8>,
     /// A free lock with a live waiter is taken within this many ticks.
     pub patience: u8,
     /// Dead waiters that one script passes over, at most.
@@ -81,6 +88,9 @@ impl Default for Config {
             ttl: 2,
             window: 1,
             check: 2,
+            again: 1,
+            together: 2,
+            asks_again: None,
             patience: 3,
             pops: u8::MAX,
             faults: Faults::default(),
@@ -93,6 +103,12 @@ impl Config {
     /// Whether a grant can still begin a lease that counts from a wait sent `age` ticks ago.
     pub(crate) fn is_recent(&self, age: u8) -> bool {
         2 * age <= self.window && self.window <= self.ttl
+    }
+
+    /// Of the waiters of each client, all but one.
+    pub(crate) fn others(&self) -> u8 {
+        let others = self.clients.iter().map(|tasks| tasks - 1).sum::<usize>();
+        u8::try_from(others).expect("few")
     }
 
     /// Whether this bug is seeded.
@@ -153,10 +169,12 @@ pub enum Bug {
     RenewedWhenDue,
     /// Of a client's waiters only the first looks, next in line or not.
     FirstWatches,
-    /// A client does not count its waiters when it is told how many wait.
+    /// A client whose waiter has lost its place tells no other.
     QueueForgotten,
-    /// It counts also those that it has told to ask again and that have not.
-    UnpolledCount,
+    /// It tells all others each time that one of them is told so.
+    AllTellAll,
+    /// It tells also the one that has just asked.
+    AskerToldToo,
     /// Nobody drops waiters whose processes are gone while the name is held.
     DeadStay,
     /// A script that has passed over enough dead waiters leaves the name free.

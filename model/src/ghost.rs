@@ -1,5 +1,6 @@
 //! What the checker remembers beside the system, to state its properties.
 
+use crate::config::Config;
 use crate::wire::{Owner, Owners};
 
 /// What has happened so far, as far as properties ask.
@@ -36,13 +37,15 @@ pub(crate) struct Ghost {
     pub(crate) dead_ticks: u8,
     /// The queue was lost.
     pub(crate) forgot: bool,
-    /// Owners whom the server has told since that fewer wait than their client knows of.
+    /// Owners whom the server has told since that their places were lost.
     pub(crate) told: Owners,
     /// Ticks for which a client has had a waiter that is not in the queue and does nothing about it, though another one of
     /// the same client was told so.
     pub(crate) apart_ticks: u8,
-    /// Waiters that have asked again in this tick, since fewer wait than their client knows of.
+    /// Waiters that were told in this tick to ask again, since another one has lost its place.
     pub(crate) asked_again: u8,
+    /// And at all, where that is counted.
+    pub(crate) asks_again: u8,
 }
 
 impl Ghost {
@@ -64,7 +67,15 @@ impl Ghost {
         self.told = Owners::default();
     }
 
-    /// A waiter is told that fewer wait than its client knows of.
+    /// A waiter is told to ask again, since another one of its client has lost its place.
+    pub(crate) fn ask_again(&mut self, config: &Config) {
+        self.asked_again = (self.asked_again + 1).min(config.others() + 1);
+        if let Some(most) = config.asks_again {
+            self.asks_again = (self.asks_again + 1).min(most + 1);
+        }
+    }
+
+    /// A waiter is told that its place was lost.
     pub(crate) fn tell(&mut self, owner: Owner) {
         if self.forgot {
             self.told.insert(owner);

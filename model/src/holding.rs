@@ -283,19 +283,28 @@ impl Client {
         else {
             return;
         };
-        let answered = late.take_if(|_| last);
+        let Some(answered) = *late else {
+            // What was sent later has been answered since.
+            if *left == 0 {
+                *unsure = true;
+                self.lose(task, ghost);
+            }
+            return;
+        };
+        if last {
+            *late = None;
+        }
+        let counts = cap.map_or(answered.counts, |cap| cap.min(answered.counts));
+        let then = counts.saturating_sub(answered.age);
+        let says_nothing = last && then < *left;
         if *left == 0 {
             *unsure = true;
             self.lose(task, ghost);
-        } else if !mine {
+        } else if !mine && !says_nothing {
             self.told_it_is_gone(task, config, ghost);
-        } else if let Some(answered) = answered {
-            let counts = cap.map_or(answered.counts, |cap| cap.min(answered.counts));
-            let then = counts.saturating_sub(answered.age);
-            if then >= *left {
-                *left = then;
-                *unsure = false;
-            }
+        } else if mine && last && !says_nothing {
+            *left = then;
+            *unsure = false;
         }
     }
 
@@ -368,5 +377,6 @@ impl Client {
         if let Some(seen) = &mut self.seen {
             seen.tick();
         }
+        self.told_all = self.told_all.saturating_sub(1);
     }
 }

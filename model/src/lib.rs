@@ -6,11 +6,13 @@
 //!
 //! # What is modelled
 //!
-//! One lock, its queue and its token counter on one server; two or three clients, each a process with one connection and
-//! one to three tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback interval 2 or,
-//! to see that it is not needed, 8. Everything else happens between ticks, in any order. Two rules keep time honest: a client that runs does
-//! at once what is due, and a message stays in the network for one tick at most. What takes longer is a fault: a client is stopped (its
-//! clock goes on, its messages wait), or a connection breaks. Each fault may happen as often as the configuration says.
+//! One lock, its queue and its token counter on one server; two or three clients, each a process with one connection and one
+//! to three tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback
+//! interval 2 or, to see that it is not needed, 8; a client does not tell its waiters again for 1, or, since its second may
+//! begin anywhere in a tick, for 2. Everything else happens between ticks, in any order. Two rules keep time honest: a
+//! client that runs does at once what is due, and a message stays in the network for one tick at most. What takes longer is
+//! a fault: a client is stopped (its clock goes on, its messages wait), or a connection breaks. Each fault may happen as
+//! often as the configuration says.
 //!
 //! | rule of the protocol | action, and where |
 //! | --- | --- |
@@ -28,29 +30,29 @@
 //! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
 //! | nobody heard the grant: the next one's turn | `publish` in `network.rs`; `Kill`, `NoticeGone` |
 //! | past so many dead waiters a script asks to be sent again, and holds the name meanwhile | `Owner::HANDING`; `Server::go_on_handing` |
-//! | a look at a held name drops dead waiters from the front of the queue | `Look`, `Execute`; `Server::prune` |
+//! | a look at a held name, from the queue, drops dead waiters from its front | `Look`, `Execute`; `Server::prune` |
 //! | a grant begins a lease that counts from a recent wait, answered before; otherwise, or all the same, it is claimed | `Deliver`, `Claim`; `Client::on_grant`, `Task::answered` |
 //! | a grant for a waiter that is gone is passed on | `Deliver`; `Client::on_grant` |
-//! | the next in line looks at the PTTL, the others of a client one by one after it; all of them at the fallback interval | `Look`; `Seen::look_in` |
+//! | the next in line looks at the PTTL, the others of a client one by one after it; all of them at the fallback interval; who sleeps hears of other times when it wakes | `Look`; `Seen::look_in`, `Client::set_timer` |
 //! | a waiter may be one that nobody polls | `Stall` |
-//! | where fewer are queued than a client knows of its own, its waiters ask again | `Deliver`, `Flush`, `LoseQueue`; `Client::count_listed` |
+//! | a waiter that is told that its place was lost has the others of its client ask again, once in a second | `Deliver`, `Flush`, `LoseQueue`; `Server::wait`, `Client::look_again` |
 //! | after a lost connection: subscribe again, every waiter asks again, every lease is renewed | `Drop`, `Close`, `Deliver`; `Client::on_broken` |
 //! | what was unanswered on a broken connection is taken back once more, later | `ExecuteLate`, `LoseLate`, `Again` |
-//! | a *wait* lifts the counter to the clock; low counts are no tokens | `Restart`, `Flush`, `Failover`; `Server::count` |
+//! | a *wait* lifts the counter to the clock, unless it only looks; low counts are no tokens | `Restart`, `Flush`, `Failover`; `Server::count`, `Client::on_held` |
 //! | a foreign holder tells nobody | `StrangerTakes`, `StrangerReleases` |
 //! | a forced release ends the lease that it met, also when it is sent again; the deposed holder's overlap | `Meet`, `Force`; `Ghost::deposed` |
 //! | inbox messages may be lost | `LoseMessage`, and with every broken connection |
 //!
 //! # What is checked
 //!
-//! [`properties`] has eleven that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one
+//! [`properties`] has twelve that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one
 //! live lease** among clients that obey their deadlines; **the live holder has the newest token** that was handed out;
 //! **nothing is left** of an acquire that is over, neither lock nor queue entry, once all that was under way has arrived; and
 //! **a free lock is taken soon** where a live waiter is: the ticks for which it is not are counted in the state, since the
 //! checker's own `eventually` does not see cycles. A **forced release ends the lease it met**; a **name with a queue is not free
-//! in between**; **dead waiters leave** it; a client's waiters are **back together** where the queue was lost, and have each other
-//! ask no more often than that; and **a holder learns soon of a restart**. Three more must be reachable, so that these mean
-//! something.
+//! in between**; **dead waiters leave** it; a client's waiters are **back together** where the queue was lost, do **not have each
+//! other ask again and again**, and where that is for nothing, since a claim window was missed, it **comes to an end**; and **a
+//! holder learns soon of a restart**. Three more must be reachable, so that these mean something.
 //!
 //! Two leases may be live at once where data was lost, or a forced release met the first: that one alone, and until a
 //! renewal of it is answered.
@@ -70,15 +72,19 @@
 //! # What is left out
 //!
 //! The queue's own TTL, closing a client, connections of blocking callers and event loops (to the server they look like a
-//! connection that is given up), `max_hold`, and releases by hand, which are forced ones. Waiters that were lost with the queue
-//! are noticed by their number only: where as many of other clients wait, a client's first looks at the fallback interval, and
-//! the others when their turn as the first has come.
+//! connection that is given up), `max_hold`, and releases by hand, which are forced ones; and notices of a touched lock, the
+//! minute for which a contended name is asked for by *wait* alone, and the pace at which a failed renewal is tried again.
+//!
+//! Two things take until the fallback interval. Waiters are not told of a lost queue where the one that notices does so within
+//! a second of another time that they were told, or has an answer so late that it claims again; then they look by themselves.
+//! And a newcomer of the same client puts off the looks of those before it, but drops no dead waiters itself.
 //!
 //! A command left on a broken connection is carried out or dropped before the release that takes it back once more, as
 //! the core assumes; one that is not costs one TTL. For the same reason a deposed holder whose *wait* was left behind before can
 //! get the name back with its old token: [`properties::NEWEST_TOKEN`] leaves that one out, and the resource's check is what
 //! stands against it. So is a failover behind a proxy that keeps connections open, within the second for which a take
-//! trusts its seed.
+//! trusts its seed. A first *wait* whose answer was lost, sent again to a replica that has its place but not the latest counts,
+//! lifts no counter there and yet counts as a seed for a take: no configuration here is large enough to come to that.
 //!
 //! [stateright]: https://docs.rs/stateright
 

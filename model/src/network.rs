@@ -70,9 +70,7 @@ impl World {
         if learns {
             self.ghost.deposed.remove(command.owner);
         }
-        if command.awaited {
-            self.note_count(&mut answer, command);
-        }
+        self.note_lost(at, &mut answer, command, config);
         // Whoever gives something back in the background repeats that, too.
         if command.awaited || matches!(answer, Message::Released(_, true)) {
             self.clients[at].inbox.push(answer);
@@ -98,22 +96,19 @@ impl World {
         self.server.lock.is_some_and(|lock| lock.left >= reckons)
     }
 
-    /// An answer that says how many wait is on its way: whether that shows to its client that some of its own were lost.
-    fn note_count(&mut self, answer: &mut Message, command: Command) {
-        let tasks = &self.clients[command.owner.client()].tasks;
-        let others = (0..tasks.len()).filter(|task| *task != command.owner.task());
-        let others = others.filter(|task| tasks[*task].listed).count();
-        let (queued, known) = match answer {
-            Message::Acquired(_, _, queued) => (queued, others),
-            Message::Held { queued, .. } => (queued, others + 1),
-            _ => return,
+    /// An answer that says whether a place was lost is on its way.
+    fn note_lost(&mut self, at: usize, answer: &mut Message, command: Command, config: &Config) {
+        let acquired = matches!(answer, Message::Acquired(..));
+        let (Message::Acquired(_, _, lost) | Message::Held { lost, .. }) = answer else {
+            return;
         };
-        if tasks.len() == 1 {
-            *queued = 0; // It has no others to count.
-        } else if matches!(command.kind, Kind::Wait { queue: true, .. })
-            && usize::from(*queued) < known
-        {
-            self.ghost.tell(command.owner);
+        let client = &self.clients[at];
+        if client.tasks.len() > 1 {
+            if *lost && command.awaited {
+                self.ghost.tell(command.owner);
+            }
+        } else if acquired || client.seeded || !client.begins_more(config) {
+            *lost = false; // It has no others to tell, and learns nothing from it.
         }
     }
 

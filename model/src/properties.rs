@@ -26,8 +26,10 @@ pub const NOT_FREE_BETWEEN: &str = "a name with a queue is not free in between";
 pub const DEAD_LEAVE: &str = "dead waiters leave the queue";
 /// Where the queue was lost, a client's waiters are back together.
 pub const BACK_TOGETHER: &str = "a client's waiters are back in the queue together";
-/// They do not have each other ask for ever.
+/// They do not have each other ask again and again: each of the others once in a tick.
 pub const QUIET: &str = "waiters do not ask again and again";
+/// Nor for ever.
+pub const COMES_TO_AN_END: &str = "asking again comes to an end";
 /// A holder whose server came back with other data learns of it soon after it has a connection.
 pub const LEARNS_SOON: &str = "a holder learns soon of a restart";
 
@@ -35,11 +37,6 @@ pub const LEARNS_SOON: &str = "a holder learns soon of a restart";
 pub(crate) const LEARNS_WITHIN: u8 = 2;
 /// Ticks for [`DEAD_LEAVE`], more than the fallback interval.
 pub(crate) const PRUNES_WITHIN: u8 = 2;
-/// Ticks for [`BACK_TOGETHER`]: there.
-pub(crate) const TOGETHER_WITHIN: u8 = 2;
-
-/// Waiters that may ask again in one tick, for [`QUIET`]: every one of two clients.
-pub(crate) const ASKS_AGAIN: u8 = 4;
 
 /// Reachable: the name was handed to a waiter.
 pub const HANDED_OVER: &str = "a waiter is granted the name";
@@ -69,11 +66,14 @@ pub(crate) fn all() -> Vec<Property<Config>> {
         Property::always(DEAD_LEAVE, |config: &Config, world: &World| {
             world.ghost.dead_ticks <= config.check + PRUNES_WITHIN
         }),
-        Property::always(BACK_TOGETHER, |_, world: &World| {
-            world.ghost.apart_ticks <= TOGETHER_WITHIN
+        Property::always(BACK_TOGETHER, |config: &Config, world: &World| {
+            world.ghost.apart_ticks <= config.together
         }),
-        Property::always(QUIET, |_, world: &World| {
-            world.ghost.asked_again <= ASKS_AGAIN
+        Property::always(QUIET, |config: &Config, world: &World| {
+            world.ghost.asked_again <= config.others()
+        }),
+        Property::always(COMES_TO_AN_END, |config: &Config, world: &World| {
+            world.ghost.asks_again <= config.asks_again.unwrap_or(0)
         }),
         Property::always(LEARNS_SOON, |_, world: &World| {
             world.ghost.learning <= LEARNS_WITHIN

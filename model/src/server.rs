@@ -14,9 +14,6 @@ pub(crate) const SEEDED: u8 = 16;
 /// A look at a held name asks whether so many waiters, the first, are still there.
 const PRUNED: usize = 2;
 
-/// A take's answer does not say how many wait.
-const UNCOUNTED: u8 = u8::MAX;
-
 /// The keys of one lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
@@ -87,10 +84,10 @@ impl Server {
                 self.set(owner, Some(around.config.ttl));
                 Message::Unseeded(owner)
             }
-            Kind::Set => self.held(owner),
+            Kind::Set => self.held(owner, false),
             Kind::Count => {
                 self.fence += 1;
-                Message::Acquired(owner, self.fence, UNCOUNTED)
+                Message::Acquired(owner, self.fence, false)
             }
             Kind::Leave => {
                 self.queue.retain(|waiter| *waiter != owner);
@@ -127,17 +124,13 @@ impl Server {
         self.lock.is_some_and(|lock| lock.owner == owner)
     }
 
-    fn held(&self, owner: Owner) -> Message {
+    fn held(&self, owner: Owner, lost: bool) -> Message {
         Message::Held {
             owner,
             pttl: self.lock.and_then(|lock| lock.left),
             head: self.queue.first() == Some(&owner),
-            queued: self.queued(),
+            lost,
         }
-    }
-
-    fn queued(&self) -> u8 {
-        u8::try_from(self.queue.len()).expect("short")
     }
 
     /// Whether nobody has it: K is gone, or its handing over is to go on.
@@ -154,11 +147,11 @@ impl Server {
         }
         self.fence += 1;
         if !free {
-            self.held(owner)
+            self.held(owner, false)
         } else if self.fence < SEEDED && !around.config.has(Bug::LowCountIsToken) {
             Message::Unseeded(owner)
         } else {
-            Message::Acquired(owner, self.fence, UNCOUNTED)
+            Message::Acquired(owner, self.fence, false)
         }
     }
 
@@ -191,16 +184,21 @@ impl Server {
             return self.claim(owner, cuts, around);
         }
         if self.is_free() && self.queue.is_empty() {
-            return self.acquire(owner, around);
+            return self.acquire(owner, placed, around);
         }
-        self.fence = self.count(around);
-        if queue && !self.queue.contains(&owner) {
+        let known = self.queue.contains(&owner);
+        let lost = placed && !known;
+        // Who only looks again writes nothing.
+        if !known {
+            self.fence = self.count(around);
+        }
+        if queue && !known {
             self.enqueue(owner, placed, around.arrivals);
         }
         if self.is_free() {
             match self.hand_over(Some(owner), around) {
                 HandOver::Asking | HandOver::Empty => {
-                    let acquired = self.acquire(owner, around);
+                    let acquired = self.acquire(owner, lost, around);
                     self.tell_head(around);
                     return acquired;
                 }
@@ -210,10 +208,10 @@ impl Server {
                 }
                 HandOver::Granted => {}
             }
-        } else if queue {
+        } else if known {
             self.prune(owner, around);
         }
-        self.held(owner)
+        self.held(owner, lost)
     }
 
     /// K is the owner's: a claim of what was handed to it, or a wait repeated. It never shortens what there is, but for
@@ -231,13 +229,13 @@ impl Server {
         if is_cut && !config.has(Bug::ShortClaimNotTold) {
             self.tell_head(around);
         }
-        Message::Acquired(owner, token, self.queued())
+        Message::Acquired(owner, token, false)
     }
 
-    fn acquire(&mut self, owner: Owner, around: &Around<'_>) -> Message {
+    fn acquire(&mut self, owner: Owner, lost: bool, around: &Around<'_>) -> Message {
         let token = self.next_token(around);
         self.set(owner, Some(around.config.ttl));
-        Message::Acquired(owner, token, self.queued())
+        Message::Acquired(owner, token, lost)
     }
 
     /// A look at a held name drops a few waiters whose processes are gone.
@@ -250,7 +248,7 @@ impl Server {
         let dead = |waiter: &Owner| first.contains(waiter) && !(around.hears)(*waiter);
         self.queue
             .retain(|waiter| *waiter == asking || !dead(waiter));
-        if self.queue.first().copied() != head && self.queue.first() != Some(&asking) {
+        if self.queue.first().copied() != head {
             self.tell_head(around);
         }
     }

@@ -14,8 +14,6 @@ pub(crate) struct Task {
     pub(crate) stale: bool,
     /// It was told its place in the queue.
     pub(crate) placed: bool,
-    /// As far as its client knows it is in the queue. (Where several tasks share the name.)
-    pub(crate) listed: bool,
     /// Nobody polls it any more; it has not been cancelled either.
     pub(crate) stalled: bool,
     /// What has become of the one claim that may cut the claim window.

@@ -42,9 +42,10 @@ impl Client {
     pub(crate) fn cancel(&mut self, task: usize, config: &Config) {
         let owner = self.owner(task);
         let stale = self.tasks[task].stale;
+        let first = self.is_first(task);
         self.forget_answers(owner);
         self.end(task);
-        self.leave_room(config);
+        self.leave_room(first, config);
         self.send(owner, undoing(config), true);
         let kind = JobKind::Undo { stale };
         self.jobs.push(Job { owner, kind });
@@ -105,7 +106,6 @@ impl Client {
         }
         self.seeded = false;
         for task in 0..self.tasks.len() {
-            self.tasks[task].listed = false;
             self.renewal_failed(task, !lost, config);
         }
         self.out.clear();

@@ -3,34 +3,49 @@
 use crate::client::{Client, Life};
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
-use crate::properties::ASKS_AGAIN;
 use crate::task::{Ask, Cut, Phase, Task};
 use crate::wire::{Kind, Message, Owner};
 
 /// Others than the next in line look this much after the holder's time is up, the first of a client before its second.
-const JITTER: u8 = 1;
+const JITTER: i8 = 1;
 
-/// What a client was last told about the name.
+/// However long ago a time was, a waiter that looks so many ticks after it looks now.
+const LONG_AGO: i8 = -4;
+
+/// What a client was last told about the name: in how many ticks, also when those have passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
-    pttl: Option<u8>,
-    latest: u8,
+    /// The holder's time is up.
+    expires: Option<i8>,
+    /// Someone looks however long that is.
+    latest: i8,
     /// The first of all, if it is one of this client's.
     head: Option<Owner>,
 }
 
 impl Seen {
+    fn new(pttl: Option<u8>, head: Option<Owner>, config: &Config) -> Self {
+        let signed = |ticks: u8| i8::try_from(ticks).expect("few");
+        Self {
+            expires: pttl.map(signed),
+            latest: signed(config.check),
+            head,
+        }
+    }
+
     /// When a waiter looks that stands behind `rank` others of its client.
-    fn look_in(self, waiter: Owner, rank: u8) -> u8 {
+    fn look_in(self, waiter: Owner, rank: i8) -> u8 {
         let is_head = self.head == Some(waiter);
         let (delay, rank) = if is_head { (0, 0) } else { (JITTER, rank) };
-        let expiry = self.pttl.map_or(u8::MAX, |pttl| pttl + delay + rank);
-        expiry.min(self.latest + rank)
+        let expiry = self.expires.map_or(i8::MAX / 2, |expires| expires + delay);
+        let look_in = expiry.min(self.latest) + rank;
+        u8::try_from(look_in.max(0)).expect("not negative")
     }
 
     pub(crate) fn tick(&mut self) {
-        self.latest = self.latest.saturating_sub(1);
-        self.pttl = self.pttl.map(|pttl| pttl.saturating_sub(1));
+        for ticks in [&mut self.latest].into_iter().chain(&mut self.expires) {
+            *ticks = (*ticks - 1).max(LONG_AGO);
+        }
     }
 }
 
@@ -58,9 +73,9 @@ impl Client {
     }
 
     /// How many waiters of this client are before it. (Tasks begin in order, so they queue in order.)
-    fn rank(&self, task: usize) -> u8 {
-        let before = |earlier: &usize| self.is_waiting(*earlier) && self.tasks[*earlier].placed;
-        u8::try_from((0..task).filter(before).count()).expect("few")
+    fn rank(&self, task: usize) -> i8 {
+        let before = |earlier: &usize| self.is_placed(*earlier);
+        i8::try_from((0..task).filter(before).count()).expect("few")
     }
 
     /// A waiter is not polled any more, and not cancelled either: it does nothing, and hears nothing.
@@ -71,31 +86,20 @@ impl Client {
         self.tasks[task].phase = Phase::Sleeping(None);
     }
 
-    /// An answer to `task` says that `queued` wait. Where those are fewer than there ought to be of this client alone, the
-    /// queue was lost: all others ask again. A waiter that was told to is not counted until it has an answer, since it may
-    /// never ask.
-    pub(crate) fn count_listed(
-        &mut self,
-        task: usize,
-        queued: u8,
-        config: &Config,
-        ghost: &mut Ghost,
-    ) {
-        let counts = |task: &&Task| {
-            let stays = config.has(Bug::UnpolledCount) && task.placed;
-            task.listed || stays && matches!(task.phase, Phase::Sleeping(_) | Phase::Asking { .. })
-        };
-        let listed = self.tasks.iter().filter(counts).count();
-        if listed <= usize::from(queued) || config.has(Bug::QueueForgotten) {
+    /// The place of `task` in the queue was lost: all others here that have one ask again, to get theirs back; but not all over
+    /// again within the time that `config.again` says.
+    pub(crate) fn look_again(&mut self, task: usize, config: &Config, ghost: &mut Ghost) {
+        let limited = self.told_all > 0 && !config.has(Bug::AllTellAll);
+        if limited || config.has(Bug::QueueForgotten) {
             return;
         }
-        for other in (0..self.tasks.len()).filter(|other| *other != task) {
-            let listed = counts(&&self.tasks[other]);
-            self.tasks[other].listed = false;
-            if !listed || self.tasks[other].stalled {
+        self.told_all = config.again;
+        for other in 0..self.tasks.len() {
+            let told = other != task || config.has(Bug::AskerToldToo);
+            if !told || !self.is_placed(other) || self.tasks[other].stalled {
                 continue;
             }
-            ghost.asked_again = (ghost.asked_again + 1).min(ASKS_AGAIN + 1);
+            ghost.ask_again(config);
             match &mut self.tasks[other].phase {
                 Phase::Sleeping(_) => self.ask(other, Ask::Queue, config),
                 Phase::Asking { news, .. } => *news = true,
@@ -113,48 +117,58 @@ impl Client {
             let known = self.seen.and_then(|seen| seen.head);
             known.filter(|head| *head != owner)
         };
-        self.seen = Some(Seen {
-            pttl,
-            latest: config.check,
-            head,
-        });
-        self.set_timers(config);
+        self.seen = Some(Seen::new(pttl, head, config));
     }
 
     /// It sleeps until there is news, or until it looks by itself.
     pub(crate) fn sleep(&mut self, task: usize, config: &Config) {
         self.tasks[task].phase = Phase::Sleeping(None);
-        self.set_timers(config);
-        self.tidy_seen();
+        self.set_timer(task, config);
+        self.tidy_room();
     }
 
-    /// Every waiter that sleeps looks by what was last seen: the next in line first, then the others one by one.
-    fn set_timers(&mut self, config: &Config) {
+    /// A waiter that falls asleep, or wakes and sleeps on, looks by what was last seen: the next in line first, then the others
+    /// one by one. What is seen while it sleeps counts when it wakes.
+    fn set_timer(&mut self, task: usize, config: &Config) {
         let Some(seen) = self.seen else { return };
-        for task in 0..self.tasks.len() {
-            let (owner, rank) = (self.owner(task), self.rank(task));
-            let sleeps_on = config.has(Bug::NoFallback)
-                || rank > 0 && config.has(Bug::FirstWatches)
-                || rank > 0 && seen.head != Some(owner) && config.has(Bug::OthersSleep);
-            let looks = !self.tasks[task].stalled && !sleeps_on;
-            if let Phase::Sleeping(look_in) = &mut self.tasks[task].phase {
-                *look_in = looks.then(|| seen.look_in(owner, rank));
-            }
+        let (owner, rank) = (self.owner(task), self.rank(task));
+        let sleeps_on = config.has(Bug::NoFallback)
+            || rank > 0 && config.has(Bug::FirstWatches)
+            || rank > 0 && seen.head != Some(owner) && config.has(Bug::OthersSleep);
+        let looks = !self.tasks[task].stalled && !sleeps_on;
+        if let Phase::Sleeping(look_in) = &mut self.tasks[task].phase {
+            *look_in = looks.then(|| seen.look_in(owner, rank));
         }
     }
 
-    /// With one task, what was seen is in its timer; with no waiter, it is forgotten.
-    fn tidy_seen(&mut self) {
+    /// With one task, what was seen is in its timer, and nobody else is to be told; with no waiter, it is forgotten.
+    pub(crate) fn tidy_room(&mut self) {
         let tasks = self.tasks.len();
         if tasks == 1 || !(0..tasks).any(|task| self.is_waiting(task)) {
             self.seen = None;
         }
+        if tasks == 1 || !(0..tasks).any(|task| self.is_placed(task)) {
+            self.told_all = 0;
+        }
     }
 
-    /// A waiter is gone; those behind it here take over.
-    pub(crate) fn leave_room(&mut self, config: &Config) {
-        self.tidy_seen();
-        self.set_timers(config);
+    /// Whether a task waits, as far as its client knows in the queue.
+    fn is_placed(&self, task: usize) -> bool {
+        self.is_waiting(task) && self.tasks[task].placed
+    }
+
+    /// Whether it is the first of those.
+    pub(crate) fn is_first(&self, task: usize) -> bool {
+        self.tasks[task].placed && self.rank(task) == 0
+    }
+
+    /// A waiter is gone; if it was the `first` here, the one behind it wakes, and takes over.
+    pub(crate) fn leave_room(&mut self, first: bool, config: &Config) {
+        self.tidy_room();
+        let next = (0..self.tasks.len()).find(|task| self.is_placed(*task));
+        if let Some(next) = next.filter(|_| first) {
+            self.set_timer(next, config);
+        }
     }
 
     /// The name was handed to `owner`: its lease begins, where a wait was answered recently, and counts from the sending of
@@ -167,7 +181,6 @@ impl Client {
             }
             return;
         };
-        self.tasks[task].listed = false;
         if self.tasks[task].stalled {
             return;
         }
@@ -223,17 +236,13 @@ impl Client {
         };
         let sleeping = matches!(self.tasks[task].phase, Phase::Sleeping(_));
         if sleeping || self.seen.is_some() {
-            self.seen = Some(Seen {
-                pttl,
-                latest: config.check,
-                head: Some(owner),
-            });
+            self.seen = Some(Seen::new(pttl, Some(owner), config));
         }
-        self.set_timers(config);
+        self.set_timer(task, config);
         if let Phase::Asking { news, .. } = &mut self.tasks[task].phase {
             *news = true;
         }
-        self.tidy_seen();
+        self.tidy_room();
     }
 
     /// The task that has to look now.
@@ -242,8 +251,11 @@ impl Client {
         self.tasks.iter().position(due)
     }
 
-    /// A waiter looks.
+    /// A waiter wakes: it looks, or sleeps on where someone has looked meanwhile.
     pub(crate) fn look(&mut self, task: usize, config: &Config) {
-        self.ask(task, Ask::Queue, config);
+        self.set_timer(task, config);
+        if self.tasks[task].phase == Phase::Sleeping(Some(0)) {
+            self.ask(task, Ask::Queue, config);
+        }
     }
 }

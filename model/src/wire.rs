@@ -132,8 +132,8 @@ pub(crate) enum Kind {
 /// What a client reads from its connection: answers in the order of its commands, and messages of its inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Message {
-    /// Answer: acquired, for the full TTL, with a token; and how many wait.
-    Acquired(Owner, u8, u8),
+    /// Answer: acquired, for the full TTL, with a token; and whether the place that was named had been lost.
+    Acquired(Owner, u8, bool),
     /// Answer to a take: taken, but the counter had lost its seed.
     Unseeded(Owner),
     /// Answer: someone else holds it.
@@ -144,8 +144,8 @@ pub(crate) enum Message {
         pttl: Option<u8>,
         /// It is the next.
         head: bool,
-        /// How many wait.
-        queued: u8,
+        /// The place that was named was not in the queue any more.
+        lost: bool,
     },
     /// Answer to a wait: many dead waiters were passed over, ask again.
     More(Owner),

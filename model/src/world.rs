@@ -377,6 +377,9 @@ impl Model for Config {
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
         next.act(action, self);
+        for client in &mut next.clients {
+            client.seeded &= client.begins_more(self);
+        }
         next.tidy();
         (next != *world).then_some(next)
     }

@@ -1,5 +1,5 @@
 //! The protocol at its edges, every state of each configuration as in `correct.rs`: late commands, forced releases, waiters
-//! that nobody polls, a lost queue, dead waiters, a restart without data.
+//! that nobody polls, a lost queue, a missed claim window, dead waiters, a restart without data.
 
 mod exhausting;
 
@@ -158,24 +158,27 @@ fn a_queue_that_is_lost() {
         patience: 4,
         ..Config::default()
     };
+    let queues = Faults {
+        queues: 1,
+        ..Faults::default()
+    };
+    // Also where as many of another client wait.
     holds(
         "the queue lost, two clients of two waiters",
         Config {
             clients: vec![2, 2],
-            faults: Faults {
-                queues: 1,
-                ..Faults::default()
-            },
+            asks_again: Some(2),
+            faults: queues,
             ..two.clone()
         },
     );
     holds(
         "the queue lost, a waiter not polled",
         Config {
+            again: 2,
             faults: Faults {
-                queues: 1,
                 stalls: 1,
-                ..Faults::default()
+                ..queues
             },
             ..two.clone()
         },
@@ -189,6 +192,71 @@ fn a_queue_that_is_lost() {
                 ..Faults::default()
             },
             ..two
+        },
+    );
+}
+
+/// A waiter that missed its claim window has lost its place, too: the others ask once, in vain, and that is all.
+#[test]
+fn a_claim_window_that_is_missed() {
+    let two = Config {
+        clients: vec![1, 2],
+        slow: false,
+        patience: 4,
+        ..Config::default()
+    };
+    let three = Config {
+        clients: vec![1, 3],
+        ..two.clone()
+    };
+    let losses = Faults {
+        losses: 1,
+        ..Faults::default()
+    };
+    holds(
+        "a stopped client, two waiters",
+        Config {
+            asks_again: Some(1),
+            faults: Faults {
+                pauses: 1,
+                ..Faults::default()
+            },
+            ..two.clone()
+        },
+    );
+    holds(
+        "a lost message, three waiters",
+        Config {
+            asks_again: Some(2),
+            faults: losses,
+            ..three.clone()
+        },
+    );
+    // A claim window of three ticks is missed by nobody on a slow network.
+    holds(
+        "a slow network, two waiters",
+        Config {
+            slow: true,
+            ttl: 4,
+            window: 3,
+            check: 4,
+            patience: 8,
+            asks_again: Some(0),
+            ..two
+        },
+    );
+    // Where that comes just before the queue is lost, the others come back when they look by themselves.
+    holds(
+        "a lost message, and then the queue",
+        Config {
+            check: 3,
+            patience: 6,
+            together: 3,
+            faults: Faults {
+                queues: 1,
+                ..losses
+            },
+            ..three
         },
     );
 }

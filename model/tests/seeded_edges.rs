@@ -110,27 +110,29 @@ fn field_bug_47_every_waiter_looks_at_last() {
 
 /// Field bug 48: after a loss of the queue, a client's waiters came back one by one.
 #[test]
-fn field_bug_48_a_client_counts_its_waiters() {
+fn field_bug_48_a_client_has_its_waiters_ask_again() {
     let queues = Faults {
         queues: 1,
         ..faults()
     };
     let two = Config {
         clients: vec![1, 2],
-        check: 4,
-        patience: 5,
+        ttl: 5,
+        check: 3,
+        patience: 3,
         faults: queues,
         ..quick()
     };
     finds(Bug::QueueForgotten, BACK_TOGETHER, two);
     let flushes = Faults {
         flushes: 1,
+        strangers: 1,
         ..faults()
     };
     let three = Config {
         clients: vec![3],
-        ttl: 3,
-        check: 4,
+        ttl: 5,
+        check: 3,
         patience: 5,
         faults: flushes,
         ..quick()
@@ -138,10 +140,10 @@ fn field_bug_48_a_client_counts_its_waiters() {
     finds(Bug::QueueForgotten, BACK_TOGETHER, three);
 }
 
+/// Each of those that were told to ask again finds its own place lost, and would tell all others.
 #[test]
-fn who_was_told_to_ask_again_is_not_counted_before_it_does() {
+fn waiters_have_each_other_ask_again_once() {
     let faults = Faults {
-        stalls: 1,
         queues: 1,
         strangers: 1,
         ..faults()
@@ -149,9 +151,11 @@ fn who_was_told_to_ask_again_is_not_counted_before_it_does() {
     let three = Config {
         clients: vec![3],
         patience: 4,
+        faults,
         ..quick()
     };
-    finds(Bug::UnpolledCount, QUIET, Config { faults, ..three });
+    finds(Bug::AllTellAll, QUIET, three.clone());
+    finds(Bug::AskerToldToo, QUIET, three);
 }
 
 /// Field bug 51: killed waiters stayed in the queue for as long as the name was held.
