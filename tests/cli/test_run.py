@@ -169,6 +169,7 @@ def test_field_bug_67_as_the_first_process_it_leaves_no_zombies(leaselock: Progr
     ended = subprocess.run(
         [*FIRST, leaselock.path, "run", name, "--", "sh", "-c", crowd],
         env=leaselock.environment(),
+        text=True,
         timeout=SECONDS,
         check=False,
     )

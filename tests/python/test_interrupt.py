@@ -282,7 +282,7 @@ def test_field_bug_47_a_handler_gets_the_lock_that_its_thread_waits_for(
 ) -> None:
     """The thread's own acquire is not polled while its handler runs, and stands before the handler's in the queue."""
     held = other.acquire(name, ttl=60)
-    waits = []
+    waits: list[float] = []
 
     def handler(*_: object) -> None:
         freer.start()
