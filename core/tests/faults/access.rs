@@ -235,3 +235,27 @@ async fn a_unix_socket_works_like_a_port() {
         let _ = std::fs::remove_file(socket);
     }
 }
+
+/// A rule that was right for an earlier version: nothing that is only good to have throws anybody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_wait_without_the_rights_by_which_the_dead_are_found() {
+    for server in Server::each(&[]) {
+        let url = user(&server, &["-zrandmember", "-pubsub"]);
+        let (holder, client) = (client_at(&url), client_at(&url));
+        let held = holder.acquire("res").await.unwrap();
+        let mut waiters = Vec::new();
+        for at in 1..=10 {
+            waiters.push(wait_for(&client, "res"));
+            queued(&server, "res", at).await;
+        }
+        // Until the first has looked again.
+        sleep(4_500).await;
+        let queue = keys("res").queue;
+        assert_eq!(server.int(&["ZCARD", &queue]), 10, "all of them stay");
+        assert!(held.release().await.unwrap());
+        for waiter in waiters {
+            let lease = waiter.await.unwrap().unwrap();
+            assert!(lease.release().await.unwrap());
+        }
+    }
+}

@@ -53,7 +53,8 @@ local function prune()
   local waiting = redis.call('ZCARD', Q)
   local few = redis.call('ZRANGE', Q, 0, 7)
   if waiting > 8 then
-    local others = redis.call('ZRANDMEMBER', Q, math.min(math.ceil(waiting / 8), 92))
+    -- pcall: a user without the right stays in the queue all the same. An error has nobody in it.
+    local others = redis.pcall('ZRANDMEMBER', Q, math.min(math.ceil(waiting / 8), 92))
     for _, other in ipairs(others) do
       few[#few + 1] = other
     end
