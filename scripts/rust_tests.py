@@ -51,12 +51,17 @@ class Program:
 # computes meanwhile shows.
 ALONE = [
     "crashes::killed_processes_lose_no_increment_that_they_told_of",
+    "braces::field_bug_69_any_braces_are_a_name",
+    "cancelling::a_wait_that_runs_out_in_the_instant_of_the_grant_loses_nothing",
     "clocks::a_clock_that_jumps_ahead_makes_a_second_holder_with_the_larger_token",
     "deadlines::the_deadline_here_is_never_later_than_the_servers",
     "foreign_holders::field_bug_56_a_waiter_has_its_turns_beside_busy_clients_of_dapr",
+    "network::hostile::a_server_that_loads_is_not_stormed",
     "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
     "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
     "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",
+    "scenarios_through_the_async_client",
+    "scenarios_through_the_blocking_client",
     "told::field_bug_57_a_lease_that_another_process_ends_shows_when_it_happens",
     "told::field_bug_57_a_lease_that_is_ended_elsewhere_shows_when_it_happens",
     "tracking::field_bug_57_a_flush_shows_when_it_happens",

@@ -54,8 +54,16 @@ COUNTS = {
     "node": (r"^[^\w\s] (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
 }
 
+# Whole programs that begin and end, many of them: they compute, where the others wait.
+PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
+
 TEST = [
-    Suite("python", [*PYTEST, *SPREAD, "tests/python"], "pytest", alone=[*PYTEST, *ALONE, "tests/python"]),
+    Suite(
+        "python",
+        [*PYTEST, *SPREAD, "tests/python", *(f"--ignore={file}" for file in PROCESSES)],
+        "pytest",
+        alone=[*PYTEST, *ALONE, "tests/python"],
+    ),
     Suite(
         "node",
         [*SERVERS, "npm", "run", "--silent", "test:beside"],
@@ -72,7 +80,9 @@ TEST = [
     Suite("mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"]),
     Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest"),
     Suite("docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"]),
-    # It computes, and must not delay those that wait.
+    Suite("processes", [*PYTEST, *SPREAD, *PROCESSES], "pytest"),
+    # These compute, and must not delay those that wait.
+    Suite("toolchains", ["nice", "-n", "10", *SERVERS, "npm", "run", "--silent", "test:toolchains"], "node"),
     Suite("model", ["nice", "-n", "10", sys.executable, "scripts/rust_tests.py", "model"], "cargo"),
 ]
 # How many suites run at the same time.

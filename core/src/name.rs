@@ -145,28 +145,35 @@ pub(crate) fn join(app_id: &str, name: &str) -> String {
     }
 }
 
-/// A fresh owner: 128 bits of the system's randomness in hex, behind `label` and a colon when there is one.
+/// A fresh owner: 124 bits of the system's randomness in 32 hex digits, behind `label` and a colon when there is one. The 13th
+/// digit is an `f`, where a UUID has its version: so a script tells an owner of leaselock's from another program's UUID.
 pub(crate) fn fresh_owner(label: Option<&str>) -> String {
     let mut owner = String::with_capacity(label.map_or(0, |label| label.len() + 1) + 32);
     if let Some(label) = label {
         owner.push_str(label);
         owner.push(':');
     }
-    push_random(&mut owner);
+    let mut bytes = random();
+    bytes[6] |= 0xf0;
+    push_hex(&mut owner, bytes);
     owner
 }
 
 /// A fresh client id, in hex.
 pub(crate) fn fresh_client_id() -> String {
     let mut id = String::with_capacity(32);
-    push_random(&mut id);
+    push_hex(&mut id, random());
     id
 }
 
-fn push_random(text: &mut String) {
+fn random() -> [u8; 16] {
     let mut bytes = [0u8; 16];
     // Two holders must never be taken for one: without randomness there is no safe way on.
     getrandom::fill(&mut bytes).expect("the system has no source of randomness");
+    bytes
+}
+
+fn push_hex(text: &mut String, bytes: [u8; 16]) {
     for byte in bytes {
         text.push(char::from(HEX[usize::from(byte >> 4)]));
         text.push(char::from(HEX[usize::from(byte & 15)]));

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # How many ends of each kind; some at once.
 FULL = os.environ.get("FULL") == "1"
-ENDS = 100 if FULL else 8
+ENDS = 100 if FULL else 4
 AT_ONCE = 4
 SECONDS_TAKEN = 1.0
 

@@ -9,7 +9,7 @@ use leaselock::Client;
 use crate::access::user;
 use crate::common::server::command;
 use crate::common::{DAPR_UNLOCK, Server, fresh, ms, until};
-use crate::{client_at, keys, queued, sleep, wait_for};
+use crate::{client_at, keys, queued, sleep, timed, wait_for};
 
 /// A client of Dapr at work: it polls, holds for 50 ms, and unlocks.
 fn busy_dapr(server: &Server, key: &str, over: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
@@ -227,5 +227,28 @@ async fn field_bug_56_a_holder_of_leaselock_is_not_watched() {
         .await;
         let stats = server.text(&["INFO", "commandstats"]).unwrap();
         assert!(!stats.contains("cmdstat_client|caching"), "{stats}");
+    }
+}
+
+/// As applications make them up: they look much like one of leaselock's.
+#[tokio::test(flavor = "multi_thread")]
+async fn field_bug_56_a_holder_whose_owner_is_a_uuid_is_foreign() {
+    for server in Server::each(&[]) {
+        for owner in [
+            "3d2f1a0b4c5d4e6f8a9b0c1d2e3f4a5b",
+            "job:018f3b5e7a3c7d4e9f0a1b2c3d4e5f60",
+        ] {
+            let (lock, client) = (keys("res").lock, client_at(&server.url()));
+            server.run(&["SET", &lock, owner, "EX", "60"]);
+            let waiter = wait_for(&client, "res");
+            queued(&server, "res", 1).await;
+            sleep(200).await;
+            server.run(&["DEL", &lock]);
+
+            let (lease, took) = timed(waiter).await;
+
+            assert!(took < ms(1_500), "{owner}: {took:?}");
+            assert!(lease.unwrap().unwrap().release().await.unwrap());
+        }
     }
 }

@@ -33,13 +33,13 @@ async fn field_bug_49_who_listens_to_everything_does_not_make_the_dead_count_as_
 async fn field_bug_51_the_dead_are_dropped_while_the_name_is_held() {
     for server in Server::each(&[]) {
         let (holder, waiter) = (client_at(&server.url()), client_at(&server.url()));
-        let held = holder.acquire("res").ttl(ms(500)).await.unwrap();
-        queue_gone(&server, "res", 60);
+        let held = holder.acquire("res").ttl(ms(3_000)).await.unwrap();
+        queue_gone(&server, "res", 24);
         let queue = keys("res").queue;
         let waiter = wait_for(&waiter, "res");
         let left = || server.int(&["ZCARD", &queue]);
 
-        until("the dead are dropped", ms(15_000), async || left() == 1).await;
+        until("the dead are dropped", ms(30_000), async || left() == 1).await;
 
         held.check().unwrap();
         assert!(held.release().await.unwrap());

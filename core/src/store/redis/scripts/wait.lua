@@ -109,9 +109,9 @@ end
 local pttl = keep_queue()
 local score = redis.call('ZSCORE', Q, member)
 local head = redis.call('ZRANGE', Q, 0, 0)[1] == member and 1 or 0
--- Owners of leaselock end in 32 hex digits, behind a label and a colon or alone.
+-- Owners of leaselock end in 32 hex digits, the 13th an 'f', behind a label and a colon or alone.
 local id = string.match(string.sub(holder or '', -33), '^:?([0-9a-f]+)$')
-if holder and not (id and #id == 32) then
+if holder and not (id and #id == 32 and string.sub(id, 13, 13) == 'f') then
   head = head + 2
 end
 return {0, pttl, score and tonumber(score) or 0, head, redis.call('ZCARD', Q), counted, lost}
