@@ -11,13 +11,14 @@ from pathlib import Path
 
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
-    "face": ["builder", "blocking", "port", "client", "listing"],
+    "face": ["builder", "ending", "blocking", "port", "client", "listing"],
     "client": ["acquire", "lease", "releasing", "undo", "shared", "neighbours", "keeper", "holding", "waiting"],
     "store": ["store"],
     "vocabulary": [
         "diagnosis",
         "lock_info",
         "options",
+        "claim",
         "name",
         "stats",
         "state",

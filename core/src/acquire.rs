@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::holding::{Holding, Start};
 use crate::lease::Lease;
-use crate::name::{LockId, fresh_owner};
 use crate::options::Request;
 use crate::shared::{ClientCore, LEAVE_TIMEOUT};
 use crate::store::Queued;
@@ -47,8 +47,7 @@ enum FirstClaim {
 pub(crate) struct Attempt {
     client: Arc<ClientCore>,
     request: Request,
-    lock: LockId,
-    owner: Arc<str>,
+    claim: Arc<Claim>,
     started: Instant,
     /// The connection's epoch at the first command that may have left something behind.
     sent_in: Option<u64>,
@@ -73,13 +72,12 @@ impl Attempt {
         if client.is_closed() {
             return Err(Error::closed());
         }
-        let lock = request.lock(&client.app_id);
-        let owner = fresh_owner(request.options().label.as_deref()).into();
+        let label = request.options().label.as_deref();
+        let claim = Claim::fresh(request.lock(&client.app_id), label);
         Ok(Self {
             client: client.clone(),
             request,
-            lock,
-            owner,
+            claim,
             started: Instant::now(),
             sent_in: None,
             stale: false,
@@ -156,8 +154,7 @@ impl Attempt {
             return Err(Error::closed());
         }
         let holding = Holding::new(
-            self.lock.clone(),
-            self.owner.clone(),
+            self.claim.clone(),
             &self.request,
             start,
             self.stale,
@@ -236,11 +233,10 @@ impl Attempt {
             ttl
         };
         // Perhaps nothing runs after whoever dropped it: the store has the release before that.
-        let begun = self.client.store.release_at_once(&self.lock, &self.owner);
+        let begun = self.client.store.release_at_once(&self.claim);
         let undo = undo(
             self.client.clone(),
-            self.lock.clone(),
-            self.owner.clone(),
+            self.claim.clone(),
             lasts,
             sent_in,
             self.stale,

@@ -114,8 +114,8 @@ impl Client {
     pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
         let lock = self.lock(name)?;
         name::check_owner(owner)?;
-        let releaser = Releaser::ByHand(owner.as_bytes().into());
-        Ok(match self.released(&lock, releaser).await? {
+        let releaser = Releaser::ByHand(lock, owner.as_bytes().into());
+        Ok(match self.released(releaser).await? {
             // A repeat whose first answer was lost finds its own success.
             (Ownership::Mine | Ownership::MineForLonger, _) | (_, true) => ReleaseStatus::Released,
             (Ownership::Nobody, false) => ReleaseStatus::NotFound,
@@ -135,7 +135,8 @@ impl Client {
             let (met, _) = self.inner.retrying(|| store.holder(&lock)).await?;
             let Some(met) = met else { break };
             // By its owner, so that a repeat whose first answer was lost ends nobody else's.
-            let (ownership, unanswered) = self.released(&lock, Releaser::ByHand(met)).await?;
+            let releaser = Releaser::ByHand(lock.clone(), met);
+            let (ownership, unanswered) = self.released(releaser).await?;
             if ownership.is_mine() || unanswered {
                 return Ok(ReleaseStatus::Released);
             }
@@ -149,9 +150,9 @@ impl Client {
     }
 
     /// Whose the lock was; and whether an earlier attempt had no answer, and may be the one that released it.
-    async fn released(&self, lock: &LockId, releaser: Releaser) -> Result<(Ownership, bool)> {
+    async fn released(&self, releaser: Releaser) -> Result<(Ownership, bool)> {
         let store = &self.inner.store;
-        let release = || store.release(lock, releaser.clone());
+        let release = || store.release(releaser.clone());
         self.inner.retrying(release).await
     }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::claim::Claim;
 use crate::clock::{Moment, drift};
 use crate::error::{Error, LossReason};
-use crate::name::LockId;
 use crate::options::{Request, Unit};
 use crate::state::LeaseState;
 use crate::store::Ownership;
@@ -55,8 +55,7 @@ pub(crate) enum GiveBack {
 
 /// One lease, shared by the handle that the user has and the keeper that renews it.
 pub(crate) struct Holding {
-    pub(crate) lock: LockId,
-    pub(crate) owner: Arc<str>,
+    pub(crate) claim: Arc<Claim>,
     pub(crate) token: u64,
     /// Whether a command of this owner went unanswered on a connection that broke.
     pub(crate) stale: bool,
@@ -130,8 +129,7 @@ impl Holding {
     /// The lease of `request`. `stale`: an earlier command of the owner had no answer. `cut_until`: one that may cut the lease
     /// down to its first TTL is among them, and may be carried out until then.
     pub(crate) fn new(
-        lock: LockId,
-        owner: Arc<str>,
+        claim: Arc<Claim>,
         request: &Request,
         start: &Start,
         stale: bool,
@@ -145,8 +143,7 @@ impl Holding {
         let options = request.options();
         let (ttl, max_hold) = (options.ttl, options.max_hold);
         Self {
-            lock,
-            owner,
+            claim,
             token,
             stale,
             renew: options.renew,
@@ -218,14 +215,14 @@ impl Holding {
         match self.state() {
             LeaseState::Held | LeaseState::Unsure => None,
             LeaseState::Lost => self.loss_error(),
-            LeaseState::Released => Some(Error::released(self.lock.name())),
+            LeaseState::Released => Some(Error::released(self.claim.lock.name())),
         }
     }
 
     /// The error of having lost the lease, also where only the release noticed.
     pub(crate) fn loss_error(&self) -> Option<Error> {
         let reason = self.loss().or_else(|| self.lock().found_gone)?;
-        Some(Error::lost(self.lock.name(), reason))
+        Some(Error::lost(self.claim.lock.name(), reason))
     }
 
     /// Whether the lease ran out after a renewal without an answer, which may have set its TTL anew in the store.

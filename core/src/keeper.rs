@@ -70,7 +70,7 @@ impl Keeper {
         match schedule.leases.remove(&id) {
             Some((due, holding)) => {
                 schedule.due.remove(&(due, id));
-                schedule.unwatch(id, &holding.lock);
+                schedule.unwatch(id, &holding.claim.lock);
                 true
             }
             None => false,
@@ -109,7 +109,7 @@ impl Keeper {
 
     /// Looks at a lease that was just renewed again at `due`, or before, where its lock was touched meanwhile.
     fn on_renewed(&self, id: u64, holding: &Holding, due: Moment) {
-        let touched = self.lock().touched_at(id, &holding.lock);
+        let touched = self.lock().touched_at(id, &holding.claim.lock);
         self.reschedule(id, touched.map_or(due, |at| at.min(due)));
     }
 
@@ -119,7 +119,7 @@ impl Keeper {
         schedule
             .leases
             .values()
-            .any(|(_, holding)| *holding.owner == *owner)
+            .any(|(_, holding)| *holding.claim.owner == *owner)
     }
 
     /// Whether the keeper is in charge of no lease.
@@ -299,7 +299,11 @@ fn go_on(
 /// Logs a failed renewal: as a warning when the lease becomes unsure by it, and only for debugging when it was before.
 fn report(client: &ClientCore, holding: &Holding, failure: &Failure) {
     const SAYING: &str = "a renewal failed; it is tried again until the deadline";
-    let (id, name, owner) = (&client.client_id, holding.lock.name(), &holding.owner);
+    let (id, name, owner) = (
+        &client.client_id,
+        holding.claim.lock.name(),
+        &holding.claim.owner,
+    );
     let error = &failure.error;
     if holding.state() == LeaseState::Held {
         tracing::warn!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");

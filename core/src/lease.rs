@@ -53,13 +53,13 @@ impl Lease {
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.holding.lock.name()
+        self.holding.claim.lock.name()
     }
 
     /// The owner string that the store has for the lock: unique to this lease.
     #[must_use]
     pub fn owner(&self) -> &str {
-        &self.holding.owner
+        &self.holding.claim.owner
     }
 
     /// The fencing token: larger than that of every earlier lease on this name. Below 2^53.
@@ -265,7 +265,7 @@ impl Lease {
     /// runtime has to run on for a moment.
     pub fn detach(&self) {
         if self.holding.detach() {
-            self.client.store.left_behind(&self.holding.lock);
+            self.client.store.left_behind(&self.holding.claim.lock);
             self.leave_keeper();
             if self.holding.held_briefly() {
                 self.client.set_ttl(&self.holding);

@@ -30,6 +30,7 @@ mod acquire;
 mod backoff;
 pub mod blocking;
 mod builder;
+mod claim;
 mod client;
 mod clock;
 #[doc(hidden)]

@@ -14,7 +14,7 @@ const SEPARATOR: &str = "||";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A lock's name, checked.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Name(Arc<str>);
 
 impl Name {
@@ -46,7 +46,7 @@ impl fmt::Debug for Name {
 }
 
 /// A lock's identity: its name within an app id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LockId {
     app_id: Arc<str>,
     name: Name,

@@ -219,8 +219,8 @@ impl<W> Port<W> {
         let is_alone = self.begins_alone();
         if let Some(open) = &mut self.open {
             let limit = attempt.first_limit();
-            let (lock, owner, ttl) = attempt.first();
-            open.store.take(id, lock, owner, ttl, limit);
+            let (claim, ttl) = attempt.first();
+            open.store.take(id, claim, ttl, limit);
             open.write(is_alone);
         }
         let operation = Undertaking::Acquire { attempt, once };
@@ -248,8 +248,7 @@ impl<W> Port<W> {
         };
         let is_alone = self.begins_alone();
         if let Some(open) = &mut self.open {
-            let (lock, owner) = turn.request();
-            open.store.release(id, lock, owner);
+            open.store.release(id, turn.request());
             open.write(is_alone);
         }
         self.begun(id, Undertaking::Release(turn), waiter(id));

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
-use crate::name::LockId;
 use crate::shared::ClientCore;
 use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser};
 use crate::undo;
@@ -50,9 +50,9 @@ impl Turn {
     }
 
     /// What to send on a connection other than the shared one.
-    pub(crate) fn request(&mut self) -> (&LockId, &Arc<str>) {
+    pub(crate) fn request(&mut self) -> &Arc<Claim> {
         self.sent = true;
-        (&self.holding.lock, &self.holding.owner)
+        &self.holding.claim
     }
 
     /// Sends the release until it is answered, at most for the command time-out. `unanswered`: one was sent before, and may
@@ -69,8 +69,8 @@ impl Turn {
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         let client = self.client.clone();
-        let (lock, owner) = self.request();
-        let answer = client.store.release_blocking(lock, owner, interrupted);
+        let claim = self.request();
+        let answer = client.store.release_blocking(claim, interrupted);
         self.sent = answer.is_some();
         answer
     }
@@ -102,7 +102,7 @@ impl Drop for Turn {
         if !self.over {
             // Perhaps nothing runs after whoever dropped it: the store has the release before that.
             let (client, holding) = (&self.client, &self.holding);
-            let begun = client.store.release_at_once(&holding.lock, &holding.owner);
+            let begun = client.store.release_at_once(&holding.claim);
             send_in_background(client, holding, self.sent, begun);
         }
     }
@@ -133,8 +133,8 @@ fn send_in_background(
                 target: "leaselock",
                 event = "release_failed",
                 client = %client.client_id,
-                name = %holding.lock.name(),
-                owner = %holding.owner,
+                name = %holding.claim.lock.name(),
+                owner = %holding.claim.owner,
                 error = %error,
                 "a lease could not be given back; its lock is free when its ttl ends"
             );
@@ -155,8 +155,8 @@ async fn give_back(
 ) -> ReleaseOutcome {
     let release = || {
         first.take().unwrap_or_else(|| {
-            let releaser = Releaser::Own(holding.owner.clone());
-            client.store.release(&holding.lock, releaser)
+            let releaser = Releaser::Own(holding.claim.clone());
+            client.store.release(releaser)
         })
     };
     let answer = client.repeat(&mut unanswered, release).await;
@@ -179,7 +179,7 @@ fn end_release(
         client.counters.released.add();
     }
     if holding.stale && error.is_none() {
-        let again = undo::again(client.clone(), holding.lock.clone(), holding.owner.clone());
+        let again = undo::again(client.clone(), holding.claim.clone());
         client.background(again);
     }
     error.map_or(Ok(gave_back), Err)

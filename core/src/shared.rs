@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::backoff::Backoff;
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Holding;
@@ -234,8 +235,8 @@ impl ClientCore {
         {
             let client = self.clone();
             self.background(async move {
-                let releaser = Releaser::Own(owner.into());
-                client.store.release(&lock, releaser).await.is_ok()
+                let releaser = Releaser::Own(Claim::of(lock, owner));
+                client.store.release(releaser).await.is_ok()
             });
         }
     }
@@ -244,8 +245,8 @@ impl ClientCore {
     pub(crate) fn let_go(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, holding) = (self.clone(), holding.clone());
         self.background(async move {
-            let releaser = Releaser::Own(holding.owner.clone());
-            client.store.release(&holding.lock, releaser).await.is_ok()
+            let releaser = Releaser::Own(holding.claim.clone());
+            client.store.release(releaser).await.is_ok()
         });
     }
 
@@ -302,14 +303,14 @@ impl ClientCore {
             self.let_go(holding);
         }
         if holding.state() == LeaseState::Lost {
-            self.store.left_behind(&holding.lock);
+            self.store.left_behind(&holding.claim.lock);
             self.counters.lost.add();
             tracing::warn!(
                 target: "leaselock",
                 event = "lost",
                 client = %self.client_id,
-                name = %holding.lock.name(),
-                owner = %holding.owner,
+                name = %holding.claim.lock.name(),
+                owner = %holding.claim.owner,
                 reason = %holding.loss().map_or("", |reason| reason.as_str()),
                 "a lease was lost"
             );

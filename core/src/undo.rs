@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::name::LockId;
+use crate::claim::Claim;
 use crate::shared::ClientCore;
 use crate::store::{AtOnce, Releaser};
 
@@ -15,8 +15,7 @@ use crate::store::{AtOnce, Releaser};
 /// the store answered.
 pub(crate) async fn undo(
     client: Arc<ClientCore>,
-    lock: LockId,
-    owner: Arc<str>,
+    claim: Arc<Claim>,
     lasts: Duration,
     sent_in: u64,
     mut stale: bool,
@@ -28,7 +27,7 @@ pub(crate) async fn undo(
     loop {
         let attempt = first
             .take()
-            .unwrap_or_else(|| client.store.release(&lock, Releaser::Own(owner.clone())));
+            .unwrap_or_else(|| client.store.release(Releaser::Own(claim.clone())));
         match attempt.await {
             Ok(_) => break,
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
@@ -39,8 +38,8 @@ pub(crate) async fn undo(
                     target: "leaselock",
                     event = "undo_failed",
                     client = %client.client_id,
-                    name = %lock.name(),
-                    owner = %owner,
+                    name = %claim.lock.name(),
+                    owner = %claim.owner,
                     error = %failure.error,
                     "an acquire could not be undone; its lock, if it got one, is free when its ttl ends"
                 );
@@ -51,21 +50,17 @@ pub(crate) async fn undo(
     }
     if stale || client.store.epoch() != sent_in {
         // The old connection's last command may still be on its way to the server: take it back once more, later.
-        let again = again(client.clone(), lock, owner);
+        let again = again(client.clone(), claim);
         client.background(again);
     }
     true
 }
 
-/// Releases `owner` once more when a command left on a broken connection must have been carried out or dropped.
-pub(crate) async fn again(client: Arc<ClientCore>, lock: LockId, owner: Arc<str>) -> bool {
+/// Releases `claim` once more when a command left on a broken connection must have been carried out or dropped.
+pub(crate) async fn again(client: Arc<ClientCore>, claim: Arc<Claim>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(client.command_timeout) => {}
         () = client.closing() => {}
     }
-    client
-        .store
-        .release(&lock, Releaser::Own(owner.clone()))
-        .await
-        .is_ok()
+    client.store.release(Releaser::Own(claim)).await.is_ok()
 }

@@ -4,7 +4,9 @@
 //! holder's time is up, and one of the others of each name here a little later: the first, and where that one is not polled,
 //! the next.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backoff::jitter;
+use crate::claim::Claim;
 use crate::name::LockId;
 use crate::store::{Event, Grant, Queued};
 use crate::sync;
@@ -56,8 +59,7 @@ pub(crate) mod news {
 
 /// One waiter.
 pub(crate) struct Waiter {
-    lock: LockId,
-    owner: Arc<str>,
+    claim: Arc<Claim>,
     /// When it was last told where it stands.
     told: Mutex<Option<Instant>>,
     news: AtomicU8,
@@ -94,19 +96,42 @@ pub(crate) struct WaitingRoom {
     waiters: Mutex<Waiters>,
 }
 
+/// A waiter, found by the owner that it claims the lock under.
+struct ByOwner(Arc<Waiter>);
+
+impl Borrow<str> for ByOwner {
+    fn borrow(&self) -> &str {
+        &self.0.claim.owner
+    }
+}
+
+impl PartialEq for ByOwner {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.claim.owner == other.0.claim.owner
+    }
+}
+
+impl Eq for ByOwner {}
+
+impl Hash for ByOwner {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.claim.owner.hash(state);
+    }
+}
+
 #[derive(Default)]
 struct Waiters {
-    by_owner: HashMap<Arc<str>, Arc<Waiter>>,
+    by_owner: HashSet<ByOwner>,
     queues: HashMap<LockId, Queue>,
     /// Those that left last, each with a lease.
-    served: VecDeque<Arc<str>>,
+    served: VecDeque<Arc<Claim>>,
     closed: bool,
 }
 
 /// The waiters of this client for one name, in the order of their places.
 #[derive(Default)]
 struct Queue {
-    places: BTreeMap<(u64, Arc<str>), Arc<Waiter>>,
+    places: BTreeMap<(u64, Arc<Claim>), Arc<Waiter>>,
     seen: Option<Seen>,
     /// When all were last told to look again.
     told_all: Option<Instant>,
@@ -117,15 +142,15 @@ struct Seen {
     at: Instant,
     expires_at: Option<Instant>,
     waiters: u64,
-    /// The owner of the first of all waiters, if that one is of this client.
-    head: Option<Arc<str>>,
+    /// The claim of the first of all waiters, if that one is of this client.
+    head: Option<Arc<Claim>>,
     /// The holder is of another program: only whoever is told that it is the next has the store watch it.
     is_holder_foreign: bool,
     jitter: Duration,
 }
 
 impl Seen {
-    fn new(expires_in: Option<Duration>, waiters: u64, head: Option<Arc<str>>) -> Self {
+    fn new(expires_in: Option<Duration>, waiters: u64, head: Option<Arc<Claim>>) -> Self {
         let at = Instant::now();
         Self {
             at,
@@ -155,7 +180,7 @@ impl Seen {
     /// When a waiter has to look that has so many of its client before it.
     fn look_at(&self, waiter: &Waiter, before: usize) -> Instant {
         let latest = self.at + self.calm();
-        let is_head = self.head.as_ref() == Some(&waiter.owner);
+        let is_head = self.head.as_ref() == Some(&waiter.claim);
         let delay = if is_head { HEAD_DELAY } else { self.jitter };
         let look_at = match self.expires_at {
             Some(expires_at) => latest.min(expires_at + delay.max(HEAD_DELAY)),
@@ -175,9 +200,10 @@ impl Waiters {
     fn on_touched(&self, lock: &LockId) {
         let seen = self.queues.get(lock).and_then(|queue| queue.seen.as_ref());
         let head = seen.and_then(|seen| seen.head.as_ref());
-        for waiter in self.by_owner.values().filter(|it| it.lock == *lock) {
+        let waiters = self.by_owner.iter().map(|it| &it.0);
+        for waiter in waiters.filter(|it| it.claim.lock == *lock) {
             waiter.news.fetch_or(news::TOUCHED, Ordering::AcqRel);
-            if head == Some(&waiter.owner) {
+            if head == Some(&waiter.claim) {
                 waiter.notify.notify_one();
             }
         }
@@ -190,20 +216,19 @@ impl WaitingRoom {
     }
 
     /// A new waiter, which hears news from now on. `None` when the client is closed.
-    pub(crate) fn enter(&self, lock: &LockId, owner: &Arc<str>) -> Option<Arc<Waiter>> {
+    pub(crate) fn enter(&self, claim: &Arc<Claim>) -> Option<Arc<Waiter>> {
         let mut room = self.lock();
         if room.closed {
             return None;
         }
         let waiter = Arc::new(Waiter {
-            lock: lock.clone(),
-            owner: owner.clone(),
+            claim: claim.clone(),
             told: Mutex::default(),
             news: AtomicU8::new(0),
             grant: Mutex::default(),
             notify: Notify::new(),
         });
-        room.by_owner.insert(owner.clone(), waiter.clone());
+        room.by_owner.insert(ByOwner(waiter.clone()));
         Some(waiter)
     }
 
@@ -217,20 +242,20 @@ impl WaitingRoom {
     pub(crate) fn update(&self, waiter: &Arc<Waiter>, before: Option<u64>, queued: &Queued) {
         let mut room = self.lock();
         *sync::lock(&waiter.told) = Some(Instant::now());
-        let queue = room.queues.entry(waiter.lock.clone()).or_default();
+        let queue = room.queues.entry(waiter.claim.lock.clone()).or_default();
         if let Some(before) = before
             && before != queued.place
         {
-            queue.places.remove(&(before, waiter.owner.clone()));
+            queue.places.remove(&(before, waiter.claim.clone()));
         }
         queue
             .places
-            .insert((queued.place, waiter.owner.clone()), waiter.clone());
+            .insert((queued.place, waiter.claim.clone()), waiter.clone());
         let head = if queued.head {
-            Some(waiter.owner.clone())
+            Some(waiter.claim.clone())
         } else {
             let known = queue.seen.take().and_then(|seen| seen.head);
-            known.filter(|head| *head != waiter.owner)
+            known.filter(|head| *head != waiter.claim)
         };
         queue.seen = Some(Seen {
             is_holder_foreign: queued.is_holder_foreign,
@@ -241,7 +266,7 @@ impl WaitingRoom {
     /// When this waiter has to ask by itself, if nobody of its name and client does before.
     pub(crate) fn look_at(&self, waiter: &Arc<Waiter>) -> Option<Instant> {
         let room = self.lock();
-        let queue = room.queues.get(&waiter.lock)?;
+        let queue = room.queues.get(&waiter.claim.lock)?;
         let before = queue
             .places
             .values()
@@ -257,10 +282,10 @@ impl WaitingRoom {
         }
     }
 
-    /// The place of `owner` in the queue was lost: whoever else waits for the name here has to ask again, to get its own back.
-    pub(crate) fn look_again(&self, lock: &LockId, owner: &Arc<str>) {
+    /// The place of `claim` in the queue was lost: whoever else waits for the name here has to ask again, to get its own back.
+    pub(crate) fn look_again(&self, claim: &Claim) {
         let mut room = self.lock();
-        let Some(queue) = room.queues.get_mut(lock) else {
+        let Some(queue) = room.queues.get_mut(&claim.lock) else {
             return;
         };
         let now = Instant::now();
@@ -268,7 +293,7 @@ impl WaitingRoom {
             return;
         }
         queue.told_all = Some(now);
-        for waiter in queue.places.values().filter(|other| other.owner != *owner) {
+        for waiter in queue.places.values().filter(|other| *other.claim != *claim) {
             waiter.tell(news::RECHECK);
         }
     }
@@ -278,12 +303,12 @@ impl WaitingRoom {
     pub(crate) fn leave(&self, waiter: &Arc<Waiter>, place: Option<u64>, is_served: bool) {
         let mut room = self.lock();
         let room = &mut *room;
-        room.by_owner.remove(&waiter.owner);
+        room.by_owner.remove(&*waiter.claim.owner);
         if is_served {
             room.served.truncate(SERVED - 1);
-            room.served.push_front(waiter.owner.clone());
+            room.served.push_front(waiter.claim.clone());
         }
-        let Some(queue) = room.queues.get_mut(&waiter.lock) else {
+        let Some(queue) = room.queues.get_mut(&waiter.claim.lock) else {
             return;
         };
         let first = queue
@@ -291,11 +316,11 @@ impl WaitingRoom {
             .first_key_value()
             .is_some_and(|(_, first)| Arc::ptr_eq(first, waiter));
         if let Some(place) = place {
-            queue.places.remove(&(place, waiter.owner.clone()));
+            queue.places.remove(&(place, waiter.claim.clone()));
         }
         match queue.places.first_key_value() {
             None => {
-                room.queues.remove(&waiter.lock);
+                room.queues.remove(&waiter.claim.lock);
             }
             Some((_, next)) if first => {
                 next.notify.notify_one();
@@ -310,29 +335,29 @@ impl WaitingRoom {
         let room = &mut *room;
         match event {
             Event::Granted { owner, grant, .. } => {
-                let Some(waiter) = room.by_owner.get(owner.as_str()) else {
+                let Some(ByOwner(waiter)) = room.by_owner.get(owner.as_str()) else {
                     // Its claim was answered, and the lease given back perhaps, before the grant was read.
-                    return room.served.iter().any(|served| **served == **owner);
+                    return room.served.iter().any(|it| *it.owner == **owner);
                 };
                 *sync::lock(&waiter.grant) = *grant;
                 waiter.tell(news::GRANTED);
             }
             Event::Next { owner, expires_in } => {
-                let Some(waiter) = room.by_owner.get(owner.as_str()) else {
+                let Some(ByOwner(waiter)) = room.by_owner.get(owner.as_str()) else {
                     return true;
                 };
-                if let Some(queue) = room.queues.get_mut(&waiter.lock) {
+                if let Some(queue) = room.queues.get_mut(&waiter.claim.lock) {
                     let waiters = queue.seen.as_ref().map_or(1, |seen| seen.waiters);
                     if queue.seen.as_ref().is_some_and(|it| it.is_holder_foreign) {
                         waiter.tell(news::RECHECK);
                     }
-                    queue.seen = Some(Seen::new(*expires_in, waiters, Some(waiter.owner.clone())));
+                    queue.seen = Some(Seen::new(*expires_in, waiters, Some(waiter.claim.clone())));
                 }
                 waiter.tell(news::NEXT);
             }
             Event::Touched { lock: Some(lock) } => room.on_touched(lock),
             Event::Touched { lock: None } | Event::Reset { .. } => {
-                for waiter in room.by_owner.values() {
+                for ByOwner(waiter) in &room.by_owner {
                     waiter.tell(news::RECHECK);
                 }
             }
@@ -344,7 +369,7 @@ impl WaitingRoom {
     pub(crate) fn close(&self) {
         let mut room = self.lock();
         room.closed = true;
-        for waiter in room.by_owner.values() {
+        for ByOwner(waiter) in &room.by_owner {
             waiter.tell(news::CLOSED);
         }
     }

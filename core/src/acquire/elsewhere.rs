@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Attempt;
+use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
-use crate::name::{LockId, Name};
+use crate::name::Name;
 use crate::store::{Asked, Failure};
 
 /// What came of an attempt's first command.
@@ -29,7 +30,7 @@ impl Attempt {
         let ttl = self.request.options().ttl;
         // Before the connection is chosen: one that comes in between shows by its number.
         let epoch = self.client.store.epoch();
-        let taking = self.client.store.take_at_once(&self.lock, &self.owner, ttl);
+        let taking = self.client.store.take_at_once(&self.claim, ttl);
         let Some(taking) = taking else {
             return Ok(First::Undecided);
         };
@@ -52,7 +53,7 @@ impl Attempt {
         }
         let ttl = self.request.options().ttl;
         let (store, limit) = (&self.client.store, self.first_limit());
-        let asked = store.take_blocking(&self.lock, &self.owner, ttl, limit, interrupted);
+        let asked = store.take_blocking(&self.claim, ttl, limit, interrupted);
         let Some(asked) = asked else {
             return Ok(First::Undecided);
         };
@@ -92,22 +93,22 @@ impl Attempt {
         }
     }
 
-    /// What to send as the first command on a connection other than the shared one: the lock, its owner and the TTL. From
-    /// here on the command counts as sent.
-    pub(crate) fn first(&mut self) -> (&LockId, &Arc<str>, Duration) {
+    /// What to send as the first command on a connection other than the shared one: the claim and the TTL. From here on
+    /// the command counts as sent.
+    pub(crate) fn first(&mut self) -> (&Arc<Claim>, Duration) {
         self.sent_in = Some(self.client.store.epoch());
-        (&self.lock, &self.owner, self.request.options().ttl)
+        (&self.claim, self.request.options().ttl)
     }
 
     /// Whether the attempt is to wait and others of this client wait for the lock already: a take would be in vain, or
     /// unfair to them.
     pub(crate) fn is_behind_own_waiters(&self) -> bool {
-        self.wait() != Some(Duration::ZERO) && self.client.room.has_queue(&self.lock)
+        self.wait() != Some(Duration::ZERO) && self.client.room.has_queue(&self.claim.lock)
     }
 
     /// The lock's name.
     pub(crate) fn name(&self) -> Name {
-        self.lock.name().clone()
+        self.claim.lock.name().clone()
     }
 
     /// Whether the store was not asked for the lock yet.

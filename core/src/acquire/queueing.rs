@@ -108,7 +108,7 @@ impl Attempt {
             let (Asked::Acquired { lost_place, .. } | Asked::Held(Queued { lost_place, .. })) =
                 asked;
             if lost_place {
-                self.client.room.look_again(&self.lock, &self.owner);
+                self.client.room.look_again(&self.claim);
             }
             let queued = match asked {
                 Asked::Acquired { token, sent, .. } => {
@@ -144,7 +144,7 @@ impl Attempt {
 
     /// Enters the client's waiting room, where the attempt hears news from now on.
     fn enter_room(&mut self) -> Result<Arc<Waiter>> {
-        let waiter = self.client.room.enter(&self.lock, &self.owner);
+        let waiter = self.client.room.enter(&self.claim);
         let waiter = waiter.ok_or_else(Error::closed)?;
         self.waiter = Some(waiter.clone());
         self.client.counters.waiting.add();
@@ -214,12 +214,12 @@ impl Attempt {
             let sent_before = self.sent_in;
             self.sent_in = sent_before.or_else(|| Some(client.store.epoch()));
             let queue = matches!(ask, Ask::Queue(_));
-            let (lock, owner) = (&self.lock, &self.owner);
+            let claim = &self.claim;
             let exchange = async {
                 if queue {
                     client.store.listen().await?;
                 }
-                client.store.ask(lock, owner, ttl, ask).await
+                client.store.ask(claim, ttl, ask).await
             };
             let failure = match before(limit, self.unless_closed(exchange)).await {
                 Some(Ok(Asked::Acquired { sent, .. })) if self.is_late(sent) => {

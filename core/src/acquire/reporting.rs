@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Attempt;
-use crate::name::LockId;
+use crate::claim::Claim;
 use crate::neighbours;
 use crate::shared::ClientCore;
 
@@ -18,8 +18,7 @@ const LONG: Duration = Duration::from_secs(5);
 /// Who is to say that an acquire has waited for long.
 pub(super) struct LongWait {
     client: Arc<ClientCore>,
-    lock: LockId,
-    owner: Arc<str>,
+    claim: Arc<Claim>,
     started: Instant,
 }
 
@@ -30,8 +29,7 @@ impl Attempt {
             .is_none_or(|wait| wait > LONG)
             .then(|| LongWait {
                 client: self.client.clone(),
-                lock: self.lock.clone(),
-                owner: self.owner.clone(),
+                claim: self.claim.clone(),
                 started: self.started,
             })
     }
@@ -54,9 +52,16 @@ impl LongWait {
 
     async fn report(self) {
         let store = &self.client.store;
-        let found = self.client.retrying(|| store.inspect(&self.lock)).await;
+        let found = self
+            .client
+            .retrying(|| store.inspect(&self.claim.lock))
+            .await;
         let waited = format!("{:.1} s", self.started.elapsed().as_secs_f64());
-        let (id, name, owner) = (&self.client.client_id, self.lock.name(), &self.owner);
+        let (id, name, owner) = (
+            &self.client.client_id,
+            self.claim.lock.name(),
+            &self.claim.owner,
+        );
         let holder = match found {
             Ok(found) => found.0.map(|lock| lock.owner).unwrap_or_default(),
             Err(error) => {

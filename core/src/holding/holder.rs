@@ -20,7 +20,7 @@ impl Holding {
         if self.bounded(ttl, now) < ttl {
             return Err(Error::invalid(format!(
                 "extending {:?} by {ttl:?} would hold it past its max_hold, which ends in {:?}",
-                self.lock.name(),
+                self.claim.lock.name(),
                 self.hold_until.map_or(Duration::ZERO, Moment::remaining)
             )));
         }

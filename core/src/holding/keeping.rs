@@ -11,8 +11,7 @@ impl Holding {
     /// may also shorten it.
     pub(crate) fn renewal(&self, ttl: Duration, is_wish: bool) -> Renewal {
         Renewal {
-            lock: self.lock.clone(),
-            owner: self.owner.clone(),
+            claim: self.claim.clone(),
             ttl,
             may_shorten: is_wish || self.lock().longer,
         }

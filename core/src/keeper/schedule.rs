@@ -80,7 +80,7 @@ impl Schedule {
         let leases = self.leases.iter();
         let all: Vec<_> = leases.map(|(id, it)| (*id, it.1.clone())).collect();
         let touched = all.iter();
-        let touched = touched.filter(|(id, holding)| self.touched(*id, &holding.lock, now));
+        let touched = touched.filter(|(id, holding)| self.touched(*id, &holding.claim.lock, now));
         touched.count() > 0
     }
 
@@ -89,7 +89,7 @@ impl Schedule {
         if !self.leases.contains_key(&id) {
             return;
         }
-        if let Some(watched) = self.watched(id, &holding.lock) {
+        if let Some(watched) = self.watched(id, &holding.claim.lock) {
             if watched.touched.take().is_some() {
                 watched.calm_until = Some(now + term / TOUCH_PART);
             }
@@ -100,7 +100,7 @@ impl Schedule {
             touched: None,
             calm_until: None,
         };
-        self.watched.insert(holding.lock.clone(), watched);
+        self.watched.insert(holding.claim.lock.clone(), watched);
     }
 
     /// When to renew a lease because its lock was touched since its last renewal was sent.
@@ -127,7 +127,7 @@ impl Schedule {
             self.due.pop_first();
             if let Some((_, holding)) = self.leases.get(&id) {
                 let holding = holding.clone();
-                let touched = self.touched_at(id, &holding.lock);
+                let touched = self.touched_at(id, &holding.claim.lock);
                 taken.push((id, holding, touched.is_some_and(|at| at <= until)));
             }
         }

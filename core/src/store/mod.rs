@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, ErrorKind};
@@ -106,16 +107,24 @@ impl Ownership {
 #[derive(Clone, Debug)]
 pub(crate) enum Releaser {
     /// A lease or a waiter of this client: leaves the queue too.
-    Own(Arc<str>),
-    /// An owner named by hand, which need not be text: no queue entry is touched.
-    ByHand(Arc<[u8]>),
+    Own(Arc<Claim>),
+    /// An owner of the lock named by hand, which need not be text: no queue entry is touched.
+    ByHand(LockId, Arc<[u8]>),
+}
+
+impl Releaser {
+    pub(crate) fn lock(&self) -> &LockId {
+        match self {
+            Self::Own(claim) => &claim.lock,
+            Self::ByHand(lock, _) => lock,
+        }
+    }
 }
 
 /// One lease to extend.
 #[derive(Clone, Debug)]
 pub(crate) struct Renewal {
-    pub(crate) lock: LockId,
-    pub(crate) owner: Arc<str>,
+    pub(crate) claim: Arc<Claim>,
     pub(crate) ttl: Duration,
     /// Where more is left than that it is cut down to it.
     pub(crate) may_shorten: bool,
@@ -264,18 +273,13 @@ pub(crate) trait Store: Send + Sync {
     /// Asks for a name.
     fn ask<'a>(
         &'a self,
-        lock: &'a LockId,
-        owner: &'a Arc<str>,
+        claim: &'a Arc<Claim>,
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>>;
 
     /// Gives a name back, or takes a waiter out of the queue.
-    fn release<'a>(
-        &'a self,
-        lock: &'a LockId,
-        releaser: Releaser,
-    ) -> BoxFuture<'a, Result<Ownership, Failure>>;
+    fn release(&self, releaser: Releaser) -> BoxFuture<'_, Result<Ownership, Failure>>;
 
     /// Extends many leases at once, waiting for the answers up to `limit`. Each has a result of its own; the outer failure
     /// is one of them all.
@@ -327,8 +331,7 @@ pub(crate) trait Store: Send + Sync {
     /// timer of its caller's. `None`: use `ask`.
     fn take_at_once(
         &self,
-        _lock: &LockId,
-        _owner: &Arc<str>,
+        _claim: &Arc<Claim>,
         _ttl: Duration,
     ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
         None
@@ -339,8 +342,7 @@ pub(crate) trait Store: Send + Sync {
     /// `interrupted` at least every 50 ms.
     fn take_blocking(
         &self,
-        _lock: &LockId,
-        _owner: &Arc<str>,
+        _claim: &Arc<Claim>,
         _ttl: Duration,
         _limit: Option<Duration>,
         _interrupted: &dyn Fn() -> bool,
@@ -352,8 +354,7 @@ pub(crate) trait Store: Send + Sync {
     /// [`take_blocking`](Self::take_blocking).
     fn release_blocking(
         &self,
-        _lock: &LockId,
-        _owner: &Arc<str>,
+        _claim: &Arc<Claim>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         None
@@ -361,7 +362,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// The twin of [`release`](Self::release) with [`Releaser::Own`] for a caller after whom perhaps nothing runs any more: the
     /// store has the command when this returns, if that takes but a moment.
-    fn release_at_once(&self, _lock: &LockId, _owner: &Arc<str>) -> AtOnce {
+    fn release_at_once(&self, _claim: &Arc<Claim>) -> AtOnce {
         AtOnce::Unsent
     }
 
@@ -402,17 +403,10 @@ pub(crate) enum LineDone {
 pub(crate) trait LineStore: Send {
     /// Begins to ask for a name with [`Ask::Take`], for the operation `id`; an answer is expected within `limit`, or else
     /// within the store's patience.
-    fn take(
-        &mut self,
-        id: u64,
-        lock: &LockId,
-        owner: &Arc<str>,
-        ttl: Duration,
-        limit: Option<Duration>,
-    );
+    fn take(&mut self, id: u64, claim: &Arc<Claim>, ttl: Duration, limit: Option<Duration>);
 
     /// Begins to release an own owner, for the operation `id`.
-    fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>);
+    fn release(&mut self, id: u64, claim: &Arc<Claim>);
 
     /// Whether something is left to write.
     fn is_unwritten(&self) -> bool;

@@ -39,6 +39,7 @@ use super::{
     Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Renewed,
     Store,
 };
+use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::fork;
@@ -156,31 +157,25 @@ impl EmbeddedStore {
 impl Store for EmbeddedStore {
     fn ask<'a>(
         &'a self,
-        lock: &'a LockId,
-        owner: &'a Arc<str>,
+        claim: &'a Arc<Claim>,
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(async move {
-            let (lock, owner, inbox) = (lock.clone(), owner.clone(), self.client_id.clone());
+            let (claim, inbox) = (claim.clone(), self.client_id.clone());
             self.database()?
                 .run(Access::Write, self.timeout, move |work| {
-                    operations::ask(work, &lock, &owner, &inbox, ttl, ask)
+                    operations::ask(work, &claim, &inbox, ttl, ask)
                 })
                 .await
         })
     }
 
-    fn release<'a>(
-        &'a self,
-        lock: &'a LockId,
-        releaser: Releaser,
-    ) -> BoxFuture<'a, Result<Ownership, Failure>> {
+    fn release(&self, releaser: Releaser) -> BoxFuture<'_, Result<Ownership, Failure>> {
         Box::pin(async move {
-            let lock = lock.clone();
             self.database()?
                 .run(Access::Write, self.timeout, move |work| {
-                    operations::release(work, &lock, &releaser)
+                    operations::release(work, &releaser)
                 })
                 .await
         })
@@ -285,33 +280,29 @@ impl Store for EmbeddedStore {
 
     fn take_blocking(
         &self,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         ttl: Duration,
         _limit: Option<Duration>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
-        self.write_in_place(|work| {
-            operations::ask(work, lock, owner, &self.client_id, ttl, Ask::Take)
-        })
+        self.write_in_place(|work| operations::ask(work, claim, &self.client_id, ttl, Ask::Take))
     }
 
     fn release_blocking(
         &self,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         _interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
-        let releaser = Releaser::Own(owner.clone());
-        self.write_in_place(|work| operations::release(work, lock, &releaser))
+        let releaser = Releaser::Own(claim.clone());
+        self.write_in_place(|work| operations::release(work, &releaser))
     }
 
-    fn release_at_once(&self, lock: &LockId, owner: &Arc<str>) -> AtOnce {
+    fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
         // Whoever drops a lease may be the one who forks.
         if fork::is_under_way() {
             return AtOnce::Unsent;
         }
-        match self.release_blocking(lock, owner, &|| false) {
+        match self.release_blocking(claim, &|| false) {
             Some(answer) => AtOnce::Begun(Box::pin(std::future::ready(answer))),
             None => AtOnce::Unsent,
         }

@@ -11,6 +11,7 @@ use rusqlite::{Result, params};
 use super::glob;
 use super::queue::{CLAIM_WINDOW, Handed};
 use super::work::{Holder, Work, millis};
+use crate::claim::Claim;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::{Ask, Asked, Ownership, Queued, Queueing, Releaser, Renewal};
@@ -18,12 +19,12 @@ use crate::store::{Ask, Asked, Ownership, Queued, Queueing, Releaser, Renewal};
 /// Takes, claims or queues for a name, on behalf of `inbox`.
 pub(super) fn ask(
     work: &mut Work<'_>,
-    lock: &LockId,
-    owner: &str,
+    claim: &Claim,
     inbox: &str,
     ttl: Duration,
     ask: Ask,
 ) -> Result<Asked> {
+    let (lock, owner) = (&claim.lock, &*claim.owner);
     if ask == Ask::Take && work.take(lock, owner, ttl)? {
         return work.acquired(lock);
     }
@@ -76,20 +77,17 @@ pub(super) fn ask(
 }
 
 /// Gives a name back, leaves the queue, or both.
-pub(super) fn release(
-    work: &mut Work<'_>,
-    lock: &LockId,
-    releaser: &Releaser,
-) -> Result<Ownership> {
+pub(super) fn release(work: &mut Work<'_>, releaser: &Releaser) -> Result<Ownership> {
+    let lock = releaser.lock();
     let owner = match releaser {
-        Releaser::Own(owner) => Some(&**owner),
+        Releaser::Own(claim) => Some(&*claim.owner),
         // What is no text holds nothing here.
-        Releaser::ByHand(owner) => std::str::from_utf8(owner).ok(),
+        Releaser::ByHand(_, owner) => std::str::from_utf8(owner).ok(),
     };
     if let Some(owner) = owner
         && work.give_back(lock, owner)?
     {
-        work.tell_of_end(lock, releaser);
+        work.tell_of_end(releaser);
         return Ok(Ownership::Mine);
     }
     let holder = work.holder(lock)?;
@@ -97,13 +95,13 @@ pub(super) fn release(
         .as_ref()
         .is_some_and(|holder| owner == Some(&*holder.owner));
     let mut head_left = false;
-    if let Releaser::Own(owner) = releaser
+    if let Releaser::Own(claim) = releaser
         && !mine
     {
-        head_left = work.leave(lock, owner)?;
+        head_left = work.leave(lock, &claim.owner)?;
     }
     if mine {
-        work.tell_of_end(lock, releaser);
+        work.tell_of_end(releaser);
     }
     if mine || holder.is_none() {
         match work.hand_over(lock, None)? {
@@ -131,11 +129,11 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
         .iter()
         .map(
             |Renewal {
-                 lock,
-                 owner,
+                 claim,
                  ttl,
                  may_shorten,
              }| {
+                let (lock, owner) = (&claim.lock, &*claim.owner);
                 let parameters = params![
                     lock.app_id(),
                     lock.name(),
@@ -149,7 +147,7 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
                     return Ok(Ownership::Mine);
                 }
                 Ok(match work.holder(lock)? {
-                    Some(holder) if holder.owner == **owner => Ownership::MineForLonger,
+                    Some(holder) if holder.owner == *owner => Ownership::MineForLonger,
                     Some(_) => Ownership::Other,
                     None => Ownership::Nobody,
                 })

@@ -136,10 +136,10 @@ impl Work<'_> {
 impl Work<'_> {
     /// A lease was ended: where not by its holder, the holder is told. The store does not know which client that is, so all
     /// are.
-    pub(super) fn tell_of_end(&mut self, lock: &LockId, releaser: &Releaser) {
-        if matches!(releaser, Releaser::Own(_)) {
+    pub(super) fn tell_of_end(&mut self, releaser: &Releaser) {
+        let Releaser::ByHand(lock, _) = releaser else {
             return;
-        }
+        };
         self.news
             .extend(self.post.everybody_anywhere().into_iter().map(|by| News {
                 by,

@@ -10,9 +10,9 @@ use super::connect::Server;
 use super::keys::{Keys, Prefix};
 use super::tracking::{Arming, Tracking};
 use super::wire::{self, Answer, By, Packed, Took, Waited};
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::name::LockId;
 use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser};
 
 /// What to do after replies were read.
@@ -41,9 +41,8 @@ pub(super) trait Exchange {
 /// Asking for a name.
 pub(super) struct Asking {
     server: Arc<Server>,
-    lock: LockId,
+    claim: Arc<Claim>,
     keys: Keys,
-    owner: Arc<str>,
     ttl: Duration,
     client_id: Arc<str>,
     take: bool,
@@ -58,8 +57,7 @@ impl Asking {
     /// `seeded`: whether the connection's last `wait` is recent enough for a take.
     pub(super) fn new(
         server: &Arc<Server>,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         ttl: Duration,
         client_id: &Arc<str>,
         ask: Ask,
@@ -67,12 +65,11 @@ impl Asking {
     ) -> Self {
         Self {
             server: server.clone(),
-            lock: lock.clone(),
-            keys: Keys::new(server.config.prefix(), lock),
-            owner: owner.clone(),
+            claim: claim.clone(),
+            keys: Keys::new(server.config.prefix(), &claim.lock),
             ttl,
             client_id: client_id.clone(),
-            take: seeded && ask == Ask::Take && !server.contended.is_noted(lock),
+            take: seeded && ask == Ask::Take && !server.contended.is_noted(&claim.lock),
             queue: match ask {
                 Ask::Take | Ask::Retake => None,
                 Ask::Queue(queueing) => Some(queueing),
@@ -131,13 +128,13 @@ impl Exchange for Asking {
             arming.before_each(out);
             wire::is_held(out, self.keys.lock());
         } else if self.take {
-            wire::take(out, &self.keys, &self.owner, self.ttl);
+            wire::take(out, &self.keys, &self.claim.owner, self.ttl);
         } else {
             wire::wait(
                 out,
                 self.by,
                 &self.keys,
-                &self.owner,
+                &self.claim.owner,
                 self.ttl,
                 &self.client_id,
                 self.queue,
@@ -153,7 +150,7 @@ impl Exchange for Asking {
             return match wire::took(replies) {
                 Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::acquired(token, sent))),
                 Ok(Took::Held) => {
-                    self.server.contended.note(&self.lock);
+                    self.server.contended.note(&self.claim.lock);
                     Step::Done(Ok(Asked::Held(Queued::default())))
                 }
                 Ok(Took::Unseeded) => {
@@ -174,7 +171,7 @@ impl Exchange for Asking {
                 }))
             }
             Answer::Ok(Waited::Held(queued)) => {
-                self.server.contended.note(&self.lock);
+                self.server.contended.note(&self.claim.lock);
                 // Who only looks again writes nothing.
                 let looked = self.queue.is_some_and(|queue| queue.place.is_some());
                 if !looked || queued.lost_place {
@@ -202,14 +199,9 @@ pub(super) struct Releasing {
 }
 
 impl Releasing {
-    pub(super) fn new(
-        prefix: &Prefix,
-        lock: &LockId,
-        releaser: Releaser,
-        client_id: &Arc<str>,
-    ) -> Self {
+    pub(super) fn new(prefix: &Prefix, releaser: Releaser, client_id: &Arc<str>) -> Self {
         Self {
-            keys: Keys::new(prefix, lock),
+            keys: Keys::new(prefix, releaser.lock()),
             releaser,
             client_id: client_id.clone(),
             by: By::Hash,

@@ -11,8 +11,8 @@ use super::exchange::{Asking, Exchange, Releasing, Step};
 use super::failure;
 use super::link::Link;
 use super::socket::Socket;
+use crate::claim::Claim;
 use crate::clock::Moment;
-use crate::name::LockId;
 use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
 
 pub(super) struct Line {
@@ -95,25 +95,18 @@ impl Line {
 }
 
 impl LineStore for Line {
-    fn take(
-        &mut self,
-        id: u64,
-        lock: &LockId,
-        owner: &Arc<str>,
-        ttl: Duration,
-        limit: Option<Duration>,
-    ) {
+    fn take(&mut self, id: u64, claim: &Arc<Claim>, ttl: Duration, limit: Option<Duration>) {
         let (server, seeded) = (&self.server, self.conn.is_seeded());
-        let asking = Asking::new(server, lock, owner, ttl, &self.client_id, Ask::Take, seeded);
+        let asking = Asking::new(server, claim, ttl, &self.client_id, Ask::Take, seeded);
         let exchange = Either::Asking(asking);
         let limit = limit.map(|limit| limit.min(self.server.health.patience()));
         self.begin(LineRequest { id, exchange }, limit);
     }
 
-    fn release(&mut self, id: u64, lock: &LockId, owner: &Arc<str>) {
+    fn release(&mut self, id: u64, claim: &Arc<Claim>) {
         let prefix = self.server.config.prefix();
-        let releaser = Releaser::Own(owner.clone());
-        let releasing = Releasing::new(prefix, lock, releaser, &self.client_id);
+        let releaser = Releaser::Own(claim.clone());
+        let releasing = Releasing::new(prefix, releaser, &self.client_id);
         let exchange = Either::Releasing(releasing);
         self.begin(LineRequest { id, exchange }, None);
     }

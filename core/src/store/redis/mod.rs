@@ -41,6 +41,7 @@ use super::{
     Ask, Asked, AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Page, Releaser, Renewal,
     Renewed, Store,
 };
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
@@ -84,19 +85,12 @@ impl RedisStore {
         })
     }
 
-    fn asking(
-        &self,
-        lock: &LockId,
-        owner: &Arc<str>,
-        ttl: Duration,
-        ask: Ask,
-        seeded: bool,
-    ) -> Asking {
-        Asking::new(&self.server, lock, owner, ttl, &self.client_id, ask, seeded)
+    fn asking(&self, claim: &Arc<Claim>, ttl: Duration, ask: Ask, seeded: bool) -> Asking {
+        Asking::new(&self.server, claim, ttl, &self.client_id, ask, seeded)
     }
 
-    fn releasing(&self, lock: &LockId, releaser: Releaser) -> Releasing {
-        Releasing::new(self.server.config.prefix(), lock, releaser, &self.client_id)
+    fn releasing(&self, releaser: Releaser) -> Releasing {
+        Releasing::new(self.server.config.prefix(), releaser, &self.client_id)
     }
 
     /// Runs an exchange in the caller's thread on an idle connection, if there is one.
@@ -177,15 +171,14 @@ impl RedisStore {
 impl Store for RedisStore {
     fn ask<'a>(
         &'a self,
-        lock: &'a LockId,
-        owner: &'a Arc<str>,
+        claim: &'a Arc<Claim>,
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(async move {
             let connection = self.link.connection().await?;
             let seeded = connection.is_seeded();
-            let asking = self.asking(lock, owner, ttl, ask, seeded);
+            let asking = self.asking(claim, ttl, ask, seeded);
             let asking = asking.with_watch(&connection.tracking);
             run(&self.link, &connection, asking).await
         })
@@ -193,27 +186,22 @@ impl Store for RedisStore {
 
     fn take_at_once(
         &self,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         ttl: Duration,
     ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
         let connection = self.link.live()?;
         let seeded = connection.is_seeded();
-        let asking = self.asking(lock, owner, ttl, Ask::Take, seeded);
+        let asking = self.asking(claim, ttl, Ask::Take, seeded);
         let link = self.link.clone();
         Some(Box::pin(
             async move { run(&link, &connection, asking).await },
         ))
     }
 
-    fn release<'a>(
-        &'a self,
-        lock: &'a LockId,
-        releaser: Releaser,
-    ) -> BoxFuture<'a, Result<Ownership, Failure>> {
+    fn release(&self, releaser: Releaser) -> BoxFuture<'_, Result<Ownership, Failure>> {
         Box::pin(async move {
             let connection = self.link.connection().await?;
-            run(&self.link, &connection, self.releasing(lock, releaser)).await
+            run(&self.link, &connection, self.releasing(releaser)).await
         })
     }
 
@@ -231,7 +219,7 @@ impl Store for RedisStore {
                 let prefix = self.server.config.prefix();
                 let keys: Vec<String> = renewals
                     .iter()
-                    .map(|renewal| prefix.lock_key(&renewal.lock))
+                    .map(|renewal| prefix.lock_key(&renewal.claim.lock))
                     .collect();
                 // By its text the script is known from then on, in one round trip: a first renewal is not to wait for two.
                 let mut by = if connection.has_renewed.load(Ordering::Relaxed) {
@@ -326,31 +314,29 @@ impl Store for RedisStore {
 
     fn take_blocking(
         &self,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         ttl: Duration,
         limit: Option<Duration>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
         self.run_blocking(
             limit,
-            |connection| self.asking(lock, owner, ttl, Ask::Take, connection.is_seeded()),
+            |connection| self.asking(claim, ttl, Ask::Take, connection.is_seeded()),
             interrupted,
         )
     }
 
     fn release_blocking(
         &self,
-        lock: &LockId,
-        owner: &Arc<str>,
+        claim: &Arc<Claim>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
-        let releaser = Releaser::Own(owner.clone());
-        self.run_blocking(None, |_| self.releasing(lock, releaser), interrupted)
+        let releaser = Releaser::Own(claim.clone());
+        self.run_blocking(None, |_| self.releasing(releaser), interrupted)
     }
 
-    fn release_at_once(&self, lock: &LockId, owner: &Arc<str>) -> AtOnce {
-        let mut releasing = self.releasing(lock, Releaser::Own(owner.clone()));
+    fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
+        let mut releasing = self.releasing(Releaser::Own(claim.clone()));
         // Nobody may be left to send the script's text when the server does not know its hash.
         if let Some(connection) = self.link.live() {
             if !connection.has_released.load(Ordering::Relaxed) {

@@ -300,7 +300,7 @@ pub(super) fn renew<'a>(
     for (lock, renewal) in renewals {
         arming.before_each(out);
         RENEW.call(out, by, &[lock], 3);
-        out.arg(&renewal.owner);
+        out.arg(&renewal.claim.owner);
         out.number(millis(renewal.ttl));
         out.arg(if renewal.may_shorten { "1" } else { "" });
     }
@@ -320,8 +320,8 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 /// The `release` script.
 pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser, client_id: &str) {
     let (owner, client_id): (&[u8], &str) = match releaser {
-        Releaser::Own(owner) => (owner.as_bytes(), client_id),
-        Releaser::ByHand(owner) => (owner, ""),
+        Releaser::Own(claim) => (claim.owner.as_bytes(), client_id),
+        Releaser::ByHand(_, owner) => (owner, ""),
     };
     let keys = [keys.lock(), &keys.queue, &keys.fence];
     RELEASE.call(out, by, &keys, 2);
