@@ -233,7 +233,7 @@ impl Attempt {
             ttl
         };
         // Perhaps nothing runs after whoever dropped it: the store has the release before that.
-        let begun = self.client.store.release_at_once(&self.claim);
+        let begun = self.client.release_at_once(&self.claim);
         let undo = undo(
             self.client.clone(),
             self.claim.clone(),

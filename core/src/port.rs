@@ -184,7 +184,10 @@ impl<W> Port<W> {
             self.opening = Some(opening.clone());
             let inner = client.inner.clone();
             client.inner.spawn(async move {
-                let opened = inner.store.open_line().await;
+                let opened = match inner.store.quick() {
+                    Some(quick) => quick.open_line().await,
+                    None => None,
+                };
                 *lock(&opening) = Some(opened);
             });
         }

@@ -70,7 +70,8 @@ impl Turn {
     ) -> Option<Result<Ownership, Failure>> {
         let client = self.client.clone();
         let claim = self.request();
-        let answer = client.store.release_blocking(claim, interrupted);
+        let quick = client.store.quick();
+        let answer = quick.and_then(|quick| quick.release_blocking(claim, interrupted));
         self.sent = answer.is_some();
         answer
     }
@@ -102,7 +103,7 @@ impl Drop for Turn {
         if !self.over {
             // Perhaps nothing runs after whoever dropped it: the store has the release before that.
             let (client, holding) = (&self.client, &self.holding);
-            let begun = client.store.release_at_once(&holding.claim);
+            let begun = client.release_at_once(&holding.claim);
             send_in_background(client, holding, self.sent, begun);
         }
     }

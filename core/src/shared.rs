@@ -23,7 +23,7 @@ use crate::neighbours;
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
-use crate::store::{self, BoxFuture, Event, Failure, Host, Ownership, Releaser, Store};
+use crate::store::{self, AtOnce, BoxFuture, Event, Failure, Host, Ownership, Releaser, Store};
 use crate::waiting::WaitingRoom;
 
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports, and how long a client
@@ -248,6 +248,12 @@ impl ClientCore {
             let releaser = Releaser::Own(holding.claim.clone());
             client.store.release(releaser).await.is_ok()
         });
+    }
+
+    /// Sends a release for a caller after whom perhaps nothing runs any more, where the store can do that.
+    pub(crate) fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
+        let quick = self.store.quick();
+        quick.map_or(AtOnce::Unsent, |quick| quick.release_at_once(claim))
     }
 
     /// Extends one lease, once.

@@ -30,7 +30,8 @@ impl Attempt {
         let ttl = self.request.options().ttl;
         // Before the connection is chosen: one that comes in between shows by its number.
         let epoch = self.client.store.epoch();
-        let taking = self.client.store.take_at_once(&self.claim, ttl);
+        let quick = self.client.store.quick();
+        let taking = quick.and_then(|quick| quick.take_at_once(&self.claim, ttl));
         let Some(taking) = taking else {
             return Ok(First::Undecided);
         };
@@ -52,8 +53,9 @@ impl Attempt {
             return Ok(First::Undecided);
         }
         let ttl = self.request.options().ttl;
-        let (store, limit) = (&self.client.store, self.first_limit());
-        let asked = store.take_blocking(&self.claim, ttl, limit, interrupted);
+        let (quick, limit) = (self.client.store.quick(), self.first_limit());
+        let asked =
+            quick.and_then(|quick| quick.take_blocking(&self.claim, ttl, limit, interrupted));
         let Some(asked) = asked else {
             return Ok(First::Undecided);
         };

@@ -12,6 +12,7 @@ use crate::lock_info::{LockInfo, ReleaseStatus};
 use crate::options::{AcquireBuilder, Request};
 use crate::shared::ClientCore;
 use crate::stats::Stats;
+use crate::store::Quick;
 use crate::{client, listing};
 
 /// The one core of a blocking client, which all its handles and leases share.
@@ -23,12 +24,17 @@ pub(super) struct BlockingCore {
 impl BlockingCore {
     /// Opens one more connection for calls in their caller's thread, in the background.
     pub(super) fn open_connection(&self) {
-        if !self.client.inner.store.has_own_connections() {
+        let quick = self.client.inner.store.quick();
+        if !quick.is_some_and(Quick::has_own_connections) {
             return;
         }
         if let Ok(handle) = self.runtime.handle() {
             let inner = self.client.inner.clone();
-            handle.spawn(async move { inner.store.open_blocking().await });
+            handle.spawn(async move {
+                if let Some(quick) = inner.store.quick() {
+                    quick.open_blocking().await;
+                }
+            });
         }
     }
 }

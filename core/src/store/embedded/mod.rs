@@ -36,8 +36,8 @@ use self::transaction::Access;
 use self::url::Location;
 use self::work::Work;
 use super::{
-    Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Releaser, Renewal, Renewed,
-    Store,
+    Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Quick, Releaser, Renewal,
+    Renewed, Store,
 };
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
@@ -278,34 +278,8 @@ impl Store for EmbeddedStore {
         attached.map_or(0, |attached| attached.database.epoch() - attached.since)
     }
 
-    fn take_blocking(
-        &self,
-        claim: &Arc<Claim>,
-        ttl: Duration,
-        _limit: Option<Duration>,
-        _interrupted: &dyn Fn() -> bool,
-    ) -> Option<Result<Asked, Failure>> {
-        self.write_in_place(|work| operations::ask(work, claim, &self.client_id, ttl, Ask::Take))
-    }
-
-    fn release_blocking(
-        &self,
-        claim: &Arc<Claim>,
-        _interrupted: &dyn Fn() -> bool,
-    ) -> Option<Result<Ownership, Failure>> {
-        let releaser = Releaser::Own(claim.clone());
-        self.write_in_place(|work| operations::release(work, &releaser))
-    }
-
-    fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
-        // Whoever drops a lease may be the one who forks.
-        if fork::is_under_way() {
-            return AtOnce::Unsent;
-        }
-        match self.release_blocking(claim, &|| false) {
-            Some(answer) => AtOnce::Begun(Box::pin(std::future::ready(answer))),
-            None => AtOnce::Unsent,
-        }
+    fn quick(&self) -> Option<&dyn Quick> {
+        Some(self)
     }
 
     fn diagnose<'a>(&'a self, _app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
@@ -333,6 +307,38 @@ impl Store for EmbeddedStore {
             let _ = std::thread::Builder::new().spawn(end);
         } else {
             end();
+        }
+    }
+}
+
+impl Quick for EmbeddedStore {
+    fn take_blocking(
+        &self,
+        claim: &Arc<Claim>,
+        ttl: Duration,
+        _limit: Option<Duration>,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Asked, Failure>> {
+        self.write_in_place(|work| operations::ask(work, claim, &self.client_id, ttl, Ask::Take))
+    }
+
+    fn release_blocking(
+        &self,
+        claim: &Arc<Claim>,
+        _interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<Ownership, Failure>> {
+        let releaser = Releaser::Own(claim.clone());
+        self.write_in_place(|work| operations::release(work, &releaser))
+    }
+
+    fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
+        // Whoever drops a lease may be the one who forks.
+        if fork::is_under_way() {
+            return AtOnce::Unsent;
+        }
+        match self.release_blocking(claim, &|| false) {
+            Some(answer) => AtOnce::Begun(Box::pin(std::future::ready(answer))),
+            None => AtOnce::Unsent,
         }
     }
 }

@@ -15,6 +15,8 @@ mod link;
 mod pool;
 mod reply;
 mod rights;
+mod running;
+mod shortcuts;
 mod slots;
 mod socket;
 mod tls;
@@ -25,24 +27,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use self::config::Config;
 use self::connect::Server;
-use self::connection::{Awaited, Connection, Replied};
-use self::exchange::{Asking, Exchange, Releasing, Step, no_script};
+use self::connection::{Connection, Replied};
+use self::exchange::{Asking, Releasing, no_script};
 use self::health::Health;
 use self::keys::Keys;
-use self::line::Line;
 use self::link::Link;
-use self::pool::{Blocking, Pool};
+use self::pool::Pool;
+use self::running::run;
 use self::wire::{Answer, By, Packed};
 use super::{
-    Ask, Asked, AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Page, Releaser, Renewal,
-    Renewed, Store,
+    Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed, Store,
 };
 use crate::claim::Claim;
-use crate::clock::Moment;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
 use crate::lock_info::LockInfo;
@@ -51,9 +49,6 @@ use crate::name::LockId;
 /// So many bytes of requests are written without waiting for more: the server works on them while the next are made.
 /// About half of what 64 callers ask, so that neither side waits for the other (`benches/rows/throughput.py`).
 const A_BATCH: usize = 5 * 1024;
-
-/// How soon a suspect connection's request looks again whether there is another connection to ask.
-const REPLACE_CHECK: Duration = Duration::from_millis(50);
 
 /// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.
 const RENEWALS_PER_PIPELINE: usize = 256;
@@ -91,44 +86,6 @@ impl RedisStore {
 
     fn releasing(&self, releaser: Releaser) -> Releasing {
         Releasing::new(self.server.config.prefix(), releaser, &self.client_id)
-    }
-
-    /// Runs an exchange in the caller's thread on an idle connection, if there is one.
-    fn run_blocking<E: Exchange>(
-        &self,
-        limit: Option<Duration>,
-        exchange: impl FnOnce(&Blocking) -> E,
-        interrupted: &dyn Fn() -> bool,
-    ) -> Option<Result<E::Output, Failure>> {
-        let patience = self.server.health.patience();
-        let limit = limit.map(|limit| limit.min(patience));
-        let mut connection = self.pool.checkout(self.link.epoch())?;
-        let mut exchange = exchange(&connection);
-        loop {
-            let started = Moment::now();
-            match connection.ask(limit, interrupted, |out| exchange.request(out)) {
-                Ok((sent, replies)) => {
-                    if let Step::Done(result) = exchange.on_replies(&replies, sent) {
-                        if let Some(at) = exchange.seeded() {
-                            connection.set_seeded(at);
-                        }
-                        self.pool.put_back(connection);
-                        return Some(result);
-                    }
-                }
-                Err(failure) => {
-                    // What broke this connection probably broke the others too.
-                    drop(connection);
-                    self.pool.clear();
-                    let waited = Moment::now().since(started);
-                    // A short wait that has passed says nothing about the network.
-                    if failure.is_unanswered() && waited + pool::INTERRUPT_CHECK >= patience {
-                        self.link.doubt(waited);
-                    }
-                    return Some(Err(failure));
-                }
-            }
-        }
     }
 
     async fn send(&self, connection: &Connection, pack: impl FnOnce(&mut Packed)) -> Replied {
@@ -182,20 +139,6 @@ impl Store for RedisStore {
             let asking = asking.with_watch(&connection.tracking);
             run(&self.link, &connection, asking).await
         })
-    }
-
-    fn take_at_once(
-        &self,
-        claim: &Arc<Claim>,
-        ttl: Duration,
-    ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
-        let connection = self.link.live()?;
-        let seeded = connection.is_seeded();
-        let asking = self.asking(claim, ttl, Ask::Take, seeded);
-        let link = self.link.clone();
-        Some(Box::pin(
-            async move { run(&link, &connection, asking).await },
-        ))
     }
 
     fn release(&self, releaser: Releaser) -> BoxFuture<'_, Result<Ownership, Failure>> {
@@ -312,80 +255,8 @@ impl Store for RedisStore {
         self.link.epoch().saturating_sub(1)
     }
 
-    fn take_blocking(
-        &self,
-        claim: &Arc<Claim>,
-        ttl: Duration,
-        limit: Option<Duration>,
-        interrupted: &dyn Fn() -> bool,
-    ) -> Option<Result<Asked, Failure>> {
-        self.run_blocking(
-            limit,
-            |connection| self.asking(claim, ttl, Ask::Take, connection.is_seeded()),
-            interrupted,
-        )
-    }
-
-    fn release_blocking(
-        &self,
-        claim: &Arc<Claim>,
-        interrupted: &dyn Fn() -> bool,
-    ) -> Option<Result<Ownership, Failure>> {
-        let releaser = Releaser::Own(claim.clone());
-        self.run_blocking(None, |_| self.releasing(releaser), interrupted)
-    }
-
-    fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
-        let mut releasing = self.releasing(Releaser::Own(claim.clone()));
-        // Nobody may be left to send the script's text when the server does not know its hash.
-        if let Some(connection) = self.link.live() {
-            if !connection.has_released.load(Ordering::Relaxed) {
-                releasing = releasing.by_text();
-            }
-            let begun = connection.begin_at_once(|out| releasing.request(out));
-            if begun.is_some() {
-                let link = self.link.clone();
-                return AtOnce::Begun(Box::pin(async move {
-                    let answer = go_on(&link, &connection, releasing, begun).await;
-                    if answer.is_ok() {
-                        connection.has_released.store(true, Ordering::Relaxed);
-                    }
-                    answer
-                }));
-            }
-        }
-        releasing = releasing.by_text();
-        let sent = match self.link.orphan() {
-            Some(connection) => connection.send_unheard(|out| releasing.request(out)),
-            None => self
-                .pool
-                .checkout(self.link.epoch())
-                .is_some_and(|connection| connection.send_unheard(|out| releasing.request(out))),
-        };
-        if sent { AtOnce::Sent } else { AtOnce::Unsent }
-    }
-
-    fn has_own_connections(&self) -> bool {
-        true
-    }
-
-    fn open_blocking(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if let Err(failure) = self.pool.open(self.link.epoch()).await {
-                tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
-            }
-        })
-    }
-
-    fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
-        Box::pin(async {
-            let connected = self.server.connect().await;
-            Some(connected.map(|connected| {
-                let (server, client_id) = (self.server.clone(), self.client_id.clone());
-                let link = Arc::downgrade(&self.link);
-                Box::new(Line::new(connected, server, client_id, link)) as _
-            }))
-        })
+    fn quick(&self) -> Option<&dyn Quick> {
+        Some(self)
     }
 
     fn diagnose<'a>(&'a self, app_id: &'a Arc<str>) -> BoxFuture<'a, Result<Diagnosis, Failure>> {
@@ -422,64 +293,5 @@ fn ownership(reply: &redis::Value) -> Result<Ownership, Failure> {
         Answer::Ok(ownership) => Ok(ownership),
         Answer::NoScript => Err(answered(no_script())),
         Answer::Err(error) => Err(answered(error)),
-    }
-}
-
-/// Runs an exchange on the shared connection.
-async fn run<E: Exchange>(
-    link: &Link,
-    connection: &Connection,
-    exchange: E,
-) -> Result<E::Output, Failure> {
-    let begun = connection.begin(None, |out| exchange.request(out));
-    go_on(link, connection, exchange, begun).await
-}
-
-/// Goes on with an exchange whose first request was begun.
-async fn go_on<E: Exchange>(
-    link: &Link,
-    connection: &Connection,
-    mut exchange: E,
-    mut begun: Awaited,
-) -> Result<E::Output, Failure> {
-    loop {
-        let (answer, late) = connection.answer(begun).await;
-        let (sent, replies) = match answer {
-            Ok(answer) => answer,
-            Err(failure) => match late {
-                Some(late) => answered_late(link, connection, late).await.ok_or(failure)?,
-                None => return Err(failure),
-            },
-        };
-        if let Step::Done(result) = exchange.on_replies(&replies, sent) {
-            if let Some(at) = exchange.seeded() {
-                connection.set_seeded(at);
-            }
-            return result;
-        }
-        begun = connection.begin(None, |out| exchange.request(out));
-    }
-}
-
-/// What a suspect connection still answers, until there is another one to ask.
-async fn answered_late(
-    link: &Link,
-    connection: &Connection,
-    late: oneshot::Receiver<Replied>,
-) -> Option<(Moment, Vec<redis::Value>)> {
-    let replaced = async {
-        loop {
-            match link.connection().await {
-                Ok(live) if live.epoch != connection.epoch => return,
-                // It serves again.
-                Ok(_) => std::future::pending().await,
-                Err(_) => tokio::time::sleep(REPLACE_CHECK).await,
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        late = late => late.ok()?.ok(),
-        () = replaced => None,
     }
 }
