@@ -17,7 +17,7 @@ use crate::holding::{Holding, Start};
 use crate::lease::Lease;
 use crate::options::Request;
 use crate::shared::{ClientCore, LEAVE_TIMEOUT};
-use crate::store::Queued;
+use crate::store::{Queued, Standing};
 use crate::undo::undo;
 use crate::waiting::Waiter;
 
@@ -49,8 +49,8 @@ pub(crate) struct Attempt {
     request: Request,
     claim: Arc<Claim>,
     started: Instant,
-    /// The connection's epoch at the first command that may have left something behind.
-    sent_in: Option<u64>,
+    /// The lock's standing at the first command that may have left something behind.
+    sent_in: Option<Standing>,
     /// A command of this attempt went unanswered on a connection that broke.
     stale: bool,
     waiter: Option<Arc<Waiter>>,
@@ -90,6 +90,11 @@ impl Attempt {
             done: false,
             _under_way: client.attempt(),
         })
+    }
+
+    /// The lock's standing in the store just now.
+    fn standing(&self) -> Standing {
+        self.client.store.standing(&self.claim.lock)
     }
 
     fn wait(&self) -> Option<Duration> {

@@ -15,7 +15,7 @@ use crate::holding::{Holding, Next};
 use crate::name::LockId;
 use crate::shared::ClientCore;
 use crate::state::LeaseState;
-use crate::store::{Failure, Ownership, Renewal, Renewed};
+use crate::store::{Failure, Ownership, Renewal, Renewed, Scope};
 use crate::sync;
 
 /// A renewal that is due this soon is sent now, so that renewals go in batches.
@@ -91,10 +91,10 @@ impl Keeper {
         }
     }
 
-    /// Has every lease renewed now, in as few pipelines as it takes; but for those that are being tried again, which have a
+    /// Has every lease on a lock in `scope` renewed now, in as few pipelines as it takes; but for those that are being tried again, which have a
     /// pace of their own.
-    pub(crate) fn renew_all(&self) {
-        if self.lock().hurry_all(Moment::now()) {
+    pub(crate) fn renew_all(&self, scope: &Scope) {
+        if self.lock().hurry_all(Moment::now(), scope) {
             self.wake.notify_one();
         }
     }

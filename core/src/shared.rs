@@ -216,9 +216,11 @@ impl ClientCore {
     }
 
     fn on_event(self: &Arc<Self>, event: Event) {
-        if matches!(event, Event::Reset { is_new: true }) {
+        if let Event::Reset { scope, is_new } = &event
+            && *is_new
+        {
             // Whether the new connection's server has them is to be known now, and not when they are next due.
-            self.keeper.renew_all();
+            self.keeper.renew_all(scope);
         }
         if let Event::Touched { lock } = &event {
             self.keeper.on_touched(lock.as_ref());

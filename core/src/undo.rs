@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::shared::ClientCore;
-use crate::store::{AtOnce, Releaser};
+use crate::store::{AtOnce, Releaser, Standing};
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
 /// passed on. What is not taken back ends by itself after `lasts`. `begun` is a release that was sent already. `true` when
@@ -17,7 +17,7 @@ pub(crate) async fn undo(
     client: Arc<ClientCore>,
     claim: Arc<Claim>,
     lasts: Duration,
-    sent_in: u64,
+    sent_in: Standing,
     mut stale: bool,
     begun: AtOnce,
 ) -> bool {
@@ -48,7 +48,7 @@ pub(crate) async fn undo(
         }
         tokio::time::sleep(backoff.next()).await;
     }
-    if stale || client.store.epoch() != sent_in {
+    if stale || client.store.standing(&claim.lock) != sent_in {
         // The old connection's last command may still be on its way to the server: take it back once more, later.
         let again = again(client.clone(), claim);
         client.background(again);

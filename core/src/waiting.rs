@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::backoff::jitter;
 use crate::claim::Claim;
 use crate::name::LockId;
-use crate::store::{Event, Grant, Queued};
+use crate::store::{Event, Grant, Queued, Scope};
 use crate::sync;
 
 /// The next in line looks this long after the holder's time is up: a server expires a key within its millisecond.
@@ -195,6 +195,14 @@ impl Seen {
 }
 
 impl Waiters {
+    /// Whoever waits for a lock in `scope` is to ask again.
+    fn on_reset(&self, scope: &Scope) {
+        let waiters = self.by_owner.iter().map(|it| &it.0);
+        for waiter in waiters.filter(|it| scope.holds(&it.claim.lock)) {
+            waiter.tell(news::RECHECK);
+        }
+    }
+
     /// Wakes whoever is the next in line. Those who are just being told where they stand may be the next by now, and find the
     /// news when they are about to sleep.
     fn on_touched(&self, lock: &LockId) {
@@ -356,11 +364,8 @@ impl WaitingRoom {
                 waiter.tell(news::NEXT);
             }
             Event::Touched { lock: Some(lock) } => room.on_touched(lock),
-            Event::Touched { lock: None } | Event::Reset { .. } => {
-                for ByOwner(waiter) in &room.by_owner {
-                    waiter.tell(news::RECHECK);
-                }
-            }
+            Event::Touched { lock: None } => room.on_reset(&Scope::all()),
+            Event::Reset { scope, .. } => room.on_reset(scope),
         }
         true
     }
@@ -374,3 +379,6 @@ impl WaitingRoom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,14 +28,14 @@ impl Attempt {
         }
         let limit = self.first_limit();
         let ttl = self.request.options().ttl;
-        // Before the connection is chosen: one that comes in between shows by its number.
-        let epoch = self.client.store.epoch();
+        // Before the connection is chosen: one that comes in between shows by its standing.
+        let standing = self.standing();
         let quick = self.client.store.quick();
         let taking = quick.and_then(|quick| quick.take_at_once(&self.claim, ttl));
         let Some(taking) = taking else {
             return Ok(First::Undecided);
         };
-        self.sent_in = Some(epoch);
+        self.sent_in = Some(standing);
         let taking = self.unless_closed(taking);
         let asked = match limit {
             Some(limit) => tokio::time::timeout(limit, taking)
@@ -69,7 +69,7 @@ impl Attempt {
                 Ok(First::Acquired(self.finish(&Start::for_ttl(token, sent))?))
             }
             Ok(Asked::Acquired { .. }) => {
-                self.sent_in = Some(self.client.store.epoch());
+                self.sent_in = Some(self.standing());
                 Ok(First::Undecided)
             }
             Ok(Asked::Held(_)) => {
@@ -82,7 +82,7 @@ impl Attempt {
                 }
             }
             Err(failure) => {
-                self.sent_in = Some(self.client.store.epoch());
+                self.sent_in = Some(self.standing());
                 self.stale |= failure.is_unanswered();
                 if failure.error.kind() == ErrorKind::Interrupted {
                     return Err(failure.error);
@@ -98,7 +98,7 @@ impl Attempt {
     /// What to send as the first command on a connection other than the shared one: the claim and the TTL. From here on
     /// the command counts as sent.
     pub(crate) fn first(&mut self) -> (&Arc<Claim>, Duration) {
-        self.sent_in = Some(self.client.store.epoch());
+        self.sent_in = Some(self.standing());
         (&self.claim, self.request.options().ttl)
     }
 

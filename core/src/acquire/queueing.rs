@@ -212,7 +212,7 @@ impl Attempt {
         let mut last_error = None;
         loop {
             let sent_before = self.sent_in;
-            self.sent_in = sent_before.or_else(|| Some(client.store.epoch()));
+            self.sent_in = sent_before.or_else(|| Some(self.standing()));
             let queue = matches!(ask, Ask::Queue(_));
             let claim = &self.claim;
             let exchange = async {

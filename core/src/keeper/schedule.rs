@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::holding::Holding;
 use crate::name::LockId;
+use crate::store::Scope;
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -65,9 +66,11 @@ impl Schedule {
         self.hurry(id, at)
     }
 
-    /// Renews every lease at `at`; whether one is earlier than it was due.
-    pub(super) fn hurry_all(&mut self, at: Moment) -> bool {
-        let ids: Vec<u64> = self.leases.keys().copied().collect();
+    /// Renews every lease on a lock in `scope` at `at`; whether one is earlier than it was due.
+    pub(super) fn hurry_all(&mut self, at: Moment, scope: &Scope) -> bool {
+        let leases = self.leases.iter();
+        let within = leases.filter(|(_, (_, holding))| scope.holds(&holding.claim.lock));
+        let ids: Vec<u64> = within.map(|(id, _)| *id).collect();
         ids.into_iter().filter(|id| self.hurry(*id, at)).count() > 0
     }
 
@@ -145,3 +148,6 @@ impl Schedule {
         sleep
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What a store tells its client without being asked, and what it needs of the client.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,38 @@ pub(crate) enum Event {
     },
     /// Someone else has changed the lock, or may have; where none is named, every lock.
     Touched { lock: Option<LockId> },
-    /// News may have been lost: every waiter must ask again.
+    /// News may have been lost: every waiter for a lock in scope must ask again.
     Reset {
-        /// What was sent before goes on to nobody: whatever is held is to be renewed, too.
+        scope: Scope,
+        /// What was sent before goes on to nobody: whatever is held in scope is to be renewed, too.
         is_new: bool,
     },
+}
+
+/// The locks that an event is about.
+#[derive(Clone)]
+pub(crate) struct Scope(Arc<dyn Fn(&LockId) -> bool + Send + Sync>);
+
+impl Scope {
+    /// Every lock.
+    pub(crate) fn all() -> Self {
+        Self::of(|_| true)
+    }
+
+    /// The locks for which `holds` says so; it must not block.
+    pub(crate) fn of(holds: impl Fn(&LockId) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
+
+    pub(crate) fn holds(&self, lock: &LockId) -> bool {
+        (self.0)(lock)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
 }
 
 /// A lease that a hand-over set in the store.

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 
-pub(crate) use self::events::{Event, Grant, Host, Listener, Spawn};
+pub(crate) use self::events::{Event, Grant, Host, Listener, Scope, Spawn};
 pub(crate) use self::fate::Failure;
 pub(crate) use self::quick::{AtOnce, LineDone, LineStore, Quick};
 pub(crate) use self::requests::{
@@ -30,9 +30,21 @@ pub(crate) use self::requests::{
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// How commands for a lock go to the store just now; to be compared, and nothing else. What is sent under different standings
+/// may overtake each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing(u64);
+
+impl Standing {
+    /// The standing that lasts as long as `number` stays the same.
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Where locks are kept. Each method is one exchange with the store, and safe to repeat. A command whose
 /// future is dropped may or may not be carried out, but nothing sent later for its owner overtakes it while
-/// [`epoch`](Self::epoch) stays the same.
+/// [`standing`](Self::standing) stays the same.
 pub(crate) trait Store: Send + Sync {
     /// Asks for a name.
     fn ask<'a>(
@@ -84,9 +96,8 @@ pub(crate) trait Store: Send + Sync {
     /// A lease on the name was left to its TTL: whoever waits for it is to have it before this client takes it again.
     fn left_behind(&self, _lock: &LockId) {}
 
-    /// The number of the connection that commands go by; before the first connection is made, the number of that one.
-    /// Commands sent under different numbers may overtake each other.
-    fn epoch(&self) -> u64;
+    /// The standing of the connection that commands for the lock go by; before one is made, the standing of the first.
+    fn standing(&self, lock: &LockId) -> Standing;
 
     /// How often a connection was lost and made again.
     fn reconnects(&self) -> u64;

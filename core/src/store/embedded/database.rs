@@ -24,7 +24,7 @@ use super::work::Work;
 use super::worker::Worker;
 use crate::error::Error;
 use crate::fork::{self, Inherited, Inside};
-use crate::store::{Event, Failure, Listener};
+use crate::store::{Event, Failure, Listener, Scope};
 use crate::sync;
 
 /// How long a caller's thread tries to get the write lock by itself.
@@ -258,7 +258,10 @@ impl Database {
         }
         // With nothing locked: who is told may use the store at once.
         for listener in everybody {
-            listener(Event::Reset { is_new: true });
+            listener(Event::Reset {
+                scope: Scope::all(),
+                is_new: true,
+            });
         }
         for news in news {
             news.send();

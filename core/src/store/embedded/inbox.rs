@@ -16,7 +16,7 @@ use super::news;
 use super::sqlite_failure::from_io;
 use crate::error::Error;
 use crate::fork::InChild;
-use crate::store::{Event, Listener};
+use crate::store::{Event, Listener, Scope};
 
 /// The longest line that is written into an inbox at once. A pipe with less room than this refuses what does not fit.
 const LONGEST_LINE: usize = 4096;
@@ -110,7 +110,10 @@ impl InboxReader {
             }
             if read + LONGEST_LINE > self.room {
                 // It was full, and something may not have fitted.
-                listener(Event::Reset { is_new: false });
+                listener(Event::Reset {
+                    scope: Scope::all(),
+                    is_new: false,
+                });
             }
         }
     }

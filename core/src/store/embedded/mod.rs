@@ -37,7 +37,7 @@ use self::url::Location;
 use self::work::Work;
 use super::{
     Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Quick, Releaser, Renewal,
-    Renewed, Store,
+    Renewed, Standing, Store,
 };
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
@@ -73,7 +73,7 @@ struct Session {
 
 struct Attached {
     database: Arc<Database>,
-    /// The store's epoch when this client came.
+    /// The database's epoch when this client came.
     since: u64,
 }
 
@@ -264,12 +264,10 @@ impl Store for EmbeddedStore {
         false
     }
 
-    fn epoch(&self) -> u64 {
+    fn standing(&self, _lock: &LockId) -> Standing {
         let session = self.lock();
-        session
-            .database
-            .as_ref()
-            .map_or(1, |attached| attached.database.epoch())
+        let attached = session.database.as_ref();
+        Standing::of(attached.map_or(1, |attached| attached.database.epoch()))
     }
 
     fn reconnects(&self) -> u64 {

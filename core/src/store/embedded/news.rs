@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use crate::name::LockId;
-use crate::store::Event;
+use crate::store::{Event, Scope};
 
 const VERSION: &str = "1";
 
@@ -55,7 +55,10 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
         ("touched", Some(app_id), Some(name), None) => Some(Event::Touched {
             lock: Some(LockId::of_key(app_id.into(), name)),
         }),
-        ("reset", ..) => Some(Event::Reset { is_new: false }),
+        ("reset", ..) => Some(Event::Reset {
+            scope: Scope::all(),
+            is_new: false,
+        }),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use super::failure;
 use super::wire::{self, Changed, Packed};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::store::{Event, Failure, Host};
+use crate::store::{Event, Failure, Host, Scope};
 use crate::sync::lock;
 
 /// Callers that meet a failed connect within this time share its failure instead of trying again each.
@@ -28,6 +28,8 @@ pub(super) struct Link {
     server: Arc<Server>,
     client_id: Arc<str>,
     host: Host,
+    /// The locks that go by this link.
+    scope: Scope,
     connections: Mutex<Connections>,
     /// Whose turn it is: to change which connection is the live one, or to tell the news of the live one. Whoever is told may
     /// close the link.
@@ -90,11 +92,17 @@ impl Drop for Connecting {
 }
 
 impl Link {
-    pub(super) fn new(server: Arc<Server>, client_id: Arc<str>, host: Host) -> Arc<Self> {
+    pub(super) fn new(
+        server: Arc<Server>,
+        client_id: Arc<str>,
+        host: Host,
+        scope: Scope,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             server,
             client_id,
             host,
+            scope,
             connections: Mutex::default(),
             turn: Mutex::default(),
             epoch: AtomicU64::new(0),
@@ -330,7 +338,8 @@ impl Link {
             change(&mut lock(&self.connections))
         };
         if changed {
-            (self.host.listener)(Event::Reset { is_new });
+            let scope = self.scope.clone();
+            (self.host.listener)(Event::Reset { scope, is_new });
         }
     }
 

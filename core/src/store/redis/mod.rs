@@ -38,7 +38,8 @@ use self::pool::Pool;
 use self::running::run;
 use self::wire::{Answer, By, Packed};
 use super::{
-    Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed, Store,
+    Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed,
+    Scope, Standing, Store,
 };
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
@@ -73,7 +74,7 @@ impl RedisStore {
         wire::prepare();
         Ok(Self {
             pool: Pool::new(server.clone(), host.spawn.clone()),
-            link: Link::new(server.clone(), client_id.clone(), host),
+            link: Link::new(server.clone(), client_id.clone(), host, Scope::all()),
             server,
             client_id,
             timeout,
@@ -247,8 +248,8 @@ impl Store for RedisStore {
         self.server.contended.note(lock);
     }
 
-    fn epoch(&self) -> u64 {
-        self.link.epoch()
+    fn standing(&self, _lock: &LockId) -> Standing {
+        Standing::of(self.link.epoch())
     }
 
     fn reconnects(&self) -> u64 {
