@@ -99,11 +99,7 @@ impl Config {
         })
     }
 
-    /// For messages: the address without credentials.
-    pub(super) fn address(&self) -> String {
-        self.endpoint.to_string()
-    }
-
+    /// Where the URL says that the server is.
     pub(super) fn endpoint(&self) -> &Address {
         &self.endpoint
     }
@@ -112,9 +108,12 @@ impl Config {
         &self.prefix
     }
 
-    /// What speaks TLS on a new connection; `None` where plain text is spoken.
-    pub(super) fn tls(&self) -> Result<Option<ClientConnection>> {
-        self.tls.as_ref().map(Tls::connection).transpose()
+    /// What speaks TLS on a new connection to `endpoint`; `None` where plain text is spoken.
+    pub(super) fn tls(&self, endpoint: &Address) -> Result<Option<ClientConnection>> {
+        match (&self.tls, endpoint) {
+            (Some(tls), Address::Tcp { host, .. }) => tls.connection(host).map(Some),
+            (None, _) | (_, Address::Unix(_)) => Ok(None),
+        }
     }
 
     pub(super) fn speaks_tls(&self) -> bool {

@@ -6,86 +6,90 @@ use std::time::Duration;
 use redis::Value;
 use tokio::io::Interest;
 
-use super::config::Config;
+use super::config::{Address, Config};
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::contended::Contended;
 use super::failure;
 use super::health::Health;
+use super::locator::Locator;
 use super::socket::{self, Readiness, Socket};
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
 
-/// A server that connections can be made to.
+/// A connection that has begun, and its socket.
+pub(super) type Opened<W> = (Conn<W>, Socket);
+
+/// A server that connections can be made to, wherever it is.
 pub(super) struct Server {
     pub(super) config: Config,
+    pub(super) locator: Box<dyn Locator>,
     pub(super) health: Health,
     pub(super) contended: Contended,
 }
 
 impl Server {
-    pub(super) fn new(config: Config, health: Health) -> Arc<Self> {
+    pub(super) fn new(config: Config, locator: Box<dyn Locator>, health: Health) -> Arc<Self> {
         Arc::new(Self {
             config,
+            locator,
             health,
             contended: Contended::default(),
         })
     }
 
-    /// A connection that is logged in to a server that may be written to, with its socket, which does not block.
-    pub(super) async fn connect<W>(&self) -> Result<(Conn<W>, Socket), Failure> {
-        self.connect_as(true).await
+    /// A connection to `address` that is logged in to a server that may be written to, with its socket, which does not block.
+    pub(super) async fn connect<W>(&self, address: &Address) -> Result<Opened<W>, Failure> {
+        self.connect_as(address, true).await
     }
 
     /// The same, to whatever it is that answers there.
-    pub(super) async fn connect_to_any<W>(&self) -> Result<(Conn<W>, Socket), Failure> {
-        self.connect_as(false).await
+    pub(super) async fn connect_to_any<W>(&self, address: &Address) -> Result<Opened<W>, Failure> {
+        self.connect_as(address, false).await
     }
 
-    async fn connect_as<W>(&self, is_for_locks: bool) -> Result<(Conn<W>, Socket), Failure> {
+    async fn connect_as<W>(
+        &self,
+        address: &Address,
+        is_for_locks: bool,
+    ) -> Result<Opened<W>, Failure> {
         let limit = self.health.connecting();
-        let connecting = tokio::time::timeout(limit, self.begin(limit, is_for_locks));
+        let connecting = tokio::time::timeout(limit, self.begin(address, limit, is_for_locks));
         let connected = connecting.await;
         self.health.connected(limit, connected.is_ok());
-        connected.unwrap_or_else(|_| Err(self.unconnected(limit)))
-    }
-
-    /// The failure of connecting for longer than `limit`.
-    pub(super) fn unconnected(&self, limit: Duration) -> Failure {
-        Failure::unsent(Error::unavailable(format!(
-            "no connection to the server at {} within {limit:?}",
-            self.config.address()
-        )))
+        connected.unwrap_or_else(|_| Err(unconnected(&address.to_string(), limit)))
     }
 
     async fn begin<W>(
         &self,
+        address: &Address,
         limit: Duration,
         is_for_locks: bool,
-    ) -> Result<(Conn<W>, Socket), Failure> {
-        let address = self.config.address();
-        let broken = |broken| Failure::unsent(failure::from_broken(&address, broken).error);
+    ) -> Result<Opened<W>, Failure> {
+        let broken = |broken| Failure::unsent(failure::from_broken(address, broken).error);
         let io = |error| broken(Broken::Io(error));
-        let tls = self.config.tls().map_err(Failure::unsent)?;
+        let tls = self.config.tls(address).map_err(Failure::unsent)?;
         let silence = self.health.silence();
-        let socket = socket::connect(self.config.endpoint(), limit, silence)
-            .await
-            .map_err(io)?;
+        let socket = socket::connect(address, limit, silence).await.map_err(io)?;
         let mut conn = Conn::new(tls, self.health.clone());
         conn.begin((), Some(silence), |(), out| self.config.greet(out));
         let replies = drive(&mut conn, &socket).await.map_err(broken)?;
-        self.look_at(&replies, is_for_locks)?;
+        self.look_at(address, &replies, is_for_locks)?;
         Ok((conn.handed_over(), socket))
     }
 
     /// Whether what answered is a server to take locks on.
-    fn look_at(&self, replies: &[Value], is_for_locks: bool) -> Result<(), Failure> {
-        let address = self.config.address();
+    fn look_at(
+        &self,
+        address: &Address,
+        replies: &[Value],
+        is_for_locks: bool,
+    ) -> Result<(), Failure> {
         // The name that a client tells is a nicety, which comes last.
         let needed = replies.len() - self.config.niceties();
         for reply in &replies[..needed] {
             if let Value::ServerError(error) = reply {
                 let words = self.config.without_password(&failure::words_of(error));
-                return Err(failure::from_handshake(&address, error, &words));
+                return Err(failure::from_handshake(address, error, &words));
             }
         }
         if !is_for_locks {
@@ -107,6 +111,13 @@ impl Server {
             _ => Ok(()),
         }
     }
+}
+
+/// The failure of connecting to `address` for longer than `limit`.
+pub(super) fn unconnected(address: &str, limit: Duration) -> Failure {
+    Failure::unsent(Error::unavailable(format!(
+        "no connection to the server at {address} within {limit:?}"
+    )))
 }
 
 /// Writes and reads until the request under way is answered.

@@ -9,7 +9,9 @@ use redis::Value;
 use tokio::io::Interest;
 use tokio::sync::{Notify, OnceCell, oneshot};
 
+use super::config::Address;
 use super::conn::{Arrivals, Broken, Conn, Progress};
+use super::connect::Opened;
 use super::link::Link;
 use super::socket::{Readiness, Socket};
 use super::tracking::Tracking;
@@ -53,7 +55,7 @@ impl Asker {
 /// A connection that a task drives.
 pub(super) struct Connection {
     pub(super) epoch: u64,
-    address: Arc<str>,
+    pub(super) address: Arc<Address>,
     /// `None` once it has ended.
     conn: Mutex<Option<Conn<Asker>>>,
     socket: Socket,
@@ -79,8 +81,8 @@ impl Connection {
     /// Nothing drives it yet.
     pub(super) fn new(
         epoch: u64,
-        address: Arc<str>,
-        (conn, socket): (Conn<Asker>, Socket),
+        address: Arc<Address>,
+        (conn, socket): Opened<Asker>,
     ) -> Arc<Self> {
         Arc::new(Self {
             epoch,
@@ -369,7 +371,7 @@ impl Driver {
         let misled = self.misled.is_some();
         if let (Some(words), Some(link)) = (&self.misled, &link) {
             // Whoever asks again asks elsewhere.
-            link.misled(self.connection.epoch, words);
+            link.misled(&self.connection, words);
         }
         if !arrived.answers.is_empty()
             && progress.is_ok()

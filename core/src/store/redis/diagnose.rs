@@ -39,8 +39,10 @@ const SETTINGS: &[&str] = &[
 
 impl RedisStore {
     pub(super) async fn look(&self, app_id: &Arc<str>) -> Result<Diagnosis, Failure> {
+        let connection = self.link.connect_apart().await?;
+        let address = connection.address.clone();
         let server = Examined {
-            connection: self.link.connect_apart().await?,
+            connection,
             timeout: self.timeout,
         };
         let config = &self.server.config;
@@ -51,8 +53,8 @@ impl RedisStore {
             .await?;
         let (round_trips, clock) = server.probe().await?;
         let facts = ServerFacts {
-            address: config.address(),
-            transport: transport(config),
+            address: address.to_string(),
+            transport: transport(&address, config),
             user: config.user().unwrap_or("default").to_owned(),
             has_password: config.has_password(),
             hello: look(&hello, fields),
@@ -165,8 +167,8 @@ fn look<T>(reply: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Look<T> {
     }
 }
 
-fn transport(config: &Config) -> Transport {
-    match config.endpoint() {
+fn transport(address: &Address, config: &Config) -> Transport {
+    match address {
         Address::Unix(_) => Transport::Unix,
         Address::Tcp { .. } if config.speaks_tls() => Transport::Tls,
         Address::Tcp { host, .. } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::{ServerError, Value};
 use rustls::CertificateError;
 
+use super::config::Address;
 use super::conn::Broken;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
@@ -116,7 +117,7 @@ pub(super) fn unexpected(what: &str, replies: &[Value]) -> Error {
 }
 
 /// The failure of a command whose connection broke.
-pub(super) fn from_broken(address: &str, broken: Broken) -> Failure {
+pub(super) fn from_broken(address: &Address, broken: Broken) -> Failure {
     let error = match broken {
         Broken::Io(error) => from_io(address, error),
         Broken::Tls(error) => from_tls(address, error),
@@ -127,7 +128,7 @@ pub(super) fn from_broken(address: &str, broken: Broken) -> Failure {
 }
 
 /// The error of a socket.
-pub(super) fn from_io(address: &str, error: io::Error) -> Error {
+pub(super) fn from_io(address: &Address, error: io::Error) -> Error {
     Error::unavailable(format!(
         "the server at {address} cannot be reached: {error}"
     ))
@@ -135,7 +136,7 @@ pub(super) fn from_io(address: &str, error: io::Error) -> Error {
 }
 
 /// A certificate that does not do now will not do later.
-fn from_tls(address: &str, error: rustls::Error) -> Error {
+fn from_tls(address: &Address, error: rustls::Error) -> Error {
     let rustls::Error::InvalidCertificate(reason) = &error else {
         return Error::unavailable(format!(
             "there is no TLS with the server at {address}: {error}; does its port speak TLS?"
@@ -165,14 +166,14 @@ fn from_tls(address: &str, error: rustls::Error) -> Error {
 }
 
 /// The error of a server that did not answer in time.
-pub(super) fn unanswered(address: &str, limit: Duration) -> Failure {
+pub(super) fn unanswered(address: &Address, limit: Duration) -> Failure {
     Failure::unanswered(Error::unavailable(format!(
         "the server at {address} did not answer within {limit:?}"
     )))
 }
 
 /// The failure of what was under way on a connection to the wrong server, which said so in these words.
-pub(super) fn misled(address: &str, words: &str) -> Failure {
+pub(super) fn misled(address: &Address, words: &str) -> Failure {
     Failure::unanswered(Error::unavailable(format!(
         "the server at {address} is not the one to ask any more, and is looked up anew: {words}"
     )))
@@ -180,7 +181,7 @@ pub(super) fn misled(address: &str, words: &str) -> Failure {
 
 /// The failure of a connection that a server refused when it was made.
 /// `words` are its own, without the password.
-pub(super) fn from_handshake(address: &str, error: &ServerError, words: &str) -> Failure {
+pub(super) fn from_handshake(address: &Address, error: &ServerError, words: &str) -> Failure {
     let log_in = matches!(error.code(), "WRONGPASS" | "NOAUTH" | "NOPERM")
         || words.to_ascii_uppercase().contains("AUTH");
     Failure::unsent(if log_in {
@@ -196,7 +197,7 @@ pub(super) fn from_handshake(address: &str, error: &ServerError, words: &str) ->
 }
 
 /// The error of bytes that are no replies.
-fn garbage(address: &str) -> Error {
+fn garbage(address: &Address) -> Error {
     Error::new(
         ErrorKind::StoreRefused,
         format!(

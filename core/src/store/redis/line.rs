@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::A_BATCH;
+use super::config::Address;
 use super::conn::{Arrivals, Completed, Conn};
-use super::connect::Server;
+use super::connect::{Opened, Server};
 use super::exchange::{Asking, Exchange, Releasing, Step};
 use super::failure;
 use super::link::Link;
@@ -19,6 +20,7 @@ pub(super) struct Line {
     conn: Conn<LineRequest>,
     socket: Socket,
     arrived: Arrivals<LineRequest>,
+    address: Arc<Address>,
     server: Arc<Server>,
     client_id: Arc<str>,
     link: Weak<Link>,
@@ -37,7 +39,8 @@ enum Either {
 
 impl Line {
     pub(super) fn new(
-        (conn, socket): (Conn<LineRequest>, Socket),
+        (conn, socket): Opened<LineRequest>,
+        address: Arc<Address>,
         server: Arc<Server>,
         client_id: Arc<str>,
         link: Weak<Link>,
@@ -46,6 +49,7 @@ impl Line {
             conn,
             socket,
             arrived: Arrivals::default(),
+            address,
             server,
             client_id,
             link,
@@ -131,9 +135,9 @@ impl LineStore for Line {
         arrived.pushes.clear();
         self.arrived = arrived;
         match read {
-            Err(broken) => Err(failure::from_broken(&self.server.config.address(), broken)),
+            Err(broken) => Err(failure::from_broken(&self.address, broken)),
             Ok(_) => match self.conn.misled_by() {
-                Some(words) => Err(failure::misled(&self.server.config.address(), words)),
+                Some(words) => Err(failure::misled(&self.address, words)),
                 None => Ok(()),
             },
         }
@@ -145,11 +149,10 @@ impl LineStore for Line {
 
     fn look_for_silence(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
         let patience = self.server.health.patience();
-        let address = self.server.config.address();
         let now = Moment::now();
         let mut longest = None;
         for (operation, waited) in self.conn.overdue(now) {
-            let failure = failure::unanswered(&address, waited);
+            let failure = failure::unanswered(&self.address, waited);
             let ended = match operation.exchange {
                 Either::Asking(_) => LineDone::Asked(Err(failure)),
                 Either::Releasing(_) => LineDone::Released(Err(failure)),
@@ -166,7 +169,7 @@ impl LineStore for Line {
         if let Some(link) = self.link.upgrade() {
             link.doubt(waited);
         }
-        Err(failure::unanswered(&address, waited))
+        Err(failure::unanswered(&self.address, waited))
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -1,6 +1,8 @@
 //! The shared connection: which one is live, made when it is first needed, and again after it was lost or has become
 //! suspect.
 
+mod pushes;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -8,10 +10,11 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::watch;
 
+use super::config::Address;
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
-use super::wire::{self, Changed, Packed};
+use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::store::{Event, Failure, Host, Scope};
@@ -48,6 +51,8 @@ struct Connections {
     orphan: Option<Arc<Connection>>,
     /// Who is to be told what comes of the connection that is being made.
     connecting: Option<Arc<watch::Sender<Option<Connected>>>>,
+    /// Where the last one was made, or could not be.
+    tried: Option<Arc<Address>>,
     /// Why none is to be made until then.
     failed: Option<(Moment, Failure)>,
     closed: bool,
@@ -174,9 +179,27 @@ impl Link {
         }));
     }
 
+    /// Where to connect to, after whatever was there before has ended.
+    async fn locate(&self) -> Result<Arc<Address>, Failure> {
+        let failed = lock(&self.connections).tried.clone();
+        let address = self.server.locator.locate(failed.as_deref()).await?;
+        lock(&self.connections).tried = Some(address.clone());
+        Ok(address)
+    }
+
+    /// The number of the live connection, and where it leads; where there is none, of the one that would be made.
+    pub(super) async fn whereabouts(&self) -> Result<(u64, Arc<Address>), Failure> {
+        if let Some(live) = self.live() {
+            return Ok((live.epoch, live.address.clone()));
+        }
+        // In this order: what comes in between is newer than the number.
+        let epoch = self.epoch();
+        Ok((epoch, self.locate().await?))
+    }
+
     async fn connect(&self) -> Connected {
-        let connected = self.server.connect().await?;
-        let address = self.server.config.address();
+        let address = self.locate().await?;
+        let connected = self.server.connect(&address).await?;
         let connection = {
             let mut connections = lock(&self.connections);
             if connections.closed {
@@ -187,7 +210,7 @@ impl Link {
                 return Ok(live.clone());
             }
             let epoch = self.epoch.load(Ordering::Acquire) + 1;
-            let connection = Connection::new(epoch, address.as_str().into(), connected);
+            let connection = Connection::new(epoch, address.clone(), connected);
             self.epoch.store(epoch, Ordering::Release);
             connections.live = Some(connection.clone());
             connection
@@ -207,9 +230,9 @@ impl Link {
 
     /// A connection that is not the shared one, to whatever it is that answers; whoever asked for it ends it.
     pub(super) async fn connect_apart(&self) -> Connected {
-        let connected = self.server.connect_to_any().await?;
-        let address = self.server.config.address();
-        let connection = Connection::new(0, address.into(), connected);
+        let address = self.server.locator.locate(None).await?;
+        let connected = self.server.connect_to_any(&address).await?;
+        let connection = Connection::new(0, address, connected);
         self.drive(connection.clone(), Weak::new());
         Ok(connection)
     }
@@ -268,11 +291,13 @@ impl Link {
         });
     }
 
-    /// The connection numbered `epoch` is one to the wrong server, by its own words, which may be the wrong one for a while.
-    pub(super) fn misled(&self, epoch: u64, words: &str) {
+    /// The connection is one to the wrong server, by its own words, which may be the wrong one for a while.
+    pub(super) fn misled(&self, connection: &Connection, words: &str) {
         self.change(true, |connections| {
-            let lost = connections.live.take_if(|live| live.epoch == epoch);
-            let failure = failure::misled(&self.server.config.address(), words);
+            let lost = connections
+                .live
+                .take_if(|live| live.epoch == connection.epoch);
+            let failure = failure::misled(&connection.address, words);
             let failure = Failure::unsent(failure.error);
             connections.failed = Some((Moment::now() + MISLED_PAUSE, failure));
             lost.is_some()
@@ -343,65 +368,6 @@ impl Link {
         }
     }
 
-    /// Passes on what a push of the connection numbered `epoch` says.
-    pub(super) fn on_push(&self, epoch: u64, push: &[Value]) {
-        if let Some(changed) = wire::changed(push) {
-            self.on_changed(epoch, changed);
-            return;
-        }
-        let [Value::BulkString(kind), _, Value::BulkString(payload)] = push else {
-            return;
-        };
-        let Ok(payload) = std::str::from_utf8(payload) else {
-            return;
-        };
-        if kind != b"message" {
-            return;
-        }
-        // What comes late from a connection that was given up is no news. It stays the live one until the news is told: a
-        // grant of an earlier one must not follow its reset.
-        let _turn = lock(&self.turn);
-        if self.live().is_none_or(|live| live.epoch != epoch) {
-            return;
-        }
-        match wire::message(payload) {
-            Some(wire::Message::Granted { lock, owner, grant }) => {
-                if let Some(lock) = self.server.config.prefix().parse(lock) {
-                    (self.host.listener)(Event::Granted {
-                        lock,
-                        owner: owner.to_owned(),
-                        grant,
-                    });
-                }
-            }
-            Some(wire::Message::Next { owner, expires_in }) => {
-                (self.host.listener)(Event::Next {
-                    owner: owner.to_owned(),
-                    expires_in,
-                });
-            }
-            None => {}
-        }
-    }
-
-    /// Tells of locks that others have changed. Of what changed on an earlier connection the reset has told already.
-    fn on_changed(&self, epoch: u64, changed: Changed<'_>) {
-        if self.live().is_none_or(|live| live.epoch != epoch) {
-            return;
-        }
-        match changed {
-            Changed::All => (self.host.listener)(Event::Touched { lock: None }),
-            Changed::Keys(keys) => {
-                for key in keys {
-                    let lock = self.server.config.prefix().parse(key);
-                    if lock.is_some() {
-                        (self.host.listener)(Event::Touched { lock });
-                    }
-                }
-            }
-        }
-    }
-
     /// Ends every connection for good.
     pub(super) fn close(&self) {
         let mut connections = lock(&self.connections);
@@ -417,3 +383,6 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

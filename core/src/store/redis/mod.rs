@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod line;
 mod link;
+mod locator;
 mod pool;
 mod reply;
 mod rights;
@@ -34,6 +35,7 @@ use self::exchange::{Asking, Releasing, no_script};
 use self::health::Health;
 use self::keys::Keys;
 use self::link::Link;
+use self::locator::Fixed;
 use self::pool::Pool;
 use self::running::run;
 use self::wire::{Answer, By, Packed};
@@ -70,7 +72,9 @@ impl RedisStore {
         timeout: Duration,
         host: Host,
     ) -> CoreResult<Self> {
-        let server = Server::new(Config::parse(url)?, Health::new(timeout));
+        let config = Config::parse(url)?;
+        let locator = Box::new(Fixed::at(config.endpoint()));
+        let server = Server::new(config, locator, Health::new(timeout));
         wire::prepare();
         Ok(Self {
             pool: Pool::new(server.clone(), host.spawn.clone()),
@@ -157,7 +161,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let connection = tokio::time::timeout(limit, self.link.connection())
                 .await
-                .unwrap_or_else(|_| Err(self.server.unconnected(limit)))?;
+                .unwrap_or_else(|_| Err(connect::unconnected(&self.address(), limit)))?;
             let mut renewed = Renewed::default();
             for renewals in renewals.chunks(RENEWALS_PER_PIPELINE) {
                 let prefix = self.server.config.prefix();
@@ -265,7 +269,7 @@ impl Store for RedisStore {
     }
 
     fn address(&self) -> String {
-        self.server.config.address()
+        self.server.locator.address()
     }
 
     fn close(&self) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::config::Address;
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::connect::Server;
 use super::failure;
@@ -31,7 +32,7 @@ pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 pub(super) struct Blocking {
     conn: Conn<()>,
     socket: Socket,
-    address: Arc<str>,
+    address: Arc<Address>,
     /// Kept for its memory.
     arrived: Arrivals<()>,
     /// The shared connection's number when this one was made.
@@ -100,15 +101,14 @@ impl Pool {
         drop(idle);
     }
 
-    /// Opens one more connection, beside the shared one numbered `epoch`, unless there are enough.
-    pub(super) async fn open(&self, epoch: u64) -> Result<(), Failure> {
+    /// Opens one more connection to `address`, beside the shared one there numbered `epoch`, unless there are enough.
+    pub(super) async fn open(&self, epoch: u64, address: Arc<Address>) -> Result<(), Failure> {
         if self.total.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             self.total.fetch_sub(1, Ordering::AcqRel);
             return Ok(());
         }
         let total = Counted(Some(self.total.clone()));
-        let (conn, socket) = self.server.connect().await?;
-        let address = self.server.config.address();
+        let (conn, socket) = self.server.connect(&address).await?;
         let silence = self.server.health.silence();
         blocking(&socket, silence.min(INTERRUPT_CHECK), silence).map_err(|error| {
             Failure::unsent(failure::from_broken(&address, Broken::Io(error)).error)
@@ -116,7 +116,7 @@ impl Pool {
         self.put_back(Blocking {
             conn,
             socket,
-            address: address.into(),
+            address,
             arrived: Arrivals::default(),
             epoch,
             used: Moment::now(),

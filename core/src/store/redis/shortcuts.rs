@@ -128,7 +128,11 @@ impl Quick for RedisStore {
 
     fn open_blocking(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            if let Err(failure) = self.pool.open(self.link.epoch()).await {
+            let opened = async {
+                let (epoch, address) = self.link.whereabouts().await?;
+                self.pool.open(epoch, address).await
+            };
+            if let Err(failure) = opened.await {
                 tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
             }
         })
@@ -136,12 +140,14 @@ impl Quick for RedisStore {
 
     fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
         Box::pin(async {
-            let connected = self.server.connect().await;
-            Some(connected.map(|connected| {
+            let opened = async {
+                let (_, address) = self.link.whereabouts().await?;
+                let connected = self.server.connect(&address).await?;
                 let (server, client_id) = (self.server.clone(), self.client_id.clone());
                 let link = Arc::downgrade(&self.link);
-                Box::new(Line::new(connected, server, client_id, link)) as _
-            }))
+                Ok(Box::new(Line::new(connected, address, server, client_id, link)) as _)
+            };
+            Some(opened.await)
         })
     }
 }

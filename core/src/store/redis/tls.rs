@@ -25,22 +25,18 @@ pub(super) struct TlsOptions {
     pub(super) skip_verify: bool,
 }
 
-/// How TLS is spoken with one host.
+/// How TLS is spoken.
 pub(super) struct Tls {
-    host: ServerName<'static>,
     options: TlsOptions,
     /// Made when the first connection is.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// Reads the files that are named, so that one that cannot be used is refused before anything is sent.
+    /// Reads the files that are named, so that one that cannot be used is refused before anything is sent; and so is a `host`
+    /// that cannot be spoken with.
     pub(super) fn new(host: &str, options: TlsOptions) -> Result<Self> {
-        let host = ServerName::try_from(host.to_owned()).map_err(|_| {
-            Error::invalid(format!(
-                "{host:?} is no host name that a certificate can be for"
-            ))
-        })?;
+        server_name(host)?;
         if options.cert.is_some() != options.key.is_some() {
             return Err(Error::invalid(
                 "tls_cert and tls_key belong together: name the client's certificate and its key",
@@ -48,7 +44,6 @@ impl Tls {
         }
         let named_files = options.ca.is_some() || options.cert.is_some();
         let tls = Self {
-            host,
             options,
             config: OnceLock::new(),
         };
@@ -58,9 +53,9 @@ impl Tls {
         Ok(tls)
     }
 
-    /// A new connection's part that speaks TLS.
-    pub(super) fn connection(&self) -> Result<ClientConnection> {
-        let mut connection = ClientConnection::new(self.config()?, self.host.clone())
+    /// A new connection's part that speaks TLS with `host`, for which the server's certificate must be.
+    pub(super) fn connection(&self, host: &str) -> Result<ClientConnection> {
+        let mut connection = ClientConnection::new(self.config()?, server_name(host)?)
             .map_err(|error| unusable("TLS", &error))?;
         connection.set_buffer_limit(None);
         Ok(connection)
@@ -127,6 +122,14 @@ impl TlsOptions {
         }
         Ok(roots)
     }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>> {
+    ServerName::try_from(host.to_owned()).map_err(|_| {
+        Error::invalid(format!(
+            "{host:?} is no host name that a certificate can be for"
+        ))
+    })
 }
 
 fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
