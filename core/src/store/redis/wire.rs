@@ -1,10 +1,16 @@
 //! Commands and replies of wire protocol 1, built and read here and nowhere else, with no I/O.
 
-use std::sync::{Arc, LazyLock};
+mod looking;
+mod packed;
+
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{Pipeline, ServerError, Value};
+use redis::{ServerError, Value};
 
+pub(super) use self::looking::{Inspected, held_by, holder, inspect, inspected, scan, scanned};
+use self::packed::Script;
+pub(super) use self::packed::{By, Packed};
 use super::failure;
 use super::keys::Keys;
 use super::tracking::Arming;
@@ -13,45 +19,6 @@ use crate::store::{Grant, Ownership, Queued, Queueing, Releaser, Renewal};
 
 /// A counter below this was not seeded from a clock (10^15 µs after the epoch is in 2001), so its count is no token.
 const MIN_TOKEN: u64 = 1_000_000_000_000_000;
-
-/// A Lua script and its hash.
-struct Script {
-    text: String,
-    hash: String,
-}
-
-impl Script {
-    fn new(text: &str) -> Self {
-        let text = text
-            .replace(
-                "--@include hand_over.lua",
-                include_str!("scripts/hand_over.lua"),
-            )
-            .replace("--@include holder.lua", include_str!("scripts/holder.lua"))
-            .replace("--@include token.lua", include_str!("scripts/token.lua"));
-        let hash = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash }
-    }
-
-    /// Begins a call with these keys and this many further arguments.
-    fn call(&self, out: &mut Packed, by: By, keys: &[&str], further: usize) {
-        out.command(3 + keys.len() + further);
-        match by {
-            By::Hash => {
-                out.arg("EVALSHA");
-                out.arg(&self.hash);
-            }
-            By::Text => {
-                out.arg("EVAL");
-                out.arg(&self.text);
-            }
-        }
-        out.number(keys.len() as u64);
-        for key in keys {
-            out.arg(key);
-        }
-    }
-}
 
 static WAIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/wait.lua")));
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/renew.lua")));
@@ -64,90 +31,6 @@ pub(super) fn prepare() {
     for script in [&WAIT, &RENEW, &RELEASE] {
         LazyLock::force(script);
     }
-}
-
-/// Requests as the bytes that go to the server.
-#[derive(Default)]
-pub(super) struct Packed {
-    pub(super) bytes: Vec<u8>,
-    /// How many commands were packed: as many replies are to come.
-    pub(super) commands: usize,
-}
-
-impl From<&Pipeline> for Packed {
-    fn from(pipeline: &Pipeline) -> Self {
-        Self {
-            bytes: pipeline.get_packed_pipeline(),
-            commands: pipeline.len(),
-        }
-    }
-}
-
-impl Packed {
-    /// Begins a command of this many words.
-    fn command(&mut self, words: usize) {
-        self.commands += 1;
-        self.line(b'*', words as u64);
-    }
-
-    fn arg(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.line(b'$', bytes.len() as u64);
-        self.bytes.extend_from_slice(bytes);
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    fn number(&mut self, number: u64) {
-        let digits = u64::from(number.checked_ilog10().unwrap_or(0)) + 1;
-        self.line(b'$', digits);
-        self.digits(number);
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    /// A whole command.
-    pub(super) fn words(&mut self, words: &[&str]) {
-        self.command(words.len());
-        for word in words {
-            self.arg(word);
-        }
-    }
-
-    /// Commands that were packed before.
-    pub(super) fn append(&mut self, packed: &Self) {
-        self.bytes.extend_from_slice(&packed.bytes);
-        self.commands += packed.commands;
-    }
-
-    fn line(&mut self, kind: u8, number: u64) {
-        self.bytes.push(kind);
-        self.digits(number);
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    fn digits(&mut self, number: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut left = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        self.bytes.extend_from_slice(&digits[at..]);
-    }
-}
-
-/// How a script is named: by its hash, or by its text where the server does not know the hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    Hash,
-    Text,
 }
 
 /// What the server answered to one command, or why that is no use.
@@ -378,97 +261,6 @@ pub(super) fn changed(push: &[Value]) -> Option<Changed<'_>> {
         Value::Nil => Some(Changed::All),
         Value::Array(keys) => Some(Changed::Keys(keys.iter().filter_map(text).collect())),
         _ => None,
-    }
-}
-
-// ---- inspect and list
-
-/// Holder, time left and waiters of several locks: three commands each.
-pub(super) fn inspect<'a>(out: &mut Packed, keys: impl Iterator<Item = &'a Keys>) {
-    for keys in keys {
-        out.words(&["GET", keys.lock()]);
-        out.words(&["PTTL", keys.lock()]);
-        out.words(&["ZCARD", &keys.queue]);
-    }
-}
-
-/// Who holds the lock.
-pub(super) fn holder(out: &mut Packed, keys: &Keys) {
-    out.words(&["GET", keys.lock()]);
-}
-
-/// Reads the reply to [`holder`]; `None` when nobody holds it.
-pub(super) fn held_by(replies: &[Value]) -> Result<Option<Arc<[u8]>>, Error> {
-    match replies {
-        [Value::ServerError(error)] => Err(failure::from_server(error)),
-        [Value::Nil] => Ok(None),
-        [Value::BulkString(owner)] => Ok(Some(owner.as_slice().into())),
-        _ => Err(failure::unexpected("get", replies)),
-    }
-}
-
-/// What [`inspect`] says of one lock.
-pub(super) struct Inspected {
-    pub(super) owner: String,
-    pub(super) expires_in: Option<Duration>,
-    pub(super) waiters: u64,
-}
-
-/// Reads the three replies for one lock; `None` when nobody holds it.
-pub(super) fn inspected(replies: &[Value]) -> Result<Option<Inspected>, Error> {
-    for reply in replies {
-        if let Value::ServerError(error) = reply {
-            return Err(failure::from_server(error));
-        }
-    }
-    match replies {
-        [Value::Nil, ..] | [_, Value::Int(-2), _] => Ok(None),
-        [
-            Value::BulkString(owner),
-            Value::Int(pttl),
-            Value::Int(waiters),
-        ] => Ok(Some(Inspected {
-            owner: String::from_utf8_lossy(owner).into_owned(),
-            expires_in: expiry(*pttl),
-            waiters: u64::try_from(*waiters).unwrap_or(0),
-        })),
-        _ => Err(failure::unexpected("inspect", replies)),
-    }
-}
-
-/// One step of a `SCAN`.
-pub(super) fn scan(out: &mut Packed, cursor: u64, pattern: &str) {
-    out.command(6);
-    out.arg("SCAN");
-    out.number(cursor);
-    for word in ["MATCH", pattern, "COUNT", "500"] {
-        out.arg(word);
-    }
-}
-
-/// Reads the reply to a [`scan`]: the next cursor (zero at the end) and the keys, those that are text.
-pub(super) fn scanned(replies: &[Value]) -> Result<(u64, Vec<String>), Error> {
-    let unexpected = || failure::unexpected("scan", replies);
-    match replies {
-        [Value::ServerError(error)] => Err(failure::from_server(error)),
-        [Value::Array(parts)] => match parts.as_slice() {
-            [Value::BulkString(cursor), Value::Array(keys)] => {
-                let cursor = std::str::from_utf8(cursor)
-                    .ok()
-                    .and_then(|cursor| cursor.parse().ok())
-                    .ok_or_else(unexpected)?;
-                let keys = keys
-                    .iter()
-                    .filter_map(|key| match key {
-                        Value::BulkString(key) => String::from_utf8(key.clone()).ok(),
-                        _ => None,
-                    })
-                    .collect();
-                Ok((cursor, keys))
-            }
-            _ => Err(unexpected()),
-        },
-        _ => Err(unexpected()),
     }
 }
 
