@@ -3,6 +3,8 @@
 //!
 //! When a connection is no good any more is decided here and in [`health`](super::health) alone.
 
+mod silence;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -338,43 +340,6 @@ impl<W> Conn<W> {
     /// The server's words by which it is the wrong one.
     pub(super) fn misled_by(&self) -> Option<&str> {
         self.misled.as_deref()
-    }
-
-    // ---- silence
-
-    /// When to look for [`overdue`](Self::overdue) requests, and whether the connection is [dead](Self::is_dead).
-    pub(super) fn next_timeout(&self) -> Option<Moment> {
-        let oldest = self.under_way.front()?;
-        let end = oldest.sent + self.health.silence();
-        Some(self.due.map_or(end, |due| due.min(end)))
-    }
-
-    /// The requests whose limit has passed by `now`, each once, with how long they have waited. From now on the connection is suspect: what must be
-    /// known is asked elsewhere, and what this one still answers counts.
-    pub(super) fn overdue(&mut self, now: Moment) -> Vec<(&mut W, Duration)> {
-        let mut overdue = Vec::new();
-        self.due = None;
-        for request in &mut self.under_way {
-            if request.told {
-                continue;
-            }
-            if request.limit <= now {
-                request.told = true;
-                let waited = now.since(request.sent);
-                self.health.unanswered(waited);
-                overdue.push((&mut request.waiter, waited));
-            } else {
-                let due = self.due.map_or(request.limit, |due| due.min(request.limit));
-                self.due = Some(due);
-            }
-        }
-        overdue
-    }
-
-    /// Whether the oldest request has had no answer for the whole command time-out.
-    pub(super) fn is_dead(&self, now: Moment) -> bool {
-        let oldest = self.under_way.front();
-        oldest.is_some_and(|oldest| now.since(oldest.sent) >= self.health.silence())
     }
 
     /// Whoever waits for what is under way, in the order in which it was begun; none of it will be answered.
