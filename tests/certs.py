@@ -2,7 +2,9 @@
 
 The folder then holds `ca.crt`, and a key and a certificate each for
 `good` (localhost and 127.0.0.1, signed by the CA), `expired` (the same, run out), `wronghost` (another host's),
-`stranger` (the right host, signed by a CA nobody trusts), and `client` (no server's, signed by the CA).
+`stranger` (the right host, signed by a CA nobody trusts), `selfsigned` (the right host, and its own CA, as
+`openssl req -x509` makes it), `client` (no server's, signed by the CA), and `strange-client` (the same, by a CA nobody
+trusts).
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ def make(folder: str | Path) -> Path:
     _signed(folder, "wronghost", "DNS:elsewhere.example")
     _signed(folder, "stranger", HOST, authority="strangers-ca")
     _signed(folder, "client", "DNS:client.example", usage="clientAuth")
+    _signed(folder, "strange-client", "DNS:client.example", authority="strangers-ca", usage="clientAuth")
+    _key(folder, "selfsigned")
+    made = ["-subj", "/CN=localhost", "-days", "30", "-addext", f"subjectAltName={HOST}"]
+    _openssl(folder, "req", "-x509", "-new", "-key", "selfsigned.key", "-out", "selfsigned.crt", *made)
     return folder
 
 

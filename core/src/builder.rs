@@ -2,11 +2,14 @@
 
 use std::env;
 use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::access::{Access, Cause, Credentials, CredentialsFunction};
 use crate::blocking::{self, Interrupt};
 use crate::client::Client;
 use crate::ending::Clients;
@@ -21,6 +24,7 @@ pub struct ClientBuilder {
     url: Option<String>,
     app_id: Option<String>,
     command_timeout: Option<Duration>,
+    access: Access,
     unit: Unit,
     runtime: Option<Handle>,
     background: Option<Arc<blocking::Background>>,
@@ -63,6 +67,76 @@ impl ClientBuilder {
     #[must_use]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = Some(timeout);
+        self
+    }
+
+    /// The certificates of the authorities to trust, in place of the system's: a PEM file. For `rediss://` and `valkeys://`.
+    ///
+    /// This and the other options of TLS, and `key_prefix`, may stand in the URL as well, as `?tls_ca=…`; said twice, they
+    /// must be equal.
+    #[must_use]
+    pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.access.tls_ca = Some(file.into());
+        self
+    }
+
+    /// The client's own certificate, for a server that asks for one: a PEM file, with what is between it and its authority.
+    #[must_use]
+    pub fn tls_cert(mut self, file: impl Into<PathBuf>) -> Self {
+        self.access.tls_cert = Some(file.into());
+        self
+    }
+
+    /// The key of the client's own certificate: a PEM file.
+    #[must_use]
+    pub fn tls_key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.access.tls_key = Some(file.into());
+        self
+    }
+
+    /// Takes any certificate: what is sent can be read by whoever sits in between. For trying things out.
+    #[must_use]
+    pub fn tls_insecure_skip_verify(mut self, skip: bool) -> Self {
+        self.access.tls_insecure_skip_verify = Some(skip);
+        self
+    }
+
+    /// What stands before every key and channel, at most 128 bytes, for a server on which a team has a part of the key space.
+    /// With one, locks are not shared with Dapr.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.access.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// A function that gives user and password for each new connection, in place of those in the URL: for passwords that
+    /// expire (IAM, Entra) or are rotated (Vault).
+    ///
+    /// Its future is polled on the client's runtime and must not block; it has as long as connecting has: 1 s at first, and
+    /// up to the command time-out when it needed longer. What it fails with becomes the source of a
+    /// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable), and it is asked again.
+    ///
+    /// ```no_run
+    /// # fn main() -> leaselock::Result<()> {
+    /// # async fn token() -> std::io::Result<String> { Ok(String::new()) }
+    /// let client = leaselock::Client::builder()
+    ///     .url("rediss://cache.example:6380")
+    ///     .credentials(|| async {
+    ///         let password = token().await?;
+    ///         std::io::Result::Ok(leaselock::Credentials::new("worker", password))
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn credentials<F, A, E>(mut self, function: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Cause>,
+    {
+        self.access.credentials = Some(CredentialsFunction::new(function));
         self
     }
 
@@ -170,6 +244,10 @@ impl ClientBuilder {
         options::check_command_timeout(timeout, self.unit)?;
         Ok(Settings {
             url,
+            access: Access {
+                unit: self.unit,
+                ..self.access.clone()
+            },
             app_id,
             command_timeout: timeout,
             runtime: self.runtime.clone(),

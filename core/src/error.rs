@@ -185,6 +185,12 @@ impl Error {
         self
     }
 
+    /// The same for a cause whose type is not known here.
+    pub(crate) fn with_cause(mut self, cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        self.0.source = Some(cause.into());
+        self
+    }
+
     /// The same, of a store that has no room.
     pub(crate) fn for_want_of_room(mut self) -> Self {
         self.0.of_room = true;

@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod acquire;
 mod backoff;
 pub mod blocking;
@@ -59,6 +60,7 @@ mod sync;
 mod undo;
 mod waiting;
 
+pub use access::Credentials;
 pub use builder::ClientBuilder;
 pub use client::{Acquire, Client, TryAcquire};
 pub use error::{Error, ErrorKind, LossReason, Result};

@@ -46,6 +46,17 @@ impl Unit {
         }
     }
 
+    /// A client's option as the caller writes it; where durations are milliseconds, those of TLS are in an object `tls`.
+    pub(crate) fn option(self, name: &'static str) -> std::borrow::Cow<'static, str> {
+        match (self, name) {
+            (Self::Milliseconds, "tls_ca") => "tls.ca".into(),
+            (Self::Milliseconds, "tls_cert") => "tls.cert".into(),
+            (Self::Milliseconds, "tls_key") => "tls.key".into(),
+            (Self::Milliseconds, "tls_insecure_skip_verify") => "tls.insecureSkipVerify".into(),
+            _ => self.field(name),
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::Access;
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::Error;
@@ -120,6 +121,7 @@ pub(crate) trait Store: Send + Sync {
 /// The store at `url`; nothing is connected yet.
 pub(crate) fn open(
     url: &str,
+    access: Access,
     client_id: Arc<str>,
     timeout: Duration,
     host: Host,
@@ -127,10 +129,11 @@ pub(crate) fn open(
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
         "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
-            let store = redis::RedisStore::new(url, client_id, timeout, host)?;
+            let store = redis::RedisStore::new(url, access, client_id, timeout, host)?;
             Ok(Box::new(store))
         }
         "file" | "memory" => {
+            access.refuse_all(scheme)?;
             let store = embedded::EmbeddedStore::new(url, client_id, timeout, host.listener)?;
             Ok(Box::new(store))
         }

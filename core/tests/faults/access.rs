@@ -1,5 +1,9 @@
 //! Users and passwords: what a denied command does, and the smallest rule that everything works under.
 
+mod arguments;
+mod certificates;
+mod credentials;
+
 use leaselock::{Client, ErrorKind};
 
 use crate::common::{Server, ms};

@@ -9,8 +9,11 @@ use rustls::ClientConnection;
 use url::Url;
 
 use super::keys::Prefix;
+use super::log_in::{LogIn, LogIns};
 use super::tls::{Tls, TlsOptions};
+use super::unencoded;
 use super::wire::Packed;
+use crate::access::Access;
 use crate::error::{Error, Result};
 
 const DEFAULT_PORT: u16 = 6379;
@@ -35,19 +38,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// A server's address and credentials. Nothing of it shows the password.
+/// A server's address, and how to be let in. Nothing of it shows a password.
 pub(super) struct Config {
     endpoint: Address,
     tls: Option<Tls>,
-    user: Option<String>,
-    password: Option<String>,
+    log_ins: LogIns,
     database: u32,
     prefix: Arc<Prefix>,
 }
 
 impl Config {
-    /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix:` and `redis+unix:` URLs.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix:` and `redis+unix:` URLs, and what is said beside them.
+    pub(super) fn parse(text: &str, access: Access) -> Result<Self> {
+        if let Some(advice) = unencoded::advice(text) {
+            return Err(Error::invalid(advice));
+        }
         let url = Url::parse(text).map_err(|error| {
             // The parser's words never quote the URL.
             Error::invalid(format!(
@@ -58,6 +63,7 @@ impl Config {
         let is_unix = url.scheme().ends_with("unix");
         let is_tls = matches!(url.scheme(), "rediss" | "valkeys");
         let mut options = UrlOptions::read(&url, is_unix)?;
+        options.add(&access)?;
         let endpoint = if is_unix {
             Address::Unix(url.to_file_path().map_err(|()| {
                 Error::invalid(
@@ -76,26 +82,36 @@ impl Config {
             (path, option) => path.or(option).unwrap_or(0),
         };
         let tls = match &endpoint {
-            Address::Tcp { host, .. } if is_tls => Some(Tls::new(host, options.tls)?),
+            Address::Tcp { host, .. } if is_tls => Some(Tls::new(host, options.tls()?)?),
             _ => {
                 if let Some(option) = options.of_tls {
                     return Err(Error::invalid(format!(
-                        "the URL's option {option} is for TLS, which is not spoken there; begin the URL with rediss:// or valkeys://"
+                        "{option} is for TLS, which is not spoken there; begin the URL with rediss:// or valkeys://"
                     )));
                 }
                 None
             }
         };
+        let user = decoded("user", url.username())?.or(options.user.take());
+        let password = match url.password() {
+            Some(password) => decoded("password", password)?,
+            None => options.password.take(),
+        };
+        let log_ins = match access.credentials {
+            None => LogIns::OfUrl(Arc::new(LogIn::of_url(user, password))),
+            Some(function) if user.is_none() && password.is_none() => LogIns::asked(function),
+            Some(_) => {
+                return Err(Error::invalid(
+                    "the URL has a user or a password, and credentials gives them, too; leave those of the URL out",
+                ));
+            }
+        };
         Ok(Self {
             endpoint,
             tls,
-            user: decoded("user", url.username())?.or(options.user.take()),
-            password: match url.password() {
-                Some(password) => decoded("password", password)?,
-                None => options.password.take(),
-            },
+            log_ins,
             database,
-            prefix: Arc::new(options.prefix),
+            prefix: Arc::new(Prefix::new(options.prefix.as_deref().unwrap_or_default())?),
         })
     }
 
@@ -120,58 +136,39 @@ impl Config {
         self.tls.is_some()
     }
 
-    pub(super) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    pub(super) fn has_password(&self) -> bool {
-        self.password.is_some()
+    pub(super) fn log_ins(&self) -> &LogIns {
+        &self.log_ins
     }
 
     pub(super) fn database(&self) -> u32 {
         self.database
     }
 
-    /// A server's words without the password, which one that does not know AUTH may repeat.
-    pub(super) fn without_password(&self, words: &str) -> String {
-        match &self.password {
-            Some(password) if !password.is_empty() => words.replace(password.as_str(), "***"),
-            _ => words.to_owned(),
-        }
-    }
-
-    /// The first commands of a connection: log-in and database, HELLO, and after it [`niceties`](Self::niceties).
-    pub(super) fn greet(&self, out: &mut Packed) {
-        match (&self.user, &self.password) {
-            (Some(user), Some(password)) => out.words(&["AUTH", user, password]),
-            (None, Some(password)) => out.words(&["AUTH", password]),
-            (_, None) => {}
-        }
+    /// The first commands of a connection: log-in and database, HELLO, and after it [`niceties`](LogIn::niceties).
+    pub(super) fn greet(&self, log_in: &LogIn, out: &mut Packed) {
+        log_in.greet(out);
         if self.database != 0 {
             out.words(&["SELECT", &self.database.to_string()]);
         }
         // It tells the server's role, and any user may send it.
         out.words(&["HELLO", "3"]);
-        if self.niceties() > 0 {
+        if log_in.niceties() > 0 {
             out.words(&["CLIENT", "SETINFO", "LIB-NAME", "leaselock"]);
             out.words(&["CLIENT", "SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
         }
     }
-
-    /// How many commands of the greeting may fail. A user of its own may do only what it was granted, and a denied nicety
-    /// would fill the server's ACL log.
-    pub(super) fn niceties(&self) -> usize {
-        if self.user.is_some() { 0 } else { 2 }
-    }
 }
 
-/// What follows the `?` of a URL.
+/// What follows the `?` of a URL, and the arguments of the same names.
 #[derive(Default)]
 struct UrlOptions {
     database: Option<u32>,
-    prefix: Prefix,
-    tls: TlsOptions,
-    /// One that only TLS can obey.
+    prefix: Option<String>,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    skip_verify: Option<bool>,
+    /// One that only TLS can obey, as it was written.
     of_tls: Option<String>,
     user: Option<String>,
     password: Option<String>,
@@ -189,21 +186,33 @@ impl UrlOptions {
                 )));
             }
             seen.push(name.clone());
-            let file = || Some(PathBuf::from(value.as_ref()));
+            let file = PathBuf::from(value.as_ref());
             if name.starts_with("tls_") || name.starts_with("ssl_") {
-                options.of_tls = Some(name.to_string());
+                options.of_tls = Some(format!("the URL's option {name}"));
             }
             // Whatever it is, a value may be a password in the wrong place, and is not repeated.
             match &*name {
                 "db" => options.database = Some(database(&value)?),
-                "key_prefix" => options.prefix = Prefix::new(&value)?,
-                "tls_ca" | "ssl_ca_certs" => options.tls.ca = file(),
-                "tls_cert" | "ssl_certfile" => options.tls.cert = file(),
-                "tls_key" | "ssl_keyfile" => options.tls.key = file(),
+                "key_prefix" => options.prefix = Some(value.into_owned()),
+                "tls_ca" | "ssl_ca_certs" => {
+                    said(&mut options.ca, file, || {
+                        two_spellings("tls_ca", "ssl_ca_certs")
+                    })?;
+                }
+                "tls_cert" | "ssl_certfile" => {
+                    said(&mut options.cert, file, || {
+                        two_spellings("tls_cert", "ssl_certfile")
+                    })?;
+                }
+                "tls_key" | "ssl_keyfile" => {
+                    said(&mut options.key, file, || {
+                        two_spellings("tls_key", "ssl_keyfile")
+                    })?;
+                }
                 "tls_insecure_skip_verify" => {
-                    options.tls.skip_verify = match &*value {
-                        "true" => true,
-                        "false" => false,
+                    options.skip_verify = match &*value {
+                        "true" => Some(true),
+                        "false" => Some(false),
                         _ => {
                             return Err(Error::invalid(
                                 "tls_insecure_skip_verify is to be true or false",
@@ -228,13 +237,75 @@ impl UrlOptions {
                 }
             }
         }
-        if options.tls.skip_verify && options.tls.ca.is_some() {
+        Ok(options)
+    }
+
+    /// Adds what is said in arguments.
+    fn add(&mut self, access: &Access) -> Result<()> {
+        let differ = |name| {
+            format!(
+                "the URL's {name} and the argument {} differ; say it once",
+                access.unit.option(name)
+            )
+        };
+        for (name, own, argument) in [
+            ("tls_ca", &mut self.ca, &access.tls_ca),
+            ("tls_cert", &mut self.cert, &access.tls_cert),
+            ("tls_key", &mut self.key, &access.tls_key),
+        ] {
+            let Some(file) = argument else { continue };
+            self.of_tls
+                .get_or_insert_with(|| access.unit.option(name).into_owned());
+            said(own, file.clone(), || differ(name))?;
+        }
+        if let Some(skip) = access.tls_insecure_skip_verify {
+            if skip {
+                self.of_tls
+                    .get_or_insert_with(|| access.unit.option("tls_insecure_skip_verify").into());
+            }
+            said(&mut self.skip_verify, skip, || {
+                differ("tls_insecure_skip_verify")
+            })?;
+        }
+        if let Some(prefix) = &access.key_prefix {
+            said(&mut self.prefix, prefix.clone(), || differ("key_prefix"))?;
+        }
+        Ok(())
+    }
+
+    fn tls(&mut self) -> Result<TlsOptions> {
+        let skip_verify = self.skip_verify == Some(true);
+        if skip_verify && self.ca.is_some() {
             return Err(Error::invalid(
                 "tls_ca says whom to trust, and tls_insecure_skip_verify that it does not matter; say one of them",
             ));
         }
-        Ok(options)
+        Ok(TlsOptions {
+            ca: self.ca.take(),
+            cert: self.cert.take(),
+            key: self.key.take(),
+            skip_verify,
+        })
     }
+}
+
+/// Notes what is said of an option; refuses another value than it has, in the words of `differ`.
+fn said<T: PartialEq>(
+    option: &mut Option<T>,
+    value: T,
+    differ: impl FnOnce() -> String,
+) -> Result<()> {
+    match option {
+        Some(before) if *before != value => Err(Error::invalid(differ())),
+        _ => {
+            *option = Some(value);
+            Ok(())
+        }
+    }
+}
+
+fn two_spellings(name: &str, other: &str) -> String {
+    format!("the URL's options {name} and {other} mean the same, and differ; say it once")
 }
 
 /// The name of an option, where it looks like one: what else stands there may be a part of a password.

@@ -39,6 +39,8 @@ pub(super) struct Conn<W> {
     seeded: Option<Moment>,
     /// What it answered that says that it is the wrong server to ask.
     misled: Option<String>,
+    /// A function gave the log-in, and may have a better one for the next connection.
+    has_asked_log_in: bool,
 }
 
 /// A request without all its replies.
@@ -94,6 +96,8 @@ pub(super) enum Progress {
 pub(super) enum Broken {
     Io(io::Error),
     Tls(rustls::Error),
+    /// The server does not know any more who is there, and the next connection may log in with another password.
+    LoggedOut,
     /// What came is no reply to what was asked.
     Garbage,
     /// The server said this unasked, as it does before it closes a connection.
@@ -113,6 +117,7 @@ impl<W> Conn<W> {
             heard: Moment::now(),
             seeded: None,
             misled: None,
+            has_asked_log_in: false,
         }
     }
 
@@ -130,7 +135,14 @@ impl<W> Conn<W> {
             heard: self.heard,
             seeded: self.seeded,
             misled: self.misled,
+            has_asked_log_in: self.has_asked_log_in,
         }
+    }
+
+    /// Says, after the handshake, whether a function gave the log-in: then a server that does not know who is there any more
+    /// ends the connection.
+    pub(super) fn set_asked_log_in(&mut self, is_asked: bool) {
+        self.has_asked_log_in = is_asked;
     }
 
     /// Begins a request: `pack` writes its commands. An answer is expected within `limit`, or else within the patience of
@@ -295,6 +307,9 @@ impl<W> Conn<W> {
                     _ => Broken::Garbage,
                 });
             };
+            if self.has_asked_log_in && failure::is_of_no_log_in(&reply) {
+                return Err(Broken::LoggedOut);
+            }
             if self.misled.is_none() {
                 self.misled = failure::words_of_wrong_server(&reply);
             }

@@ -12,6 +12,7 @@ use super::contended::Contended;
 use super::failure;
 use super::health::Health;
 use super::locator::Locator;
+use super::log_in::LogIn;
 use super::socket::{self, Readiness, Socket};
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
@@ -53,7 +54,12 @@ impl Server {
         is_for_locks: bool,
     ) -> Result<Opened<W>, Failure> {
         let limit = self.health.connecting();
-        let connecting = tokio::time::timeout(limit, self.begin(address, limit, is_for_locks));
+        // So much sooner than callers give up that they are told what it was.
+        let asking = limit.min(self.health.silence() * 4 / 5);
+        let (log_in, in_time) = self.config.log_ins().next(asking).await;
+        let log_in = log_in.inspect_err(|_| self.health.connected(limit, in_time))?;
+        let begun = self.begin(address, &log_in, limit, is_for_locks);
+        let connecting = tokio::time::timeout(limit, begun);
         let connected = connecting.await;
         self.health.connected(limit, connected.is_ok());
         connected.unwrap_or_else(|_| Err(unconnected(&address.to_string(), limit)))
@@ -62,6 +68,7 @@ impl Server {
     async fn begin<W>(
         &self,
         address: &Address,
+        log_in: &LogIn,
         limit: Duration,
         is_for_locks: bool,
     ) -> Result<Opened<W>, Failure> {
@@ -71,9 +78,10 @@ impl Server {
         let silence = self.health.silence();
         let socket = socket::connect(address, limit, silence).await.map_err(io)?;
         let mut conn = Conn::new(tls, self.health.clone());
-        conn.begin((), Some(silence), |(), out| self.config.greet(out));
+        conn.begin((), Some(silence), |(), out| self.config.greet(log_in, out));
         let replies = drive(&mut conn, &socket).await.map_err(broken)?;
-        self.look_at(address, &replies, is_for_locks)?;
+        self.look_at(address, &replies, log_in, is_for_locks)?;
+        conn.set_asked_log_in(self.config.log_ins().is_asked_for());
         Ok((conn.handed_over(), socket))
     }
 
@@ -82,14 +90,20 @@ impl Server {
         &self,
         address: &Address,
         replies: &[Value],
+        log_in: &LogIn,
         is_for_locks: bool,
     ) -> Result<(), Failure> {
         // The name that a client tells is a nicety, which comes last.
-        let needed = replies.len() - self.config.niceties();
+        let needed = replies.len() - log_in.niceties();
         for reply in &replies[..needed] {
             if let Value::ServerError(error) = reply {
-                let words = self.config.without_password(&failure::words_of(error));
-                return Err(failure::from_handshake(address, error, &words));
+                let words = log_in.without_password(&failure::words_of(error));
+                return Err(failure::from_handshake(
+                    address,
+                    error,
+                    &words,
+                    log_in.origin(),
+                ));
             }
         }
         if !is_for_locks {
@@ -136,7 +150,11 @@ async fn drive(conn: &mut Conn<()>, mut socket: &Socket) -> Result<Vec<Value>, B
             progress = conn.read(&mut socket, &mut arrived);
             !matches!(progress, Ok(Progress::More))
         });
-        let progress = progress?;
+        let mut progress = progress?;
+        if flushed.is_err() && progress == Progress::Nothing {
+            // The runtime may not have heard yet that there is something to read.
+            progress = conn.read(&mut socket, &mut arrived)?;
+        }
         if let Some(answered) = arrived.answers.pop() {
             return Ok(answered.replies);
         }

@@ -55,8 +55,8 @@ impl RedisStore {
         let facts = ServerFacts {
             address: address.to_string(),
             transport: transport(&address, config),
-            user: config.user().unwrap_or("default").to_owned(),
-            has_password: config.has_password(),
+            user: config.log_ins().user().unwrap_or("default".to_owned()),
+            has_password: config.log_ins().has_password(),
             hello: look(&hello, fields),
             info: look(&info, |value| Some(info_fields(&text(value)?))),
             config: server.config().await?,

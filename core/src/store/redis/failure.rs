@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use redis::{ServerError, Value};
-use rustls::CertificateError;
 
 use super::config::Address;
 use super::conn::Broken;
+use super::tls_failure::from_tls;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
 
@@ -43,6 +43,11 @@ pub(super) fn words_of_wrong_server(reply: &Value) -> Option<String> {
     }
 }
 
+/// Whether a reply says that nobody has logged in.
+pub(super) fn is_of_no_log_in(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "NOAUTH")
+}
+
 /// The code among `codes` that an error has. A script reports the error of a command inside it behind its own prefix.
 fn one_of(codes: &'static [&'static str], error: &ServerError) -> Option<&'static str> {
     let inner = |code: &str| {
@@ -74,7 +79,7 @@ pub(super) fn from_server(error: &ServerError) -> Error {
         {
             "NOPERM: grant the rights listed in SECURITY.md"
         }
-        "NOAUTH" | "WRONGPASS" => "check the user and password in the URL",
+        "NOAUTH" | "WRONGPASS" => "check the user and the password",
         "NOPERM" => "grant the rights listed in SECURITY.md",
         "OOM" => "the server is out of memory and evicts nothing; free some, or raise maxmemory",
         "MISCONF" => "the server cannot save its data; look at its log",
@@ -121,6 +126,9 @@ pub(super) fn from_broken(address: &Address, broken: Broken) -> Failure {
     let error = match broken {
         Broken::Io(error) => from_io(address, error),
         Broken::Tls(error) => from_tls(address, error),
+        Broken::LoggedOut => Error::unavailable(format!(
+            "the server at {address} does not take the log-in of this connection any more; the function of credentials is asked for another"
+        )),
         Broken::Garbage => garbage(address),
         Broken::Said(error) => from_server(&error),
     };
@@ -132,36 +140,6 @@ pub(super) fn from_io(address: &Address, error: io::Error) -> Error {
     Error::unavailable(format!(
         "the server at {address} cannot be reached: {error}"
     ))
-    .with_source(error)
-}
-
-/// A certificate that does not do now will not do later.
-fn from_tls(address: &Address, error: rustls::Error) -> Error {
-    let rustls::Error::InvalidCertificate(reason) = &error else {
-        return Error::unavailable(format!(
-            "there is no TLS with the server at {address}: {error}; does its port speak TLS?"
-        ))
-        .with_source(error);
-    };
-    let advice = match reason {
-        CertificateError::UnknownIssuer => {
-            "nobody whom this machine trusts vouches for it; name the CA's file with tls_ca"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another host name; connect to the name that it is for"
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired; renew it"
-        }
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is a CA's own; let that CA sign a certificate for the server"
-        }
-        _ => "see its words",
-    };
-    Error::new(
-        ErrorKind::StoreRefused,
-        format!("the certificate of the server at {address} is refused: {error} ({advice})"),
-    )
     .with_source(error)
 }
 
@@ -180,15 +158,20 @@ pub(super) fn misled(address: &Address, words: &str) -> Failure {
 }
 
 /// The failure of a connection that a server refused when it was made.
-/// `words` are its own, without the password.
-pub(super) fn from_handshake(address: &Address, error: &ServerError, words: &str) -> Failure {
+/// `words` are its own, without the password, which comes from where `origin` says.
+pub(super) fn from_handshake(
+    address: &Address,
+    error: &ServerError,
+    words: &str,
+    origin: &str,
+) -> Failure {
     let log_in = matches!(error.code(), "WRONGPASS" | "NOAUTH" | "NOPERM")
         || words.to_ascii_uppercase().contains("AUTH");
     Failure::unsent(if log_in {
         Error::new(
             ErrorKind::StoreRefused,
             format!(
-                "the server at {address} refused the log-in: {words}; check the user and password in the URL"
+                "the server at {address} refused the log-in: {words}; check the user and password {origin}"
             ),
         )
     } else {

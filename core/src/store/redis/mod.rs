@@ -13,6 +13,7 @@ mod keys;
 mod line;
 mod link;
 mod locator;
+mod log_in;
 mod pool;
 mod reply;
 mod rights;
@@ -21,7 +22,9 @@ mod shortcuts;
 mod slots;
 mod socket;
 mod tls;
+mod tls_failure;
 mod tracking;
+mod unencoded;
 mod wire;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use super::{
     Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed,
     Scope, Standing, Store,
 };
+use crate::access::Access;
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
@@ -68,11 +72,12 @@ impl RedisStore {
     /// A store at `url`; nothing is connected yet.
     pub(crate) fn new(
         url: &str,
+        access: Access,
         client_id: Arc<str>,
         timeout: Duration,
         host: Host,
     ) -> CoreResult<Self> {
-        let config = Config::parse(url)?;
+        let config = Config::parse(url, access)?;
         let locator = Box::new(Fixed::at(config.endpoint()));
         let server = Server::new(config, locator, Health::new(timeout));
         wire::prepare();

@@ -13,7 +13,7 @@ use rustls::{
 
 use crate::error::{Error, Result};
 
-/// What a URL says about TLS. Files are PEM.
+/// What is said about TLS. Files are PEM.
 #[derive(Clone, Default)]
 pub(super) struct TlsOptions {
     /// Certificates of the authorities to trust, in place of the system's.
