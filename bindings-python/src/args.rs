@@ -1,5 +1,6 @@
 //! Arguments from Python: their types are checked here, their values by the core.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use leaselock::{AcquireOptions, Request, Unit};
@@ -149,7 +150,18 @@ pub(crate) fn seconds(field: &'static str, value: &Bound<'_, PyAny>) -> PyResult
     leaselock::duration(field, number, Unit::Seconds).map_err(|e| errors::raise(py, &e))
 }
 
-fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// A path.
+pub(crate) fn path(field: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    // Other bytes than text are for the file system to say.
+    if value.is_instance_of::<PyString>() {
+        text(field, value)?;
+    }
+    value
+        .extract()
+        .map_err(|_| wrong_type(field, "a str or an os.PathLike of str", value))
+}
+
+pub(crate) fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value
         .cast::<PyBool>()
         .map(PyBoolMethods::is_true)

@@ -9,8 +9,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::access::Access;
 use crate::aio::operation::Abandoned;
 use crate::args::{self, Given, Options};
+use crate::credentials::Loops;
 use crate::greenlets::{self, or_blocking};
 use crate::interrupt::{self, Wait, blocking, waiting};
 use crate::lease::Lease;
@@ -24,6 +26,7 @@ pub(crate) struct Made {
     url: Option<String>,
     app_id: Option<String>,
     command_timeout: Option<Duration>,
+    access: Access,
 }
 
 impl Made {
@@ -31,6 +34,7 @@ impl Made {
         url: Option<&Bound<'_, PyAny>>,
         app_id: Option<&Bound<'_, PyAny>>,
         command_timeout: &Given<'_>,
+        access: Access,
     ) -> PyResult<Self> {
         let text = |field, value: Option<&Bound<'_, PyAny>>| {
             value
@@ -45,11 +49,12 @@ impl Made {
             url: text("url", url)?,
             app_id: text("app_id", app_id)?,
             command_timeout,
+            access,
         })
     }
 
-    /// A builder for a client on this process's runtime.
-    pub(crate) fn builder(&self, py: Python<'_>) -> PyResult<ClientBuilder> {
+    /// A builder for a client on this process's runtime, and on `loops`.
+    pub(crate) fn builder(&self, py: Python<'_>, loops: &Arc<Loops>) -> PyResult<ClientBuilder> {
         events::start_callbacks(py)?;
         errors::prepare(py)?;
         interrupt::note_thread(py);
@@ -68,7 +73,7 @@ impl Made {
         if let Some(timeout) = self.command_timeout {
             builder = builder.command_timeout(timeout);
         }
-        Ok(builder)
+        Ok(self.access.said(py, builder, loops))
     }
 }
 
@@ -84,6 +89,15 @@ impl Made {
 ///         LEASELOCK_URL.
 ///     app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
 ///     command_timeout: Seconds after which a command without an answer has failed.
+///     tls_ca: PEM file of the authorities to trust, for TLS; None trusts the system's.
+///     tls_cert: PEM file of the client's own certificate, for a server that asks for one.
+///     tls_key: PEM file of that certificate's key.
+///     tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
+///     key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
+///     credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
+///         URL: for passwords that expire or are rotated. It is called in a thread of its own. It must not use
+///         the client itself, and has 1 second, more when it was slow before, `command_timeout` at most. An object of
+///         redis-py's `CredentialProvider` does, too.
 ///
 /// Raises:
 ///     InvalidArgumentError: An argument is out of its range, or there is no URL at all.
@@ -130,7 +144,7 @@ impl Client {
 }
 
 fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
-    made.builder(py)?
+    made.builder(py, &Arc::default())?
         .build_blocking()
         .map_err(|e| errors::raise(py, &e))
 }
@@ -139,22 +153,33 @@ fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
 impl Client {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
+           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, credentials=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             of: OnceLock::new(),
         }
     }
 
-    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default))]
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default, tls_ca=None, tls_cert=None, tls_key=None,
+                        tls_insecure_skip_verify=Given::Default, key_prefix=None, credentials=None))]
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
     fn __init__(
         &self,
         py: Python<'_>,
         url: Option<&Bound<'_, PyAny>>,
         app_id: Option<&Bound<'_, PyAny>>,
         command_timeout: Given<'_>,
+        tls_ca: Option<&Bound<'_, PyAny>>,
+        tls_cert: Option<&Bound<'_, PyAny>>,
+        tls_key: Option<&Bound<'_, PyAny>>,
+        tls_insecure_skip_verify: Given<'_>,
+        key_prefix: Option<&Bound<'_, PyAny>>,
+        credentials: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let made = Made::new(url, app_id, &command_timeout)?;
+        let tls = [tls_ca, tls_cert, tls_key];
+        let skip_verify = &tls_insecure_skip_verify;
+        let access = Access::new(tls, skip_verify, key_prefix, credentials, false)?;
+        let made = Made::new(url, app_id, &command_timeout, access)?;
         let core = PerProcess::new(build(py, &made)?);
         let closed = AtomicBool::new(false);
         let of = Of { made, core, closed };

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+use crate::credentials::Raised;
 use crate::{exit, interrupt};
 
 /// The code of each class, by its name: the core's own table.
@@ -24,10 +25,14 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         // A signal handler raised; what it raised is what the caller gets.
         return interrupt::take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()));
     }
-    match error.loss_reason() {
-        Some(reason) => lease_lost(py, error.message(), reason.as_str()),
-        None => of_kind(py, error.kind(), error.message()),
+    if let Some(reason) = error.loss_reason() {
+        return lease_lost(py, error.message(), reason.as_str());
     }
+    let raised = of_kind(py, error.kind(), error.message());
+    if let Some(cause) = Raised::of(error) {
+        raised.set_cause(py, Some(cause.clone_ref(py)));
+    }
+    raised
 }
 
 /// The error of using an object of a subclass before it is made.

@@ -13,11 +13,13 @@
     reason = "pyo3 hands arguments over by value"
 )]
 
+mod access;
 mod aio;
 mod args;
 mod client;
 mod command_line;
 mod core_lease;
+mod credentials;
 mod entries;
 mod errors;
 mod events;
@@ -49,6 +51,8 @@ mod _native {
     use crate::client::Client;
     #[pymodule_export]
     use crate::command_line::cli;
+    #[pymodule_export]
+    use crate::credentials::CredentialsRequest;
     #[pymodule_export]
     use crate::entries::{Entries, Place};
     #[pymodule_export]

@@ -32,6 +32,16 @@ class AsyncClient(AsyncClientCore):
             LEASELOCK_URL.
         app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
         command_timeout: Seconds after which a command without an answer has failed.
+        tls_ca: PEM file of the authorities to trust, for TLS; None trusts the system's.
+        tls_cert: PEM file of the client's own certificate, for a server that asks for one.
+        tls_key: PEM file of that certificate's key.
+        tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
+        key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
+        credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
+            URL: for passwords that expire or are rotated. A coroutine function is awaited in the loop
+            where the client was used last, any other function is called in a thread of its own. It must not use
+            the client itself, and has 1 second, more when it was slow before, `command_timeout` at most. An object of
+            redis-py's `CredentialProvider` does, too.
 
     Raises:
         InvalidArgumentError: An argument is out of its range, or there is no URL at all.

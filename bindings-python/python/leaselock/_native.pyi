@@ -1,17 +1,20 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator
+from os import PathLike
 from types import TracebackType
 from typing import Generic, NoReturn, ParamSpec, TypeAlias, TypeVar, final
 from weakref import ReferenceType
 
 from typing_extensions import Self, Unpack, disjoint_base
 
+from leaselock._credentials import AsyncCredentials, Credentials
 from leaselock._errors import LeaseLostError
 from leaselock._records import LeaseState, LockInfo, ReleaseStatus, Seconds, Stats
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
+_Path: TypeAlias = str | PathLike[str]
 # ttl, renew, max_hold, label, wait
 _Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, Seconds | None]
 
@@ -21,6 +24,7 @@ __all__ = [
     "AsyncLocks",
     "Bridge",
     "Client",
+    "CredentialsRequest",
     "Entries",
     "Lease",
     "Line",
@@ -44,7 +48,19 @@ __version__: str
 @disjoint_base
 class Client:
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
-    def __init__(self, url: str | None = None, *, app_id: str | None = None, command_timeout: Seconds = 5) -> None: ...
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        app_id: str | None = None,
+        command_timeout: Seconds = 5,
+        tls_ca: _Path | None = None,
+        tls_cert: _Path | None = None,
+        tls_key: _Path | None = None,
+        tls_insecure_skip_verify: bool = False,
+        key_prefix: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None: ...
     @property
     def id(self) -> str: ...
     @property
@@ -199,7 +215,19 @@ class Request:
 @disjoint_base
 class AsyncClientCore:
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
-    def __init__(self, url: str | None = None, *, app_id: str | None = None, command_timeout: Seconds = 5) -> None: ...
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        app_id: str | None = None,
+        command_timeout: Seconds = 5,
+        tls_ca: _Path | None = None,
+        tls_cert: _Path | None = None,
+        tls_key: _Path | None = None,
+        tls_insecure_skip_verify: bool = False,
+        key_prefix: str | None = None,
+        credentials: AsyncCredentials | None = None,
+    ) -> None: ...
     @property
     def id(self) -> str: ...
     @property
@@ -254,6 +282,11 @@ class AsyncLeaseCore:
 @final
 class AsyncLocks:
     def next(self, bridge: Bridge) -> Awaitable[list[LockInfo]]: ...
+
+@final
+class CredentialsRequest:
+    def answer(self, credentials: object) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
 
 def begin_exit() -> None: ...
 def cli(argv: list[str]) -> int: ...

@@ -14,6 +14,7 @@ use pyo3::types::PyWeakrefReference;
 
 use super::line::Line;
 use super::wake::Wake;
+use crate::credentials::Call;
 use crate::exit;
 use crate::hooks::Notice;
 use crate::process::{Own, lock};
@@ -38,7 +39,7 @@ struct Waiting {
 }
 
 /// What is ready for the loop.
-pub(super) struct Ready(Mutex<Queue>);
+pub(crate) struct Ready(Mutex<Queue>);
 
 struct Queue {
     items: Vec<Item>,
@@ -46,18 +47,25 @@ struct Queue {
     wake: Option<Wake>,
 }
 
-pub(super) enum Item {
+pub(crate) enum Item {
     /// The operation of this number has ended.
     Done(u64),
     /// A callback of a lost lease.
     Lost(Notice),
     /// The client of this number does not use the bridge any more.
     Part(u64),
+    /// A coroutine function of credentials is to be called.
+    Credentials(Call),
 }
 
 impl Ready {
     /// Queues an item; from any thread, without the GIL.
     pub(super) fn push(&self, item: Item) {
+        drop(self.offer(item));
+    }
+
+    /// The same; gives it back where the bridge is shut.
+    pub(crate) fn offer(&self, item: Item) -> Result<(), Item> {
         let mut queue = lock(&self.0);
         if let Queue {
             items,
@@ -68,7 +76,9 @@ impl Ready {
                 wake.wake();
             }
             items.push(item);
+            return Ok(());
         }
+        Err(item)
     }
 }
 
@@ -217,6 +227,10 @@ impl Bridge {
                     }
                 }
                 Item::Part(client) => self.end_line(py, client),
+                Item::Credentials(call) => {
+                    let event_loop = self.event_loop.bind(py).call0()?;
+                    exit::python(py, || call.begin_in(&event_loop));
+                }
             }
         }
         Ok(self.idle())

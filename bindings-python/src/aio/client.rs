@@ -1,7 +1,7 @@
 //! The native part of `AsyncClient`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use leaselock::{Client, Request};
 use pyo3::exceptions::PyTypeError;
@@ -14,8 +14,10 @@ use super::line::Line;
 use super::locks::AsyncLocks;
 use super::operation::{Abandoned, Operation, submit};
 use super::request::PyRequest;
+use crate::access::Access;
 use crate::args::{self, Given, Options};
 use crate::client::{Made, describe};
+use crate::credentials::Loops;
 use crate::process::{PerProcess, lock};
 use crate::{errors, records};
 
@@ -35,11 +37,21 @@ pub(crate) struct AsyncClientCore {
 
 struct Of {
     made: Made,
-    core: PerProcess<Client>,
+    core: PerProcess<Core>,
+}
+
+/// What each process has of its own.
+struct Core {
+    client: Client,
+    loops: Arc<Loops>,
 }
 
 impl AsyncClientCore {
     fn core(&self, py: Python<'_>) -> PyResult<&Client> {
+        self.process_core(py).map(|core| &core.client)
+    }
+
+    fn process_core(&self, py: Python<'_>) -> PyResult<&Core> {
         let of = self.of.get().ok_or_else(errors::uninitialised)?;
         of.core.get_or_make(|| build(py, &of.made))
     }
@@ -58,7 +70,9 @@ impl AsyncClientCore {
             };
             drop(shut);
         }
-        self.core(py)
+        let core = self.process_core(py)?;
+        core.loops.used(bridge.get().ready()?);
+        Ok(&core.client)
     }
 
     fn uses(&self, bridge: &Bound<'_, Bridge>) -> bool {
@@ -94,15 +108,18 @@ impl Drop for AsyncClientCore {
     }
 }
 
-fn build(py: Python<'_>, made: &Made) -> PyResult<Client> {
-    made.builder(py)?.build().map_err(|e| errors::raise(py, &e))
+fn build(py: Python<'_>, made: &Made) -> PyResult<Core> {
+    let loops = Arc::default();
+    let builder = made.builder(py, &loops)?;
+    let client = builder.build().map_err(|e| errors::raise(py, &e))?;
+    Ok(Core { client, loops })
 }
 
 #[pymethods]
 impl AsyncClientCore {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(url=None, *, app_id=None, command_timeout=5)")]
+           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, credentials=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -112,15 +129,26 @@ impl AsyncClientCore {
         }
     }
 
-    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default))]
+    #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default, tls_ca=None, tls_cert=None, tls_key=None,
+                        tls_insecure_skip_verify=Given::Default, key_prefix=None, credentials=None))]
+    #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
     fn __init__(
         &self,
         py: Python<'_>,
         url: Option<&Bound<'_, PyAny>>,
         app_id: Option<&Bound<'_, PyAny>>,
         command_timeout: Given<'_>,
+        tls_ca: Option<&Bound<'_, PyAny>>,
+        tls_cert: Option<&Bound<'_, PyAny>>,
+        tls_key: Option<&Bound<'_, PyAny>>,
+        tls_insecure_skip_verify: Given<'_>,
+        key_prefix: Option<&Bound<'_, PyAny>>,
+        credentials: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let made = Made::new(url, app_id, &command_timeout)?;
+        let tls = [tls_ca, tls_cert, tls_key];
+        let skip_verify = &tls_insecure_skip_verify;
+        let access = Access::new(tls, skip_verify, key_prefix, credentials, true)?;
+        let made = Made::new(url, app_id, &command_timeout, access)?;
         let core = PerProcess::new(build(py, &made)?);
         let of = Of { made, core };
         self.of.set(of).map_err(|_| errors::initialised())
