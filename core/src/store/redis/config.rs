@@ -15,6 +15,7 @@ use super::unencoded;
 use super::wire::Packed;
 use crate::access::Access;
 use crate::error::{Error, Result};
+use crate::options::Unit;
 
 const DEFAULT_PORT: u16 = 6379;
 const FORM: &str = "redis://[user:password@]host[:port][/database] or unix:/path?db=0";
@@ -82,7 +83,7 @@ impl Config {
             (path, option) => path.or(option).unwrap_or(0),
         };
         let tls = match &endpoint {
-            Address::Tcp { host, .. } if is_tls => Some(Tls::new(host, options.tls()?)?),
+            Address::Tcp { host, .. } if is_tls => Some(Tls::new(host, options.tls(access.unit)?)?),
             _ => {
                 if let Some(option) = options.of_tls {
                     return Err(Error::invalid(format!(
@@ -273,12 +274,26 @@ impl UrlOptions {
         Ok(())
     }
 
-    fn tls(&mut self) -> Result<TlsOptions> {
+    fn tls(&mut self, unit: Unit) -> Result<TlsOptions> {
         let skip_verify = self.skip_verify == Some(true);
         if skip_verify && self.ca.is_some() {
             return Err(Error::invalid(
                 "tls_ca says whom to trust, and tls_insecure_skip_verify that it does not matter; say one of them",
             ));
+        }
+        for (name, file) in [
+            ("tls_ca", &self.ca),
+            ("tls_cert", &self.cert),
+            ("tls_key", &self.key),
+        ] {
+            // It may be a key, which no message may show.
+            let text = file.as_ref().map(|file| file.to_string_lossy());
+            if text.is_some_and(|text| text.contains("-----BEGIN")) {
+                return Err(Error::invalid(format!(
+                    "{} is the text of a PEM file; it is to be the file's path",
+                    unit.option(name)
+                )));
+            }
         }
         Ok(TlsOptions {
             ca: self.ca.take(),

@@ -121,6 +121,12 @@ fn what_a_store_without_a_server_or_tls_cannot_obey_is_refused() {
         &["credentials", "URL"],
     );
     refused("rediss://localhost:1", |b| b.tls_cert("/x"), &["tls_key"]);
+    // The text of a file in place of its path, which may be a key.
+    let pem: Say = |b| {
+        b.tls_cert("/x")
+            .tls_key("-----BEGIN PRIVATE KEY-----\nc4nary")
+    };
+    refused("rediss://localhost:1", pem, &["tls_key", "path"]);
     refused(
         "redis://localhost:1",
         |b| b.key_prefix("{"),
