@@ -56,7 +56,11 @@ export declare class Reactor {
    */
   constructor(deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void, lines: boolean)
   /** A client; no I/O happens before its first use. */
-  open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null): NativeClient | Failure
+  open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null, access?: NativeAccess | undefined | null): NativeClient | Failure
+  /** What a function of credentials gave for the call of this number. */
+  giveCredentials(call: number, user: string, password: string): void
+  /** A function of credentials threw, for the call of this number, what is kept under the number of the cause. */
+  refuseCredentials(call: number, cause: number): void
 }
 
 /** Does what the arguments say, of which the first is the program's name, and returns the exit status. */
@@ -66,6 +70,8 @@ export declare function cli(argv: Array<string>): number
 export type Event =
   | { kind: 'lost'; name: string; owner: string; token: number; reason: string }
   | { kind: 'collected'; name: string; owner: string }
+  | { kind: 'credentials'; function: number; call: number }
+  | { kind: 'credentialsOver'; function: number }
   | { kind: 'report'; fields: Record<string, string> }
 
 /** What went wrong: the code of the error class, the message for people, and why a lease was lost. */
@@ -73,6 +79,19 @@ export interface Failure {
   code: string
   message: string
   reason?: 'expired' | 'taken' | 'max_hold' | 'released'
+  /** The number of what a function of credentials threw, which caused it. */
+  cause?: number
+}
+
+/** What the arguments of a client say of its access to a server. */
+export interface NativeAccess {
+  tlsCa?: string
+  tlsCert?: string
+  tlsKey?: string
+  tlsInsecureSkipVerify?: boolean
+  keyPrefix?: string
+  /** The number of the function that gives the credentials. */
+  credentials?: number
 }
 
 /** Who holds a name, and for how long. */

@@ -1,7 +1,8 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
-import type { NativeClient, NativeLease, Page } from "../native.js";
+import type { NativeAccess, NativeClient, NativeLease, Page } from "../native.js";
 import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
+import { dropFunction, keepFunction } from "./credentials.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
@@ -10,7 +11,8 @@ import { type Inspect, SHOW, shown } from "./showing.js";
 import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
 import { warn } from "./warnings.js";
 
-const CLIENT_OPTIONS = ["appId", "commandTimeout"] as const;
+const CLIENT_OPTIONS = ["appId", "commandTimeout", "tls", "keyPrefix", "credentials"] as const;
+const TLS_OPTIONS = ["ca", "cert", "key", "insecureSkipVerify"] as const;
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
 
@@ -37,14 +39,19 @@ export class Client {
    * const client = new Client("redis://localhost:6379", { appId: "shop" });
    */
   constructor(url?: string, clientOptions?: ClientOptions) {
-    const { appId, commandTimeout } = options("Client", clientOptions, CLIENT_OPTIONS);
+    const given = options("Client", clientOptions, CLIENT_OPTIONS);
+    const said = access(given);
     const opened = reactor().open(
       // Workers may have an environment of their own, which only `process.env` knows.
       optional(string, "url", url) ?? (process.env["LEASELOCK_URL"] || undefined),
-      optional(string, "appId", appId) ?? (process.env["LEASELOCK_APP_ID"] || undefined),
-      optional(number, "commandTimeout", commandTimeout),
+      optional(string, "appId", given.appId) ?? (process.env["LEASELOCK_APP_ID"] || undefined),
+      optional(number, "commandTimeout", given.commandTimeout),
+      said,
     );
     if ("code" in opened) {
+      if (said?.credentials !== undefined) {
+        dropFunction(said.credentials);
+      }
       throw errorOf(opened);
     }
     this.#native = opened;
@@ -177,6 +184,23 @@ export class Client {
   [SHOW](_depth: number, inspectOptions: object, inspect: Inspect): string {
     return shown(this, "Client", #native in this ? this.toJSON() : null, inspectOptions, inspect);
   }
+}
+
+/** What is said of the access to a server; nothing, if nothing is. */
+function access({ tls, keyPrefix, credentials }: ClientOptions): NativeAccess | undefined {
+  if (tls === undefined && keyPrefix === undefined && credentials === undefined) {
+    return undefined;
+  }
+  const { ca, cert, key, insecureSkipVerify } = options("tls", tls, TLS_OPTIONS);
+  return {
+    tlsCa: optional(string, "tls.ca", ca),
+    tlsCert: optional(string, "tls.cert", cert),
+    tlsKey: optional(string, "tls.key", key),
+    tlsInsecureSkipVerify: optional(boolean, "tls.insecureSkipVerify", insecureSkipVerify),
+    keyPrefix: optional(string, "keyPrefix", keyPrefix),
+    // Last: it is kept from here on.
+    credentials: credentials === undefined ? undefined : keepFunction(credentials),
+  };
 }
 
 /** The signal, which must not have been aborted already. */

@@ -1,6 +1,7 @@
 // The error classes, and how a failed call of the addon becomes one of them.
 
 import type { Failure } from "../native.js";
+import { causeOf } from "./causes.js";
 import type { LossReason } from "./types.js";
 
 /** Any failure of leaselock; `code` says which, and stays the same in every language. */
@@ -112,5 +113,10 @@ export function errorOf(failure: Failure): LeaselockError {
     return new LeaseLostError(failure.message, failure.reason ?? "expired");
   }
   const type = BY_CODE[failure.code as keyof typeof BY_CODE];
-  return type ? new type(failure.message) : new LeaselockError(failure.message, failure.code);
+  const error = type ? new type(failure.message) : new LeaselockError(failure.message, failure.code);
+  if (failure.cause !== undefined) {
+    // As the option of `Error` makes it.
+    Object.defineProperty(error, "cause", { value: causeOf(failure.cause), writable: true, configurable: true });
+  }
+  return error;
 }

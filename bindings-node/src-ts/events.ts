@@ -2,8 +2,9 @@
 
 import type { Event } from "../native.js";
 import { channel } from "./builtins.js";
+import { answerCall, dropFunction } from "./credentials.js";
 import { tellLost } from "./lease.js";
-import { listen } from "./reactor.js";
+import { listen, reactor } from "./reactor.js";
 import type { LeaselockEvent, LossReason, ReportEvent, WaitingEvent } from "./types.js";
 import { warn } from "./warnings.js";
 
@@ -33,6 +34,12 @@ function handle(event: Event): void {
       );
       break;
     }
+    case "credentials":
+      void answerCall(reactor(), event.function, event.call);
+      break;
+    case "credentialsOver":
+      dropFunction(event.function);
+      break;
     case "report":
       publish(event.fields as unknown as ReportEvent | WaitingEvent);
       break;

@@ -16,6 +16,7 @@ export type {
   AcquireOptions,
   ClientOptions,
   CollectedEvent,
+  Credentials,
   LeaselockEvent,
   LeaseState,
   LockInfo,
@@ -23,6 +24,7 @@ export type {
   LostEvent,
   ReportEvent,
   Stats,
+  TlsOptions,
   TryAcquireOptions,
   WaitingEvent,
 } from "./types.js";

@@ -1,11 +1,40 @@
 // The plain data that goes in and out. Durations are milliseconds everywhere; fractions round down.
 
+/** A user and a password. */
+export interface Credentials {
+  /** The server's `default` user when it is not given. */
+  username?: string | undefined;
+  password: string;
+}
+
+/** How TLS is spoken with a server. Files are PEM, named by their paths. */
+export interface TlsOptions {
+  /** The certificates of the authorities to trust, in place of the system's. */
+  ca?: string | undefined;
+  /** The client's own certificate, for a server that asks for one. */
+  cert?: string | undefined;
+  /** The key of that certificate. */
+  key?: string | undefined;
+  /** Takes any certificate, which lets whoever sits in between read all. */
+  insecureSkipVerify?: boolean | undefined;
+}
+
 /** How a client talks to its store. */
 export interface ClientOptions {
   /** The namespace of the names; LEASELOCK_APP_ID, or none, when it is not given. Up to 256 bytes. */
   appId?: string | undefined;
   /** After how long without an answer the server counts as unreachable. 5000 ms when it is not given. */
   commandTimeout?: number | undefined;
+  /** For `rediss://` and `valkeys://`. The URL may say the same, as `?tls_ca=…`; said twice, they must be equal. */
+  tls?: TlsOptions | undefined;
+  /** Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr. */
+  keyPrefix?: string | undefined;
+  /**
+   * Called for each new connection, for passwords that expire or are rotated, in place of those in the URL. It must not use
+   * the client itself, and has 1000 ms, more when it was slow before, `commandTimeout` at most. What it throws is the
+   * `cause` of the `StoreUnavailableError`.
+   */
+  credentials?: (() => Credentials | PromiseLike<Credentials>) | undefined;
 }
 
 /** How to take a lock that is free. */

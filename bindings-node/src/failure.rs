@@ -3,6 +3,8 @@
 use leaselock::{Error, LossReason};
 use napi_derive::napi;
 
+use crate::credentials::Raised;
+
 /// What went wrong: the code of the error class, the message for people, and why a lease was lost.
 #[napi(object, object_from_js = false)]
 pub struct Failure {
@@ -10,6 +12,8 @@ pub struct Failure {
     pub message: String,
     #[napi(ts_type = "'expired' | 'taken' | 'max_hold' | 'released'")]
     pub reason: Option<&'static str>,
+    /// The number of what a function of credentials threw, which caused it.
+    pub cause: Option<u32>,
 }
 
 impl From<Error> for Failure {
@@ -18,6 +22,7 @@ impl From<Error> for Failure {
             code: error.kind().code(),
             message: error.message().to_owned(),
             reason: error.loss_reason().map(LossReason::as_str),
+            cause: Raised::of(&error),
         }
     }
 }
@@ -31,6 +36,7 @@ impl Failure {
                 "the operation ended without an answer: a defect in leaselock; please report it"
                     .to_owned(),
             reason: None,
+            cause: None,
         }
     }
 }

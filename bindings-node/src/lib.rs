@@ -15,6 +15,7 @@
 mod at_exit;
 mod client;
 mod command_line;
+mod credentials;
 mod failure;
 mod lease;
 mod libuv;

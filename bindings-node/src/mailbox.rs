@@ -160,9 +160,9 @@ impl Mailbox {
         drop(unwanted);
     }
 
-    /// Queues an event; from any thread.
-    pub(crate) fn report(&self, event: Event) {
-        self.put(|ready| ready.events.push(event));
+    /// Queues an event; from any thread. Whether anybody is there to hear of it.
+    pub(crate) fn report(&self, event: Event) -> bool {
+        self.put(|ready| ready.events.push(event))
     }
 
     /// The JavaScript thread is ending: stops everything, drops what nobody will see.
@@ -179,11 +179,11 @@ impl Mailbox {
         lock(&self.wake).take();
     }
 
-    fn put(&self, add: impl FnOnce(&mut Ready)) {
+    fn put(&self, add: impl FnOnce(&mut Ready)) -> bool {
         {
             let mut ready = lock(&self.ready);
             if ready.closed || at_exit::is_ending() {
-                return;
+                return false;
             }
             add(&mut ready);
         }
@@ -193,6 +193,7 @@ impl Mailbox {
             // Refused only while the environment is being torn down, when nobody listens any more.
             let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
+        true
     }
 
     /// Takes all that is ready; in the JavaScript thread.

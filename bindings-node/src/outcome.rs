@@ -135,6 +135,10 @@ pub enum Event {
     },
     /// A lease was garbage-collected unreleased, and is being given back.
     Collected { name: String, owner: String },
+    /// A function of credentials is to be called, and answered under this number.
+    Credentials { function: u32, call: u32 },
+    /// A function of credentials will not be called any more.
+    CredentialsOver { function: u32 },
     /// The core reports something: its fields, as text.
     Report { fields: HashMap<String, String> },
 }

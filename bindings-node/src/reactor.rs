@@ -8,6 +8,7 @@ use napi::{Either, Env};
 use napi_derive::napi;
 
 use crate::client::NativeClient;
+use crate::credentials::{Asked, Calls, Raised};
 use crate::failure::Failure;
 use crate::line::Platform;
 use crate::mailbox::{Deliver, Mailbox};
@@ -19,6 +20,19 @@ pub struct Reactor {
     mailbox: Arc<Mailbox>,
     /// None where the event loop is not Node's own: the runtime's thread does everything.
     platform: Option<Rc<Platform>>,
+    calls: Arc<Calls>,
+}
+
+/// What the arguments of a client say of its access to a server.
+#[napi(object, object_to_js = false)]
+pub struct NativeAccess {
+    pub tls_ca: Option<String>,
+    pub tls_cert: Option<String>,
+    pub tls_key: Option<String>,
+    pub tls_insecure_skip_verify: Option<bool>,
+    pub key_prefix: Option<String>,
+    /// The number of the function that gives the credentials.
+    pub credentials: Option<u32>,
 }
 
 #[napi]
@@ -39,7 +53,11 @@ impl Reactor {
         } else {
             None
         };
-        Ok(Self { mailbox, platform })
+        Ok(Self {
+            mailbox,
+            platform,
+            calls: Arc::default(),
+        })
     }
 
     /// A client; no I/O happens before its first use.
@@ -49,8 +67,9 @@ impl Reactor {
         url: Option<String>,
         app_id: Option<String>,
         command_timeout: Option<f64>,
+        access: Option<NativeAccess>,
     ) -> Either<NativeClient, Failure> {
-        match self.build(url, app_id, command_timeout) {
+        match self.build(url, app_id, command_timeout, access) {
             Ok(client) => {
                 let (mailbox, platform) = (self.mailbox.clone(), self.platform.clone());
                 Either::A(NativeClient::new(client, mailbox, platform))
@@ -64,6 +83,7 @@ impl Reactor {
         url: Option<String>,
         app_id: Option<String>,
         command_timeout: Option<f64>,
+        access: Option<NativeAccess>,
     ) -> leaselock::Result<leaselock::Client> {
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Milliseconds)
@@ -79,12 +99,60 @@ impl Reactor {
             builder =
                 builder.command_timeout(duration("commandTimeout", value, Unit::Milliseconds)?);
         }
+        if let Some(access) = access {
+            builder = self.said(builder, access);
+        }
         builder.build()
+    }
+
+    fn said(
+        &self,
+        mut builder: leaselock::ClientBuilder,
+        access: NativeAccess,
+    ) -> leaselock::ClientBuilder {
+        if let Some(ca) = access.tls_ca {
+            builder = builder.tls_ca(ca);
+        }
+        if let Some(cert) = access.tls_cert {
+            builder = builder.tls_cert(cert);
+        }
+        if let Some(key) = access.tls_key {
+            builder = builder.tls_key(key);
+        }
+        if let Some(skip) = access.tls_insecure_skip_verify {
+            builder = builder.tls_insecure_skip_verify(skip);
+        }
+        if let Some(prefix) = access.key_prefix {
+            builder = builder.key_prefix(prefix);
+        }
+        if let Some(function) = access.credentials {
+            let asked = Arc::new(Asked {
+                function,
+                mailbox: self.mailbox.clone(),
+                calls: self.calls.clone(),
+            });
+            builder = builder.credentials(move || asked.clone().ask());
+        }
+        builder
+    }
+
+    /// What a function of credentials gave for the call of this number.
+    #[napi]
+    pub fn give_credentials(&self, call: u32, user: String, password: String) {
+        let given = leaselock::Credentials::new(user, password);
+        self.calls.answer(call, Ok(given));
+    }
+
+    /// A function of credentials threw, for the call of this number, what is kept under the number of the cause.
+    #[napi]
+    pub fn refuse_credentials(&self, call: u32, cause: u32) {
+        self.calls.answer(call, Err(Raised(Some(cause))));
     }
 }
 
 impl Drop for Reactor {
     fn drop(&mut self) {
         self.mailbox.close();
+        self.calls.close();
     }
 }
