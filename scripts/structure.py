@@ -17,6 +17,7 @@ FLOORS = {
     "vocabulary": [
         "diagnosis",
         "lock_info",
+        "access",
         "options",
         "claim",
         "name",

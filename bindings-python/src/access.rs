@@ -15,7 +15,7 @@ pub(crate) struct Access {
     tls: [Option<PathBuf>; 3],
     skip_verify: Option<bool>,
     key_prefix: Option<String>,
-    credentials: Option<credentials::Given>,
+    credentials: Option<credentials::Function>,
 }
 
 impl Access {
@@ -44,7 +44,7 @@ impl Access {
                 .map(|prefix| args::text("key_prefix", prefix).map(str::to_owned))
                 .transpose()?,
             credentials: credentials
-                .map(|given| credentials::Given::new(given, has_loop))
+                .map(|given| credentials::Function::new(given, has_loop))
                 .transpose()?,
         })
     }

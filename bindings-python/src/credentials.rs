@@ -19,12 +19,12 @@ use crate::process::lock;
 const MOST_CALLS: usize = 8;
 
 /// What the argument `credentials` is.
-pub(crate) struct Given {
+pub(crate) struct Function {
     function: Py<PyAny>,
     is_coroutine: bool,
 }
 
-impl Given {
+impl Function {
     /// Checks the argument; a client whose calls block has no use for a coroutine function.
     pub(crate) fn new(credentials: &Bound<'_, PyAny>, has_loop: bool) -> PyResult<Self> {
         let (function, is_coroutine) = credentials

@@ -39,11 +39,11 @@ impl fmt::Debug for Credentials {
 
 /// Whatever a function of credentials fails with.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
-type Asked = Pin<Box<dyn Future<Output = Result<Credentials, Cause>> + Send>>;
+type Giving = Pin<Box<dyn Future<Output = Result<Credentials, Cause>> + Send>>;
 
 /// A function that gives the credentials of each new connection.
 #[derive(Clone)]
-pub(crate) struct CredentialsFunction(Arc<dyn Fn() -> Asked + Send + Sync>);
+pub(crate) struct CredentialsFunction(Arc<dyn Fn() -> Giving + Send + Sync>);
 
 impl CredentialsFunction {
     pub(crate) fn new<F, A, E>(function: F) -> Self
@@ -66,7 +66,7 @@ impl CredentialsFunction {
 
 /// What the arguments of a client say of its access to a server; a URL may say all but the function, too.
 #[derive(Clone, Default)]
-pub(crate) struct Access {
+pub(crate) struct ServerAccess {
     pub(crate) tls_ca: Option<PathBuf>,
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
@@ -77,7 +77,7 @@ pub(crate) struct Access {
     pub(crate) unit: Unit,
 }
 
-impl Access {
+impl ServerAccess {
     /// For a store without a server: refuses whatever was said.
     pub(crate) fn refuse_all(&self, scheme: &str) -> Result<()> {
         let said = [

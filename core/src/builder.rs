@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::access::{Access, Cause, Credentials, CredentialsFunction};
+use crate::access::{Cause, Credentials, CredentialsFunction, ServerAccess};
 use crate::blocking::{self, Interrupt};
 use crate::client::Client;
 use crate::ending::Clients;
@@ -24,7 +24,7 @@ pub struct ClientBuilder {
     url: Option<String>,
     app_id: Option<String>,
     command_timeout: Option<Duration>,
-    access: Access,
+    access: ServerAccess,
     unit: Unit,
     runtime: Option<Handle>,
     background: Option<Arc<blocking::Background>>,
@@ -244,7 +244,7 @@ impl ClientBuilder {
         options::check_command_timeout(timeout, self.unit)?;
         Ok(Settings {
             url,
-            access: Access {
+            access: ServerAccess {
                 unit: self.unit,
                 ..self.access.clone()
             },

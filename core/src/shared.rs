@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::access::Access;
+use crate::access::ServerAccess;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::clock::Moment;
@@ -34,7 +34,7 @@ pub(crate) const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Checked settings of a client.
 pub(crate) struct Settings {
     pub(crate) url: String,
-    pub(crate) access: Access,
+    pub(crate) access: ServerAccess,
     pub(crate) app_id: String,
     pub(crate) command_timeout: Duration,
     pub(crate) runtime: Option<Handle>,

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::Access;
+use crate::access::ServerAccess;
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::Error;
@@ -121,7 +121,7 @@ pub(crate) trait Store: Send + Sync {
 /// The store at `url`; nothing is connected yet.
 pub(crate) fn open(
     url: &str,
-    access: Access,
+    access: ServerAccess,
     client_id: Arc<str>,
     timeout: Duration,
     host: Host,

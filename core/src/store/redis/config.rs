@@ -13,7 +13,7 @@ use super::log_in::{LogIn, LogIns};
 use super::tls::{Tls, TlsOptions};
 use super::unencoded;
 use super::wire::Packed;
-use crate::access::Access;
+use crate::access::ServerAccess;
 use crate::error::{Error, Result};
 use crate::options::Unit;
 
@@ -50,7 +50,7 @@ pub(super) struct Config {
 
 impl Config {
     /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix:` and `redis+unix:` URLs, and what is said beside them.
-    pub(super) fn parse(text: &str, access: Access) -> Result<Self> {
+    pub(super) fn parse(text: &str, access: ServerAccess) -> Result<Self> {
         if let Some(advice) = unencoded::advice(text) {
             return Err(Error::invalid(advice));
         }
@@ -242,7 +242,7 @@ impl UrlOptions {
     }
 
     /// Adds what is said in arguments.
-    fn add(&mut self, access: &Access) -> Result<()> {
+    fn add(&mut self, access: &ServerAccess) -> Result<()> {
         let differ = |name| {
             format!(
                 "the URL's {name} and the argument {} differ; say it once",

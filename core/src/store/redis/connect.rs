@@ -80,14 +80,13 @@ impl Server {
         let mut conn = Conn::new(tls, self.health.clone());
         conn.begin((), Some(silence), |(), out| self.config.greet(log_in, out));
         let replies = drive(&mut conn, &socket).await.map_err(broken)?;
-        self.look_at(address, &replies, log_in, is_for_locks)?;
+        Self::look_at(address, &replies, log_in, is_for_locks)?;
         conn.set_asked_log_in(self.config.log_ins().is_asked_for());
         Ok((conn.handed_over(), socket))
     }
 
     /// Whether what answered is a server to take locks on.
     fn look_at(
-        &self,
         address: &Address,
         replies: &[Value],
         log_in: &LogIn,

@@ -46,7 +46,7 @@ use super::{
     Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed,
     Scope, Standing, Store,
 };
-use crate::access::Access;
+use crate::access::ServerAccess;
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result as CoreResult};
@@ -72,7 +72,7 @@ impl RedisStore {
     /// A store at `url`; nothing is connected yet.
     pub(crate) fn new(
         url: &str,
-        access: Access,
+        access: ServerAccess,
         client_id: Arc<str>,
         timeout: Duration,
         host: Host,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::*;
-use crate::access::Access;
+use crate::access::ServerAccess;
 use crate::store::BoxFuture;
 use crate::store::redis::config::Config;
 use crate::store::redis::health::Health;
@@ -45,7 +45,7 @@ async fn each_connection_is_made_where_the_locator_says_and_that_is_told_to_have
         addresses: vec![deserted(), deserted()],
         failed: Mutex::default(),
     });
-    let config = Config::parse("redis://nowhere.invalid", Access::default()).expect("a URL");
+    let config = Config::parse("redis://nowhere.invalid", ServerAccess::default()).expect("a URL");
     let health = Health::new(Duration::from_secs(5));
     let server = Server::new(config, Box::new(moving.clone()), health);
     let host = Host {
