@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,10 @@ from leaselock import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Not imported here: eventlet would have its say in every fork of this process.
 for module in ("gevent", "eventlet", "celery", "gunicorn", "pyuwsgi"):
-    pytest.importorskip(module)
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not installed", allow_module_level=True)
 
 # Loaded once, in the process that forks: its client is in use by then, and a lease of its own is held and renewed.
 APP = """
