@@ -357,17 +357,23 @@ def connections(server: Server) -> int:
 def test_field_bug_44_connections_of_many_threads_do_not_stay(own_server: Server, app_id: str) -> None:
     with Client(own_server.url, app_id=app_id) as client:
 
+        enough = threading.Event()
+
         def use(number: int) -> None:
-            for _ in range(6):
+            while not enough.is_set():
                 with client.acquire(f"res-{number}"):
                     time.sleep(0.1)
 
         threads = [threading.Thread(target=use, args=(number,)) for number in range(20)]
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + 30
+        while (opened := connections(own_server)) <= 10 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        enough.set()
         for thread in threads:
             thread.join()
-        assert connections(own_server) > 10
+        assert opened > 10
         deadline = time.monotonic() + 75
         while (left := connections(own_server)) > 2:
             assert time.monotonic() < deadline, f"{left} connections are left"
