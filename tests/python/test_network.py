@@ -356,7 +356,6 @@ def connections(server: Server) -> int:
 
 def test_field_bug_44_connections_of_many_threads_do_not_stay(own_server: Server, app_id: str) -> None:
     with Client(own_server.url, app_id=app_id) as client:
-
         enough = threading.Event()
 
         def use(number: int) -> None:
