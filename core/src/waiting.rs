@@ -172,13 +172,12 @@ impl Seen {
     }
 
     /// When a waiter has to look for its own place that has so many of its client before it.
-    fn own_look_at(&self, told: Instant, before: usize) -> Instant {
-        let before = u32::try_from(before.min(PLACES_COUNTED)).unwrap_or(0);
+    fn own_look_at(&self, told: Instant, before: u32) -> Instant {
         told + self.calm() * (OWN_LOOK + NEXT_OWN_LOOKS_LATER * before)
     }
 
     /// When a waiter has to look that has so many of its client before it.
-    fn look_at(&self, waiter: &Waiter, before: usize) -> Instant {
+    fn look_at(&self, waiter: &Waiter, before: u32) -> Instant {
         let latest = self.at + self.calm();
         let is_head = self.head.as_ref() == Some(&waiter.claim);
         let delay = if is_head { HEAD_DELAY } else { self.jitter };
@@ -189,7 +188,7 @@ impl Seen {
         if is_head {
             look_at
         } else {
-            look_at + NEXT_LOOKS_LATER * u32::try_from(before).unwrap_or(u32::MAX)
+            look_at + NEXT_LOOKS_LATER * before
         }
     }
 }
@@ -281,10 +280,12 @@ impl WaitingRoom {
             .take(PLACES_COUNTED)
             .take_while(|other| !Arc::ptr_eq(other, waiter))
             .count();
+        let is_counted = before < PLACES_COUNTED;
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
         let seen = queue.seen.as_ref()?;
         let look_at = seen.look_at(waiter, before);
         let told = *sync::lock(&waiter.told);
-        match told.filter(|_| before < PLACES_COUNTED) {
+        match told.filter(|_| is_counted) {
             Some(told) => Some(look_at.min(seen.own_look_at(told, before))),
             None => Some(look_at),
         }

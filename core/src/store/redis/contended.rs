@@ -41,12 +41,17 @@ impl Contended {
     /// Whether that was so lately.
     pub(super) fn is_noted(&self, lock: &LockId) -> bool {
         let last = self.last.load(Ordering::Relaxed);
-        last != 0 && is_lately(last) && is_lately(self.by_name[slot(lock)].load(Ordering::Relaxed))
+        // A client that never met a holder does not even ask the clock.
+        if last == 0 {
+            return false;
+        }
+        let now = seconds();
+        is_lately(last, now) && is_lately(self.by_name[slot(lock)].load(Ordering::Relaxed), now)
     }
 }
 
-fn is_lately(at: u32) -> bool {
-    at != 0 && u64::from(seconds().saturating_sub(at)) < LATELY.as_secs()
+fn is_lately(at: u32, now: u32) -> bool {
+    at != 0 && u64::from(now.saturating_sub(at)) < LATELY.as_secs()
 }
 
 fn seconds() -> u32 {

@@ -60,7 +60,7 @@ impl Driver {
         let mut set_for: Option<Moment> = None;
         let mut arrived = Arrivals::default();
         loop {
-            let Some((wants_write, due)) = self.standing() else {
+            let Some((wants_write, due)) = self.wanted() else {
                 return;
             };
             // One timer serves many requests: it goes off for the earliest, and most are answered by then.
@@ -111,7 +111,7 @@ impl Driver {
     }
 
     /// Whether there is something to write, and the next time-out; `None` when the connection is to end.
-    fn standing(&self) -> Option<(bool, Option<Moment>)> {
+    fn wanted(&self) -> Option<(bool, Option<Moment>)> {
         let conn = lock(&self.connection.conn);
         let conn = conn.as_ref()?;
         let over = self.connection.ending.load(Ordering::Acquire)
