@@ -73,6 +73,9 @@ pub(crate) struct ServerAccess {
     pub(crate) tls_insecure_skip_verify: Option<bool>,
     pub(crate) key_prefix: Option<String>,
     pub(crate) credentials: Option<CredentialsFunction>,
+    /// Announced addresses of servers, and where those are reached.
+    pub(crate) address_map: Vec<(String, String)>,
+    pub(crate) replicas: Option<u32>,
     /// How error texts spell the arguments.
     pub(crate) unit: Unit,
 }
@@ -90,6 +93,11 @@ impl ServerAccess {
             ),
             ("key_prefix", self.key_prefix.is_some()),
             ("credentials", self.credentials.is_some()),
+            ("address_map", !self.address_map.is_empty()),
+            (
+                "replicas",
+                self.replicas.is_some_and(|replicas| replicas > 0),
+            ),
         ];
         match said.into_iter().find(|(_, is_said)| *is_said) {
             None => Ok(()),

@@ -32,3 +32,11 @@ fn fraction() -> f64 {
     let random = getrandom::u32().unwrap_or(0);
     f64::from(random) / (f64::from(u32::MAX) + 1.0)
 }
+
+/// Puts things into a random order.
+pub(crate) fn shuffle<T>(things: &mut [T]) {
+    for end in (1..things.len()).rev() {
+        let random = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
+        things.swap(end, random % (end + 1));
+    }
+}

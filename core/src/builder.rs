@@ -109,6 +109,29 @@ impl ClientBuilder {
         self
     }
 
+    /// Where servers are reached that announce other addresses than this client can reach, as `host:port`: behind NAT, in
+    /// containers. For sentinels and clusters.
+    #[must_use]
+    pub fn address_map<A, R>(mut self, pairs: impl IntoIterator<Item = (A, R)>) -> Self
+    where
+        A: Into<String>,
+        R: Into<String>,
+    {
+        let pairs = pairs.into_iter();
+        self.access.address_map = pairs
+            .map(|(announced, reachable)| (announced.into(), reachable.into()))
+            .collect();
+        self
+    }
+
+    /// How many replicas have to have a lock before it counts as acquired or renewed; 0 without it. Where fewer have it, an
+    /// acquire is undone and fails with [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable), and a renewal has failed.
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.access.replicas = Some(replicas);
+        self
+    }
+
     /// A function that gives user and password for each new connection, in place of those in the URL: for passwords that
     /// expire (IAM, Entra) or are rotated (Vault).
     ///

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use self::schedule::Schedule;
@@ -15,7 +16,7 @@ use crate::holding::{Holding, Next};
 use crate::name::LockId;
 use crate::shared::ClientCore;
 use crate::state::LeaseState;
-use crate::store::{Failure, Ownership, Renewal, Renewed, Scope};
+use crate::store::{Failure, Ownership, Renewal, Scope};
 use crate::sync;
 
 /// A renewal that is due this soon is sent now, so that renewals go in batches.
@@ -99,10 +100,17 @@ impl Keeper {
         }
     }
 
-    /// Someone has touched `lock`, or, where none is named, maybe any: what is held there is renewed at once, and what the
-    /// store answers to that says whether it is lost.
-    pub(crate) fn on_touched(&self, lock: Option<&LockId>) {
+    /// Someone has touched `lock`: what is held there is renewed at once, and what the store answers to that says whether it is
+    /// lost.
+    pub(crate) fn on_touched(&self, lock: &LockId) {
         if self.lock().on_touched(lock, Moment::now()) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The same of every lock in `scope`.
+    pub(crate) fn on_flushed(&self, scope: &Scope) {
+        if self.lock().on_flushed(scope, Moment::now()) {
             self.wake.notify_one();
         }
     }
@@ -223,18 +231,15 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
         .map(|(_, holding, _)| holding.round())
         .collect();
     let sent = Moment::now();
-    let mut renewed = client
-        .store
-        .renew(&renewals, timeout)
-        .await
-        .unwrap_or_else(|failure| Renewed {
-            failed: Some(failure),
-            ..Renewed::default()
-        });
-    let answered = renewed.results.len();
-    let mut results = renewed.results.into_iter();
-    for ((id, holding, ttl), renewal) in leases.iter().zip(&renewals) {
-        let outcome = results.next().or_else(|| renewed.failed.clone().map(Err));
+    let (mut results, late) = match client.store.renew(&renewals, timeout).await {
+        Ok(renewed) => (
+            renewed.results.into_iter().map(Some).collect(),
+            renewed.late,
+        ),
+        Err(failure) => (vec![Some(Err(failure)); leases.len()], Vec::new()),
+    };
+    results.resize_with(leases.len(), || None);
+    for (((id, holding, ttl), renewal), outcome) in leases.iter().zip(&renewals).zip(results) {
         match &outcome {
             Some(Ok(ownership)) if ownership.is_mine() => client.counters.renewals.add(),
             Some(Err(failure)) => {
@@ -254,24 +259,25 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
         let next = holding.on_renewed(sent, *ttl, outcome, late_until);
         go_on(keeper, &client, (*id, holding), outcome, next);
     }
-    let Some(late) = renewed.late.take() else {
-        return;
-    };
-    // A client that nobody uses any more is not kept for it.
+    // A client that nobody uses any more is not kept for what comes late.
     let weak = Arc::downgrade(&client);
     drop(client);
-    // The connection became suspect, and they are renewed on another one meanwhile; what this one answers counts, too.
-    let (Some(results), Some(client)) = (late.await, weak.upgrade()) else {
-        return;
-    };
-    let leases = leases.iter().zip(&rounds).skip(answered);
-    for (((id, holding, ttl), round), result) in leases.zip(results) {
-        if let Ok(outcome) = result
-            && let Some(next) = holding.on_late(sent, *ttl, outcome, *round)
-        {
-            go_on(keeper, &client, (*id, holding), Some(outcome), next);
+    let (leases, rounds, weak) = (&leases, &rounds, &weak);
+    let late = late.into_iter().map(|late| async move {
+        // The connection became suspect, and they are renewed on another one meanwhile; what this one answers counts, too.
+        let (Some(results), Some(client)) = (late.results.await, weak.upgrade()) else {
+            return;
+        };
+        for (at, result) in late.of.into_iter().zip(results) {
+            let (id, holding, ttl) = &leases[at];
+            if let Ok(outcome) = result
+                && let Some(next) = holding.on_late(sent, *ttl, outcome, rounds[at])
+            {
+                go_on(keeper, &client, (*id, holding), Some(outcome), next);
+            }
         }
-    }
+    });
+    join_all(late).await;
 }
 
 fn go_on(

@@ -11,6 +11,7 @@ use crate::clock::Moment;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::{GiveBack, Holding, LossHook};
 use crate::keeper::renew_timeout;
+use crate::name::LockId;
 use crate::releasing::{Begun, Turn};
 use crate::shared::ClientCore;
 use crate::state::LeaseState;
@@ -247,6 +248,10 @@ impl Lease {
                 Begun::Turn(turn) => return turn.send(false).await,
             }
         }
+    }
+
+    pub(crate) fn lock(&self) -> &LockId {
+        &self.holding.claim.lock
     }
 
     /// Begins a release: from here on the lease is not held.

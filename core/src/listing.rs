@@ -7,13 +7,14 @@ use crate::error::{Error, Result};
 use crate::lock_info::LockInfo;
 use crate::name;
 use crate::shared::ClientCore;
+use crate::store::Cursor;
 
 /// The locks that match a pattern. Made by [`Client::locks`](crate::Client::locks).
 pub struct Locks {
     client: Arc<ClientCore>,
     pattern: String,
     /// Where to go on; `None` at the end.
-    cursor: Option<u64>,
+    cursor: Option<Cursor>,
     page: VecDeque<LockInfo>,
     /// A scan may name a key twice.
     seen: HashSet<String>,
@@ -28,7 +29,7 @@ impl Locks {
         Ok(Self {
             client,
             pattern: pattern.to_owned(),
-            cursor: Some(0),
+            cursor: Some(Cursor::default()),
             page: VecDeque::new(),
             seen: HashSet::new(),
         })
@@ -42,7 +43,7 @@ impl Locks {
                     return Some(Ok(found));
                 }
             }
-            let cursor = self.cursor?;
+            let cursor = self.cursor.as_ref()?;
             let (client, pattern) = (&self.client, &self.pattern);
             let page = client
                 .retrying(|| client.store.list(&client.app_id, pattern, cursor))

@@ -225,8 +225,10 @@ impl ClientCore {
             // Whether the new connection's server has them is to be known now, and not when they are next due.
             self.keeper.renew_all(scope);
         }
-        if let Event::Touched { lock } = &event {
-            self.keeper.on_touched(lock.as_ref());
+        match &event {
+            Event::Touched { lock } => self.keeper.on_touched(lock),
+            Event::Flushed { scope } => self.keeper.on_flushed(scope),
+            _ => {}
         }
         if self.room.on_event(&event) {
             return;
@@ -271,10 +273,8 @@ impl ClientCore {
         let renewal = [holding.renewal(ttl, true)];
         let mut renewed = self.store.renew(&renewal, timeout).await?;
         renewed.results.pop().unwrap_or_else(|| {
-            Err(renewed.failed.take().unwrap_or_else(|| {
-                let error = Error::unavailable("the store gave no answer to a renewal");
-                Failure::unanswered(error)
-            }))
+            let error = Error::unavailable("the store gave no answer to a renewal");
+            Err(Failure::unanswered(error))
         })
     }
 

@@ -364,9 +364,8 @@ impl WaitingRoom {
                 }
                 waiter.tell(news::NEXT);
             }
-            Event::Touched { lock: Some(lock) } => room.on_touched(lock),
-            Event::Touched { lock: None } => room.on_reset(&Scope::all()),
-            Event::Reset { scope, .. } => room.on_reset(scope),
+            Event::Touched { lock } => room.on_touched(lock),
+            Event::Flushed { scope } | Event::Reset { scope, .. } => room.on_reset(scope),
         }
         true
     }

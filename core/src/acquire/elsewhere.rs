@@ -8,7 +8,7 @@ use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
-use crate::name::Name;
+use crate::name::{LockId, Name};
 use crate::store::{Asked, Failure};
 
 /// What came of an attempt's first command.
@@ -106,6 +106,10 @@ impl Attempt {
     /// unfair to them.
     pub(crate) fn is_behind_own_waiters(&self) -> bool {
         self.wait() != Some(Duration::ZERO) && self.client.room.has_queue(&self.claim.lock)
+    }
+
+    pub(crate) fn lock(&self) -> LockId {
+        self.claim.lock.clone()
     }
 
     /// The lock's name.

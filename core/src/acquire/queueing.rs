@@ -128,7 +128,7 @@ impl Attempt {
             self.took = last.took;
             self.on_queued(&queued);
             limit = self.deadline();
-            let woken = self.sleep(&waiter).await?;
+            let woken = self.sleep(&waiter, queued.look_again).await?;
             granted = woken != Woken::Look;
             if let Woken::Granted(Some(grant)) = woken
                 && self.may_begin(&grant, &last)
@@ -167,14 +167,16 @@ impl Attempt {
             && self.client.dedicated_runtime
     }
 
-    /// Sleeps until there is a grant, or a reason to ask again.
-    async fn sleep(&self, waiter: &Arc<Waiter>) -> Result<Woken> {
+    /// Sleeps until there is a grant, or a reason to ask again: after `look_again` there is one.
+    async fn sleep(&self, waiter: &Arc<Waiter>, look_again: Option<Duration>) -> Result<Woken> {
         // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
         let (answered, mut touched) = (Instant::now(), None);
+        let look_again = look_again.map(|after| answered + after);
         loop {
             let look_at = touched.or_else(|| self.client.room.look_at(waiter));
+            let look_at = look_at.into_iter().chain(look_again).min();
             let deadline = self.deadline();
             let news = waiter.take_news();
             if news & news::CLOSED != 0 {
@@ -213,14 +215,7 @@ impl Attempt {
         loop {
             let sent_before = self.sent_in;
             self.sent_in = sent_before.or_else(|| Some(self.standing()));
-            let queue = matches!(ask, Ask::Queue(_));
-            let claim = &self.claim;
-            let exchange = async {
-                if queue {
-                    client.store.listen().await?;
-                }
-                client.store.ask(claim, ttl, ask).await
-            };
+            let exchange = client.store.ask(&self.claim, ttl, ask);
             let failure = match before(limit, self.unless_closed(exchange)).await {
                 Some(Ok(Asked::Acquired { sent, .. })) if self.is_late(sent) => {
                     // What is left of the lease is too little: claim it again, which sets its full time.

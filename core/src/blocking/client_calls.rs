@@ -9,6 +9,7 @@ use super::runtime::{Interrupt, Place, Runtime};
 use crate::acquire::{Attempt, First};
 use crate::error::{Error, Result};
 use crate::lock_info::{LockInfo, ReleaseStatus};
+use crate::name::LockId;
 use crate::options::{AcquireBuilder, Request};
 use crate::shared::ClientCore;
 use crate::stats::Stats;
@@ -23,7 +24,7 @@ pub(super) struct BlockingCore {
 
 impl BlockingCore {
     /// Opens one more connection for calls in their caller's thread, in the background.
-    pub(super) fn open_connection(&self) {
+    pub(super) fn open_connection(&self, lock: LockId) {
         let quick = self.client.inner.store.quick();
         if !quick.is_some_and(Quick::has_own_connections) {
             return;
@@ -32,7 +33,7 @@ impl BlockingCore {
             let inner = self.client.inner.clone();
             handle.spawn(async move {
                 if let Some(quick) = inner.store.quick() {
-                    quick.open_blocking().await;
+                    quick.open_blocking(lock).await;
                 }
             });
         }
@@ -118,13 +119,13 @@ impl Client {
             First::Acquired(lease) => Some(lease),
             First::Held => None,
             First::Undecided => {
-                let unconnected = attempt.is_untried();
+                let unconnected = attempt.is_untried().then(|| attempt.lock());
                 let lease = runtime.wait_for(async move {
                     attempt.enter();
                     attempt.run().await
                 })?;
-                if unconnected {
-                    self.inner.open_connection();
+                if let Some(lock) = unconnected {
+                    self.inner.open_connection(lock);
                 }
                 lease
             }

@@ -144,7 +144,7 @@ impl Lease {
             };
         }
         let result = runtime.wait_for(turn.send(false));
-        self.inner.open_connection();
+        self.inner.open_connection(self.lease.lock().clone());
         result
     }
 

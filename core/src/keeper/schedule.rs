@@ -74,15 +74,18 @@ impl Schedule {
         ids.into_iter().filter(|id| self.hurry(*id, at)).count() > 0
     }
 
-    /// Someone has touched `lock`, or, where none is named, maybe any; whether a lease is to be renewed earlier for that.
-    pub(super) fn on_touched(&mut self, lock: Option<&LockId>, now: Moment) -> bool {
-        if let Some(lock) = lock {
-            let id = self.watched.get(lock).map(|watched| watched.id);
-            return id.is_some_and(|id| self.touched(id, lock, now));
-        }
+    /// Someone has touched `lock`; whether a lease is to be renewed earlier for that.
+    pub(super) fn on_touched(&mut self, lock: &LockId, now: Moment) -> bool {
+        let id = self.watched.get(lock).map(|watched| watched.id);
+        id.is_some_and(|id| self.touched(id, lock, now))
+    }
+
+    /// Someone has touched every lock in `scope`.
+    pub(super) fn on_flushed(&mut self, scope: &Scope, now: Moment) -> bool {
         let leases = self.leases.iter();
         let all: Vec<_> = leases.map(|(id, it)| (*id, it.1.clone())).collect();
         let touched = all.iter();
+        let touched = touched.filter(|(_, holding)| scope.holds(&holding.claim.lock));
         let touched = touched.filter(|(id, holding)| self.touched(*id, &holding.claim.lock, now));
         touched.count() > 0
     }

@@ -21,8 +21,10 @@ pub(crate) enum Event {
         owner: String,
         expires_in: Option<Duration>,
     },
-    /// Someone else has changed the lock, or may have; where none is named, every lock.
-    Touched { lock: Option<LockId> },
+    /// Someone else has changed the lock, or may have.
+    Touched { lock: LockId },
+    /// Every lock in scope is gone.
+    Flushed { scope: Scope },
     /// News may have been lost: every waiter for a lock in scope must ask again.
     Reset {
         scope: Scope,

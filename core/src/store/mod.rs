@@ -26,7 +26,7 @@ pub(crate) use self::events::{Event, Grant, Host, Listener, Scope, Spawn};
 pub(crate) use self::fate::Failure;
 pub(crate) use self::quick::{AtOnce, LineDone, LineStore, Quick};
 pub(crate) use self::requests::{
-    Ask, Asked, Ownership, Page, Queued, Queueing, Releaser, Renewal, Renewed,
+    Ask, Asked, Cursor, LateRenewals, Ownership, Page, Queued, Queueing, Releaser, Renewal, Renewed,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,7 +47,7 @@ impl Standing {
 /// future is dropped may or may not be carried out, but nothing sent later for its owner overtakes it while
 /// [`standing`](Self::standing) stays the same.
 pub(crate) trait Store: Send + Sync {
-    /// Asks for a name.
+    /// Asks for a name. Who queues for it is told of events from then on, until a [`Event::Reset`] for the name.
     fn ask<'a>(
         &'a self,
         claim: &'a Arc<Claim>,
@@ -82,11 +82,8 @@ pub(crate) trait Store: Send + Sync {
         &'a self,
         app_id: &'a Arc<str>,
         pattern: &'a str,
-        cursor: u64,
+        cursor: &'a Cursor,
     ) -> BoxFuture<'a, Result<Page, Failure>>;
-
-    /// Makes sure that events arrive from now on; before a waiter queues, and after a [`Event::Reset`].
-    fn listen(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Whether a command may still be carried out after later ones of its owner, so that a waiter who has left is granted a
     /// name.
@@ -128,7 +125,9 @@ pub(crate) fn open(
 ) -> crate::error::Result<Box<dyn Store>> {
     let scheme = url.split(':').next().unwrap_or_default();
     match scheme {
-        "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
+        "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix"
+        | "redis+sentinel" | "rediss+sentinel" | "valkey+sentinel" | "valkeys+sentinel"
+        | "redis+cluster" | "rediss+cluster" | "valkey+cluster" | "valkeys+cluster" => {
             let store = redis::RedisStore::new(url, access, client_id, timeout, host)?;
             Ok(Box::new(store))
         }
@@ -139,6 +138,7 @@ pub(crate) fn open(
         }
         _ => Err(Error::invalid(
             "the URL has no scheme that is known here; use redis://host:port, rediss:// for TLS, unix:/path, \
+             redis+sentinel://host,host/service, redis+cluster://host,host, \
              file:path.db for the processes of one machine, or memory:NAME for one process",
         )),
     }

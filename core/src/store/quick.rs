@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Asked, BoxFuture, Failure, Ownership};
 use crate::claim::Claim;
 use crate::clock::Moment;
+use crate::name::LockId;
 
 /// What became of a release whose caller may be the last to run in the process.
 pub(crate) enum AtOnce {
@@ -73,9 +74,9 @@ pub(crate) trait Quick: Send + Sync {
         false
     }
 
-    /// Opens one more connection for callers who block, if there are too few. A failure is no news, since the next call that
+    /// Opens one more connection for callers who block, to where the lock is, if there are too few. A failure is no news, since the next call that
     /// uses the shared connection tells it better.
-    fn open_blocking(&self) -> BoxFuture<'_, ()> {
+    fn open_blocking(&self, _lock: LockId) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 

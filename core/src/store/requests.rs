@@ -71,6 +71,8 @@ pub(crate) struct Queued {
     pub(crate) counted: u64,
     /// The place that was named was not in the queue any more; others may have lost theirs with it.
     pub(crate) lost_place: bool,
+    /// No news comes of this place: to be asked again after so long.
+    pub(crate) look_again: Option<Duration>,
 }
 
 /// What came of a renewal or a release.
@@ -125,16 +127,31 @@ pub(crate) type Renewals = Vec<Result<Ownership, Failure>>;
 /// What came of many renewals.
 #[derive(Default)]
 pub(crate) struct Renewed {
-    /// Of the first of them, in order.
+    /// Of each of them, in order.
     pub(crate) results: Renewals,
-    /// Why there are no more, if there are fewer than were asked for.
-    pub(crate) failed: Option<Failure>,
-    /// What is known later of those that follow, if their answers come late.
-    pub(crate) late: Option<BoxFuture<'static, Option<Renewals>>>,
+    /// What is known later of those that went unanswered.
+    pub(crate) late: Vec<LateRenewals>,
+}
+
+/// Renewals that had no answer in time, and may have one later.
+pub(crate) struct LateRenewals {
+    /// Their numbers in the list of all.
+    pub(crate) of: Vec<usize>,
+    /// What is known of them then, in that order.
+    pub(crate) results: BoxFuture<'static, Option<Renewals>>,
 }
 
 /// A page of a listing: the locks found, and where to go on.
 pub(crate) struct Page {
     pub(crate) locks: Vec<LockInfo>,
-    pub(crate) next: Option<u64>,
+    pub(crate) next: Option<Cursor>,
+}
+
+/// How far a listing has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    /// Where to go on; nothing at the beginning.
+    pub(crate) at: u64,
+    /// The servers that are still to be asked, the one to go on with last; `None` before the first was asked.
+    pub(crate) servers: Option<Vec<String>>,
 }

@@ -36,8 +36,8 @@ use self::transaction::Access;
 use self::url::Location;
 use self::work::Work;
 use super::{
-    Ask, Asked, AtOnce, BoxFuture, Failure, Listener, Ownership, Page, Quick, Releaser, Renewal,
-    Renewed, Standing, Store,
+    Ask, Asked, AtOnce, BoxFuture, Cursor, Failure, Listener, Ownership, Page, Quick, Releaser,
+    Renewal, Renewed, Standing, Store,
 };
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
@@ -154,6 +154,27 @@ impl EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// Makes sure that events arrive from now on.
+    fn listen(&self) -> Result<(), Failure> {
+        let database = self.database()?;
+        let Some(directory) = database.post.directory() else {
+            return Ok(());
+        };
+        let mut session = self.lock();
+        if session.closed {
+            return Err(Failure::unsent(Error::closed()));
+        }
+        if !session.inbox.as_ref().is_some_and(Inbox::is_open) {
+            // The old one removes its FIFO, which has the name of the new one.
+            session.inbox = None;
+            let inbox = Inbox::open(directory, &self.client_id, self.listener.clone());
+            session.inbox = Some(inbox.map_err(Failure::unsent)?);
+        }
+        Ok(())
+    }
+}
+
 impl Store for EmbeddedStore {
     fn ask<'a>(
         &'a self,
@@ -162,6 +183,9 @@ impl Store for EmbeddedStore {
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(async move {
+            if matches!(ask, Ask::Queue(_)) {
+                self.listen()?;
+            }
             let (claim, inbox) = (claim.clone(), self.client_id.clone());
             self.database()?
                 .run(Access::Write, self.timeout, move |work| {
@@ -188,7 +212,7 @@ impl Store for EmbeddedStore {
     ) -> BoxFuture<'a, Result<Renewed, Failure>> {
         Box::pin(async move {
             // Whoever ends a lease elsewhere tells its holder, if there is an inbox. Without one the next renewal notices.
-            let _ = self.listen().await;
+            let _ = self.listen();
             let database = self.database()?;
             let mut results = Vec::with_capacity(renewals.len());
             for renewals in renewals.chunks(RENEWALS_AT_ONCE) {
@@ -226,7 +250,7 @@ impl Store for EmbeddedStore {
         &'a self,
         app_id: &'a Arc<str>,
         pattern: &'a str,
-        _cursor: u64,
+        _cursor: &'a Cursor,
     ) -> BoxFuture<'a, Result<Page, Failure>> {
         Box::pin(async move {
             let (app_id, pattern) = (app_id.clone(), pattern.to_owned());
@@ -237,26 +261,6 @@ impl Store for EmbeddedStore {
                 })
                 .await?;
             Ok(Page { locks, next: None })
-        })
-    }
-
-    fn listen(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async move {
-            let database = self.database()?;
-            let Some(directory) = database.post.directory() else {
-                return Ok(());
-            };
-            let mut session = self.lock();
-            if session.closed {
-                return Err(Failure::unsent(Error::closed()));
-            }
-            if !session.inbox.as_ref().is_some_and(Inbox::is_open) {
-                // The old one removes its FIFO, which has the name of the new one.
-                session.inbox = None;
-                let inbox = Inbox::open(directory, &self.client_id, self.listener.clone());
-                session.inbox = Some(inbox.map_err(Failure::unsent)?);
-            }
-            Ok(())
         })
     }
 

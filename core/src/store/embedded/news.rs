@@ -27,10 +27,10 @@ pub(super) fn written(event: &Event) -> Vec<u8> {
                 expires_in.map_or_else(|| "-".to_owned(), |left| left.as_millis().to_string());
             format!("next\t{owner}\t{left}")
         }
-        Event::Touched { lock: Some(lock) } => {
+        Event::Touched { lock } => {
             format!("touched\t{}\t{}", lock.app_id(), lock.name())
         }
-        Event::Touched { lock: None } | Event::Reset { .. } => "reset".to_owned(),
+        Event::Flushed { .. } | Event::Reset { .. } => "reset".to_owned(),
     };
     format!("{VERSION}\t{fields}\n").into_bytes()
 }
@@ -53,7 +53,7 @@ pub(super) fn read(line: &[u8]) -> Option<Event> {
             expires_in: left.parse().ok().map(Duration::from_millis),
         }),
         ("touched", Some(app_id), Some(name), None) => Some(Event::Touched {
-            lock: Some(LockId::of_key(app_id.into(), name)),
+            lock: LockId::of_key(app_id.into(), name),
         }),
         ("reset", ..) => Some(Event::Reset {
             scope: Scope::all(),

@@ -143,9 +143,7 @@ impl Work<'_> {
         self.news
             .extend(self.post.everybody_anywhere().into_iter().map(|by| News {
                 by,
-                event: Event::Touched {
-                    lock: Some(lock.clone()),
-                },
+                event: Event::Touched { lock: lock.clone() },
             }));
     }
 }

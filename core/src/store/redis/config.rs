@@ -1,80 +1,97 @@
 //! Where the server is, how to log in, and what stands before every key: read from a URL, of which every part is obeyed or
 //! refused.
 
-use std::fmt;
-use std::path::PathBuf;
+mod address;
+mod url_options;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustls::ClientConnection;
 use url::Url;
 
+pub(super) use self::address::Address;
+use self::address::AddressMap;
+use self::url_options::UrlOptions;
 use super::keys::Prefix;
 use super::log_in::{LogIn, LogIns};
-use super::tls::{Tls, TlsOptions};
+use super::tls::Tls;
 use super::unencoded;
 use super::wire::Packed;
 use crate::access::ServerAccess;
 use crate::error::{Error, Result};
-use crate::options::Unit;
 
 const DEFAULT_PORT: u16 = 6379;
-const FORM: &str = "redis://[user:password@]host[:port][/database] or unix:/path?db=0";
-/// What may follow the `?` of a URL.
-const OPTIONS: &str =
-    "db, key_prefix, tls_ca, tls_cert, tls_key, tls_insecure_skip_verify (unix: also user, pass)";
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Tcp { host: String, port: u16 },
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
+const SENTINEL_PORT: u16 = 26_379;
+const FORM: &str = "redis://[user:password@]host[:port][/database], redis+sentinel://[user:password@]host,host/service, \
+                    redis+cluster://[user:password@]host,host or unix:/path?db=0";
 
 /// A server's address, and how to be let in. Nothing of it shows a password.
 pub(super) struct Config {
-    endpoint: Address,
-    tls: Option<Tls>,
+    endpoints: Vec<Address>,
+    topology: Topology,
+    tls: Option<Arc<Tls>>,
     log_ins: LogIns,
+    sentinel_log_in: Arc<LogIn>,
     database: u32,
     prefix: Arc<Prefix>,
+    address_map: Arc<AddressMap>,
+    replicas: u32,
+}
+
+/// What kind of URL it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Tcp,
+    Unix,
+    Sentinel,
+    Cluster,
+}
+
+/// How the server is found that keeps a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Topology {
+    /// It is the one that the URL names.
+    One,
+    /// The URL's hosts are sentinels, which know the master of this service.
+    Sentinel(String),
+    /// The URL's hosts are of a cluster, whose nodes know who has which slot.
+    Cluster,
 }
 
 impl Config {
-    /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix:` and `redis+unix:` URLs, and what is said beside them.
+    /// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix:` and `redis+unix:` URLs, those of sentinels and clusters,
+    /// and what is said beside them.
     pub(super) fn parse(text: &str, access: ServerAccess) -> Result<Self> {
         if let Some(advice) = unencoded::advice(text) {
             return Err(Error::invalid(advice));
         }
-        let url = Url::parse(text).map_err(|error| {
+        let (scheme, is_tls) = scheme(text);
+        let (hosts, text) = match scheme {
+            Scheme::Tcp | Scheme::Unix => (Vec::new(), Cow::from(text)),
+            Scheme::Sentinel => owned(address::several(text, SENTINEL_PORT)?),
+            Scheme::Cluster => owned(address::several(text, DEFAULT_PORT)?),
+        };
+        let url = Url::parse(&text).map_err(|error| {
             // The parser's words never quote the URL.
             Error::invalid(format!(
                 "the URL does not read as {FORM}: {error}; in a password '/' is written %2F, '#' %23, '@' %40 and '%' %25"
             ))
         })?;
         refuse_fragment(&url)?;
-        let is_unix = url.scheme().ends_with("unix");
-        let is_tls = matches!(url.scheme(), "rediss" | "valkeys");
-        let mut options = UrlOptions::read(&url, is_unix)?;
+        let mut options = UrlOptions::read(&url, scheme)?;
         options.add(&access)?;
-        let endpoint = if is_unix {
-            Address::Unix(url.to_file_path().map_err(|()| {
+        let endpoints = match scheme {
+            Scheme::Unix => vec![Address::Unix(url.to_file_path().map_err(|()| {
                 Error::invalid(
                     "the URL has no path; a Unix socket is named as unix:/path/to/socket",
                 )
-            })?)
-        } else {
-            tcp(&url)?
+            })?)],
+            Scheme::Tcp => vec![address::one(&url, DEFAULT_PORT)?],
+            Scheme::Sentinel | Scheme::Cluster => hosts,
         };
-        let database = match (in_path(&url, is_unix)?, options.database) {
+        let (topology, in_path) = in_path(&url, scheme)?;
+        let database = match (in_path, options.database) {
             (Some(path), Some(option)) if path != option => {
                 return Err(Error::invalid(format!(
                     "the URL names two databases, /{path} and db={option}; name one"
@@ -82,17 +99,24 @@ impl Config {
             }
             (path, option) => path.or(option).unwrap_or(0),
         };
-        let tls = match &endpoint {
-            Address::Tcp { host, .. } if is_tls => Some(Tls::new(host, options.tls(access.unit)?)?),
-            _ => {
-                if let Some(option) = options.of_tls {
-                    return Err(Error::invalid(format!(
-                        "{option} is for TLS, which is not spoken there; begin the URL with rediss:// or valkeys://"
-                    )));
-                }
-                None
+        let tls = if is_tls {
+            Some(Arc::new(Tls::new(&endpoints, options.tls(access.unit)?)?))
+        } else {
+            if let Some(option) = options.of_tls {
+                return Err(Error::invalid(format!(
+                    "{option} is for TLS, which is not spoken there; begin the URL with rediss:// or valkeys:// (rediss+sentinel://, rediss+cluster://)"
+                )));
             }
+            None
         };
+        let address_map =
+            AddressMap::read(&access.address_map, &access.unit.option("address_map"))?;
+        if topology == Topology::One && !address_map.is_empty() {
+            return Err(Error::invalid(format!(
+                "{} is for addresses that sentinels or a cluster announce, and the URL names the server itself; leave it out",
+                access.unit.option("address_map")
+            )));
+        }
         let user = decoded("user", url.username())?.or(options.user.take());
         let password = match url.password() {
             Some(password) => decoded("password", password)?,
@@ -107,18 +131,70 @@ impl Config {
                 ));
             }
         };
+        if options.sentinel_user.is_some() && options.sentinel_password.is_none() {
+            return Err(Error::invalid(
+                "sentinel_username is without sentinel_password; name both, or the password alone",
+            ));
+        }
+        let prefix = options.prefix.as_deref().unwrap_or_default();
         Ok(Self {
-            endpoint,
+            prefix: Arc::new(Prefix::new(prefix, topology == Topology::Cluster)?),
+            endpoints,
+            topology,
             tls,
             log_ins,
+            sentinel_log_in: Arc::new(LogIn::of_url(
+                options.sentinel_user,
+                options.sentinel_password,
+            )),
             database,
-            prefix: Arc::new(Prefix::new(options.prefix.as_deref().unwrap_or_default())?),
+            address_map: Arc::new(address_map),
+            replicas: options.replicas.unwrap_or(0),
         })
     }
 
-    /// Where the URL says that the server is.
-    pub(super) fn endpoint(&self) -> &Address {
-        &self.endpoint
+    /// The same TLS for connections to the sentinels that the URL names, and the log-in that is theirs.
+    pub(super) fn for_sentinels(&self) -> Self {
+        Self {
+            endpoints: self.endpoints.clone(),
+            topology: Topology::One,
+            tls: self.tls.clone(),
+            log_ins: LogIns::OfUrl(self.sentinel_log_in.clone()),
+            sentinel_log_in: self.sentinel_log_in.clone(),
+            database: 0,
+            prefix: self.prefix.clone(),
+            address_map: self.address_map.clone(),
+            replicas: 0,
+        }
+    }
+
+    /// The hosts that the URL names: of the server itself, of sentinels, or of a cluster.
+    pub(super) fn endpoints(&self) -> &[Address] {
+        &self.endpoints
+    }
+
+    /// For messages: what the URL names, without credentials.
+    pub(super) fn address(&self) -> String {
+        let endpoints: Vec<String> = self.endpoints.iter().map(Address::to_string).collect();
+        match &self.topology {
+            Topology::One => endpoints.concat(),
+            Topology::Sentinel(service) => format!("{service} by {}", endpoints.join(",")),
+            Topology::Cluster => format!("the cluster of {}", endpoints.join(",")),
+        }
+    }
+
+    pub(super) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Where a server is reached that announces this address.
+    pub(super) fn reach(&self, announced: Address) -> Address {
+        self.address_map.reach(announced)
+    }
+
+    /// How many replicas have to have a lock before it counts.
+    pub(super) fn replicas(&self) -> u32 {
+        self.replicas
     }
 
     pub(super) fn prefix(&self) -> &Arc<Prefix> {
@@ -160,182 +236,6 @@ impl Config {
     }
 }
 
-/// What follows the `?` of a URL, and the arguments of the same names.
-#[derive(Default)]
-struct UrlOptions {
-    database: Option<u32>,
-    prefix: Option<String>,
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    skip_verify: Option<bool>,
-    /// One that only TLS can obey, as it was written.
-    of_tls: Option<String>,
-    user: Option<String>,
-    password: Option<String>,
-}
-
-impl UrlOptions {
-    fn read(url: &Url, is_unix: bool) -> Result<Self> {
-        let mut options = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in url.query_pairs() {
-            if seen.contains(&name) {
-                return Err(Error::invalid(format!(
-                    "the URL has the option {} twice; say it once",
-                    shown(&name)
-                )));
-            }
-            seen.push(name.clone());
-            let file = PathBuf::from(value.as_ref());
-            if name.starts_with("tls_") || name.starts_with("ssl_") {
-                options.of_tls = Some(format!("the URL's option {name}"));
-            }
-            // Whatever it is, a value may be a password in the wrong place, and is not repeated.
-            match &*name {
-                "db" => options.database = Some(database(&value)?),
-                "key_prefix" => options.prefix = Some(value.into_owned()),
-                "tls_ca" | "ssl_ca_certs" => {
-                    said(&mut options.ca, file, || {
-                        two_spellings("tls_ca", "ssl_ca_certs")
-                    })?;
-                }
-                "tls_cert" | "ssl_certfile" => {
-                    said(&mut options.cert, file, || {
-                        two_spellings("tls_cert", "ssl_certfile")
-                    })?;
-                }
-                "tls_key" | "ssl_keyfile" => {
-                    said(&mut options.key, file, || {
-                        two_spellings("tls_key", "ssl_keyfile")
-                    })?;
-                }
-                "tls_insecure_skip_verify" => {
-                    options.skip_verify = match &*value {
-                        "true" => Some(true),
-                        "false" => Some(false),
-                        _ => {
-                            return Err(Error::invalid(
-                                "tls_insecure_skip_verify is to be true or false",
-                            ));
-                        }
-                    }
-                }
-                "ssl_cert_reqs" if value == "required" => {}
-                "ssl_cert_reqs" => {
-                    return Err(Error::invalid(
-                        "ssl_cert_reqs may be \"required\" only, which is what happens without it; \
-                         to trust any certificate, say so: tls_insecure_skip_verify=true",
-                    ));
-                }
-                "user" if is_unix => options.user = Some(value.into_owned()),
-                "pass" if is_unix => options.password = Some(value.into_owned()),
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "the URL's option {} is not known here; there are: {OPTIONS}",
-                        shown(&name)
-                    )));
-                }
-            }
-        }
-        Ok(options)
-    }
-
-    /// Adds what is said in arguments.
-    fn add(&mut self, access: &ServerAccess) -> Result<()> {
-        let differ = |name| {
-            format!(
-                "the URL's {name} and the argument {} differ; say it once",
-                access.unit.option(name)
-            )
-        };
-        for (name, own, argument) in [
-            ("tls_ca", &mut self.ca, &access.tls_ca),
-            ("tls_cert", &mut self.cert, &access.tls_cert),
-            ("tls_key", &mut self.key, &access.tls_key),
-        ] {
-            let Some(file) = argument else { continue };
-            self.of_tls
-                .get_or_insert_with(|| access.unit.option(name).into_owned());
-            said(own, file.clone(), || differ(name))?;
-        }
-        if let Some(skip) = access.tls_insecure_skip_verify {
-            if skip {
-                self.of_tls
-                    .get_or_insert_with(|| access.unit.option("tls_insecure_skip_verify").into());
-            }
-            said(&mut self.skip_verify, skip, || {
-                differ("tls_insecure_skip_verify")
-            })?;
-        }
-        if let Some(prefix) = &access.key_prefix {
-            said(&mut self.prefix, prefix.clone(), || differ("key_prefix"))?;
-        }
-        Ok(())
-    }
-
-    fn tls(&mut self, unit: Unit) -> Result<TlsOptions> {
-        let skip_verify = self.skip_verify == Some(true);
-        if skip_verify && self.ca.is_some() {
-            return Err(Error::invalid(
-                "tls_ca says whom to trust, and tls_insecure_skip_verify that it does not matter; say one of them",
-            ));
-        }
-        for (name, file) in [
-            ("tls_ca", &self.ca),
-            ("tls_cert", &self.cert),
-            ("tls_key", &self.key),
-        ] {
-            // It may be a key, which no message may show.
-            let text = file.as_ref().map(|file| file.to_string_lossy());
-            if text.is_some_and(|text| text.contains("-----BEGIN")) {
-                return Err(Error::invalid(format!(
-                    "{} is the text of a PEM file; it is to be the file's path",
-                    unit.option(name)
-                )));
-            }
-        }
-        Ok(TlsOptions {
-            ca: self.ca.take(),
-            cert: self.cert.take(),
-            key: self.key.take(),
-            skip_verify,
-        })
-    }
-}
-
-/// Notes what is said of an option; refuses another value than it has, in the words of `differ`.
-fn said<T: PartialEq>(
-    option: &mut Option<T>,
-    value: T,
-    differ: impl FnOnce() -> String,
-) -> Result<()> {
-    match option {
-        Some(before) if *before != value => Err(Error::invalid(differ())),
-        _ => {
-            *option = Some(value);
-            Ok(())
-        }
-    }
-}
-
-fn two_spellings(name: &str, other: &str) -> String {
-    format!("the URL's options {name} and {other} mean the same, and differ; say it once")
-}
-
-/// The name of an option, where it looks like one: what else stands there may be a part of a password.
-fn shown(name: &str) -> String {
-    let is_name = name.len() <= 32
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
-    if is_name {
-        format!("{name:?}")
-    } else {
-        "after the '?' (in a password it is written %3F)".to_owned()
-    }
-}
-
 fn refuse_fragment(url: &Url) -> Result<()> {
     match url.fragment() {
         None => Ok(()),
@@ -349,33 +249,48 @@ fn refuse_fragment(url: &Url) -> Result<()> {
     }
 }
 
-fn tcp(url: &Url) -> Result<Address> {
-    let host = match url.host() {
-        Some(url::Host::Domain(name)) => name.to_owned(),
-        Some(url::Host::Ipv4(address)) => address.to_string(),
-        Some(url::Host::Ipv6(address)) => address.to_string(),
-        None => String::new(),
+/// What a URL's scheme says: the kind, and whether TLS is spoken.
+fn scheme(text: &str) -> (Scheme, bool) {
+    let scheme = text.split(':').next().unwrap_or_default();
+    let (server, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let kind = match kind {
+        "sentinel" => Scheme::Sentinel,
+        "cluster" => Scheme::Cluster,
+        "unix" => Scheme::Unix,
+        _ if server == "unix" => Scheme::Unix,
+        _ => Scheme::Tcp,
     };
-    match host.as_str() {
-        "" => Err(Error::invalid(format!(
-            "the URL has no host; it is to read as {FORM}"
-        ))),
-        "0.0.0.0" | "::" => Err(Error::invalid(format!(
-            "{host} is where a server listens, not where it is; name its address, such as localhost"
-        ))),
-        _ => Ok(Address::Tcp {
-            host,
-            port: url.port().unwrap_or(DEFAULT_PORT),
-        }),
-    }
+    (kind, matches!(server, "rediss" | "valkeys"))
 }
 
-/// The database that the path of a URL names.
-fn in_path(url: &Url, is_unix: bool) -> Result<Option<u32>> {
-    match url.path().trim_matches('/') {
-        _ if is_unix => Ok(None),
-        "" => Ok(None),
-        path => database(path).map(Some),
+fn owned((hosts, text): (Vec<Address>, String)) -> (Vec<Address>, Cow<'static, str>) {
+    (hosts, text.into())
+}
+
+/// What the path of a URL names: a service of sentinels, and the database.
+fn in_path(url: &Url, scheme: Scheme) -> Result<(Topology, Option<u32>)> {
+    let path = url.path().trim_matches('/');
+    let number = |path: &str| {
+        if path.is_empty() {
+            Ok(None)
+        } else {
+            database(path).map(Some)
+        }
+    };
+    match scheme {
+        Scheme::Unix => Ok((Topology::One, None)),
+        Scheme::Tcp => Ok((Topology::One, number(path)?)),
+        Scheme::Cluster => Ok((Topology::Cluster, number(path)?)),
+        Scheme::Sentinel => {
+            let (service, path) = path.split_once('/').unwrap_or((path, ""));
+            let service = decoded("service", service)?.ok_or_else(|| {
+                Error::invalid(
+                    "the URL names no service; it stands behind the sentinels, as mymaster in \
+                     redis+sentinel://host,host/mymaster",
+                )
+            })?;
+            Ok((Topology::Sentinel(service), number(path)?))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod silence;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -36,7 +36,9 @@ pub(super) struct Conn<W> {
     /// When a request's limit passes next, or earlier.
     due: Option<Moment>,
     heard: Moment,
-    seeded: Option<Moment>,
+    seeds: Seeds,
+    /// It is to a cluster, in which whoever has not got a slot says who has.
+    is_of_cluster: bool,
     /// What it answered that says that it is the wrong server to ask.
     misled: Option<String>,
     /// A function gave the log-in, and may have a better one for the next connection.
@@ -115,7 +117,8 @@ impl<W> Conn<W> {
             health,
             due: None,
             heard: Moment::now(),
-            seeded: None,
+            seeds: Seeds::default(),
+            is_of_cluster: false,
             misled: None,
             has_asked_log_in: false,
         }
@@ -133,7 +136,8 @@ impl<W> Conn<W> {
             health: self.health,
             due: None,
             heard: self.heard,
-            seeded: self.seeded,
+            seeds: self.seeds,
+            is_of_cluster: self.is_of_cluster,
             misled: self.misled,
             has_asked_log_in: self.has_asked_log_in,
         }
@@ -143,6 +147,11 @@ impl<W> Conn<W> {
     /// ends the connection.
     pub(super) fn set_asked_log_in(&mut self, is_asked: bool) {
         self.has_asked_log_in = is_asked;
+    }
+
+    /// Says, after the handshake, whether the server is of a cluster: that it has not got a slot ends the connection elsewhere.
+    pub(super) fn set_of_cluster(&mut self, is_of_cluster: bool) {
+        self.is_of_cluster = is_of_cluster;
     }
 
     /// Begins a request: `pack` writes its commands. An answer is expected within `limit`, or else within the patience of
@@ -311,7 +320,7 @@ impl<W> Conn<W> {
                 return Err(Broken::LoggedOut);
             }
             if self.misled.is_none() {
-                self.misled = failure::words_of_wrong_server(&reply);
+                self.misled = failure::words_of_wrong_server(&reply, self.is_of_cluster);
             }
             request.replies.push(reply);
             if request.replies.len() == request.expected
@@ -366,15 +375,42 @@ impl<W> Conn<W> {
 
     // ---- the token counter
 
-    /// Whether a `wait` on this connection seeded the token counter within the last second.
-    pub(super) fn is_seeded(&self) -> bool {
-        self.seeded
+    /// Whether a `wait` on this connection seeded the token counter of `slot` within the last second.
+    pub(super) fn is_seeded(&self, slot: u16) -> bool {
+        self.seeds
+            .of(slot)
             .is_some_and(|at| Moment::now().since(at) < SEED_LASTS)
     }
 
-    /// Notes that a `wait` sent at `at` was answered.
-    pub(super) fn set_seeded(&mut self, at: Moment) {
-        self.seeded = Some(at);
+    /// Notes that a `wait` in `slot` that was sent at `at` was answered.
+    pub(super) fn set_seeded(&mut self, slot: u16, at: Moment) {
+        self.seeds.note(slot, at);
+    }
+}
+
+/// When the token counters were seeded: one, or in a cluster one for each slot.
+#[derive(Default)]
+struct Seeds {
+    last: Option<(u16, Moment)>,
+    others: HashMap<u16, Moment>,
+}
+
+impl Seeds {
+    fn of(&self, slot: u16) -> Option<Moment> {
+        match self.last {
+            Some((last, at)) if last == slot => Some(at),
+            _ if self.others.is_empty() => None,
+            _ => self.others.get(&slot).copied(),
+        }
+    }
+
+    fn note(&mut self, slot: u16, at: Moment) {
+        if let Some((last, before)) = self.last.replace((slot, at))
+            && last != slot
+        {
+            self.others.insert(last, before);
+            self.others.remove(&slot);
+        }
     }
 }
 
@@ -397,7 +433,8 @@ fn is_signal(error: &io::Error) -> bool {
 
 /// Whether a message is the reply to a subscription, which comes in its turn among the replies.
 fn is_confirmation(message: &[Value]) -> bool {
-    matches!(message.first(), Some(Value::BulkString(kind)) if kind == b"subscribe")
+    // That a server takes a subscription back comes unasked, and is never asked for.
+    matches!(message.first(), Some(Value::BulkString(kind)) if matches!(kind.as_slice(), b"subscribe" | b"ssubscribe"))
 }
 
 #[cfg(test)]

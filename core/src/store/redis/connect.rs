@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::io::Interest;
 
-use super::config::{Address, Config};
+use super::config::{Address, Config, Topology};
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::contended::Contended;
 use super::failure;
@@ -22,19 +22,24 @@ pub(super) type Opened<W> = (Conn<W>, Socket);
 
 /// A server that connections can be made to, wherever it is.
 pub(super) struct Server {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) locator: Box<dyn Locator>,
     pub(super) health: Health,
-    pub(super) contended: Contended,
+    pub(super) contended: Arc<Contended>,
 }
 
 impl Server {
-    pub(super) fn new(config: Config, locator: Box<dyn Locator>, health: Health) -> Arc<Self> {
+    pub(super) fn new(
+        config: Arc<Config>,
+        locator: Box<dyn Locator>,
+        health: Health,
+        contended: Arc<Contended>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             config,
             locator,
             health,
-            contended: Contended::default(),
+            contended,
         })
     }
 
@@ -80,13 +85,15 @@ impl Server {
         let mut conn = Conn::new(tls, self.health.clone());
         conn.begin((), Some(silence), |(), out| self.config.greet(log_in, out));
         let replies = drive(&mut conn, &socket).await.map_err(broken)?;
-        Self::look_at(address, &replies, log_in, is_for_locks)?;
+        self.look_at(address, &replies, log_in, is_for_locks)?;
         conn.set_asked_log_in(self.config.log_ins().is_asked_for());
+        conn.set_of_cluster(*self.config.topology() == Topology::Cluster);
         Ok((conn.handed_over(), socket))
     }
 
     /// Whether what answered is a server to take locks on.
     fn look_at(
+        &self,
         address: &Address,
         replies: &[Value],
         log_in: &LogIn,
@@ -109,13 +116,22 @@ impl Server {
             return Ok(());
         }
         let hello = &replies[needed - 1];
-        if field(hello, "mode") == Some(b"sentinel") {
-            return Err(Failure::unsent(Error::new(
-                ErrorKind::StoreRefused,
-                format!(
-                    "the server at {address} is a sentinel, which keeps no locks; name the master that it watches"
-                ),
-            )));
+        let is_of_cluster = *self.config.topology() == Topology::Cluster;
+        let wrong = match field(hello, "mode") {
+            Some(b"sentinel") => Some(format!(
+                "the server at {address} is a sentinel, which keeps no locks; name the service whose master it watches, \
+                 as in redis+sentinel://{address}/mymaster"
+            )),
+            Some(b"cluster") if !is_of_cluster => Some(format!(
+                "the server at {address} is of a cluster; begin its URL with redis+cluster:// (TLS: rediss+cluster://)"
+            )),
+            Some(b"standalone") if is_of_cluster => Some(format!(
+                "the server at {address} is not of a cluster; begin its URL with redis:// (TLS: rediss://)"
+            )),
+            _ => None,
+        };
+        if let Some(words) = wrong {
+            return Err(Failure::unsent(Error::new(ErrorKind::StoreRefused, words)));
         }
         match field(hello, "role") {
             Some(b"replica" | b"slave") => Err(Failure::unsent(Error::unavailable(format!(

@@ -2,6 +2,7 @@
 
 mod driver;
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,7 +66,8 @@ pub(super) struct Connection {
     /// Nothing new begins on it; it ends when all is answered.
     retired: AtomicBool,
     ending: AtomicBool,
-    pub(super) subscribed: OnceCell<()>,
+    /// The slots of whose inboxes it hears; without a cluster there is one.
+    subscribed: Mutex<HashMap<u16, Arc<OnceCell<()>>>>,
     /// The server was sent the text of the script that renews.
     pub(super) has_renewed: AtomicBool,
     pub(super) tracking: Arc<Tracking>,
@@ -93,7 +95,7 @@ impl Connection {
             wake: Notify::new(),
             retired: AtomicBool::new(false),
             ending: AtomicBool::new(false),
-            subscribed: OnceCell::new(),
+            subscribed: Mutex::default(),
             has_renewed: AtomicBool::new(false),
             tracking: Arc::default(),
             has_released: AtomicBool::new(false),
@@ -194,16 +196,28 @@ impl Connection {
         )))
     }
 
-    /// Whether a `wait` on this connection seeded the token counter within the last second.
-    pub(super) fn is_seeded(&self) -> bool {
-        lock(&self.conn).as_ref().is_some_and(Conn::is_seeded)
+    /// Whether a `wait` on this connection seeded the token counter of `slot` within the last second.
+    pub(super) fn is_seeded(&self, slot: u16) -> bool {
+        lock(&self.conn)
+            .as_ref()
+            .is_some_and(|conn| conn.is_seeded(slot))
     }
 
-    /// Notes that a `wait` sent at `at` was answered.
-    pub(super) fn set_seeded(&self, at: Moment) {
+    /// Notes that a `wait` in `slot` that was sent at `at` was answered.
+    pub(super) fn set_seeded(&self, slot: u16, at: Moment) {
         if let Some(conn) = &mut *lock(&self.conn) {
-            conn.set_seeded(at);
+            conn.set_seeded(slot, at);
         }
+    }
+
+    /// Whether it hears of the inbox of `slot`, once that is confirmed.
+    pub(super) fn subscription(&self, slot: u16) -> Arc<OnceCell<()>> {
+        lock(&self.subscribed).entry(slot).or_default().clone()
+    }
+
+    /// The server has taken back the subscription to the inbox of `slot`.
+    pub(super) fn unsubscribed(&self, slot: u16) {
+        lock(&self.subscribed).remove(&slot);
     }
 
     /// Ends the connection.

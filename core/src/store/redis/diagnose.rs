@@ -39,13 +39,13 @@ const SETTINGS: &[&str] = &[
 
 impl RedisStore {
     pub(super) async fn look(&self, app_id: &Arc<str>) -> Result<Diagnosis, Failure> {
-        let connection = self.link.connect_apart().await?;
+        let connection = self.route.any_link().await?.connect_apart().await?;
         let address = connection.address.clone();
         let server = Examined {
             connection,
             timeout: self.timeout,
         };
-        let config = &self.server.config;
+        let config = &self.config;
         let info = server.ask(redis::pipe().cmd("INFO")).await?;
         let hello = server.ask(redis::pipe().cmd("HELLO")).await?;
         let slow = server

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::connect::Server;
+use super::contended::Contended;
 use super::keys::{Keys, Prefix};
 use super::tracking::{Arming, Tracking};
-use super::wire::{self, Answer, By, Packed, Took, Waited};
+use super::wire::{self, Answer, By, Inspected, Packed, Took, Waited};
 use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser};
+use crate::name::LockId;
+use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser, Renewal};
+
+/// Whoever waits where no news comes from, since the lock's slot is on its way there, looks again after this.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What to do after replies were read.
 pub(super) enum Step<T> {
@@ -25,6 +29,24 @@ pub(super) enum Step<T> {
 /// One operation: requests to send, until the replies make a result.
 pub(super) trait Exchange {
     type Output;
+
+    /// The slot of its keys in a cluster.
+    fn slot(&self) -> u16;
+
+    /// It begins, or begins anew, on a connection: `is_seeded` says whether a `wait` was answered there lately, `tracking`
+    /// watches keys, where the connection can, and `is_heard` says whether it brings news of the slot.
+    fn on_connection(
+        &mut self,
+        _is_seeded: bool,
+        _tracking: Option<&Arc<Tracking>>,
+        _is_heard: bool,
+    ) {
+    }
+
+    /// Whether news has to reach the connection before it is sent.
+    fn needs_inbox(&self) -> bool {
+        false
+    }
 
     /// Packs the next request.
     fn request(&self, out: &mut Packed);
@@ -40,12 +62,16 @@ pub(super) trait Exchange {
 
 /// Asking for a name.
 pub(super) struct Asking {
-    server: Arc<Server>,
+    contended: Arc<Contended>,
     claim: Arc<Claim>,
     keys: Keys,
     ttl: Duration,
-    client_id: Arc<str>,
+    inbox_id: Arc<str>,
+    /// It is to be a take where the connection's counter is seeded.
+    may_take: bool,
     take: bool,
+    /// News of the lock comes by the connection.
+    is_heard: bool,
     queue: Option<Queueing>,
     by: By,
     seeded: Option<Moment>,
@@ -54,22 +80,23 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// `seeded`: whether the connection's last `wait` is recent enough for a take.
     pub(super) fn new(
-        server: &Arc<Server>,
+        prefix: &Prefix,
+        contended: &Arc<Contended>,
         claim: &Arc<Claim>,
         ttl: Duration,
-        client_id: &Arc<str>,
+        inbox_id: &Arc<str>,
         ask: Ask,
-        seeded: bool,
     ) -> Self {
         Self {
-            server: server.clone(),
+            contended: contended.clone(),
             claim: claim.clone(),
-            keys: Keys::new(server.config.prefix(), &claim.lock),
+            keys: Keys::new(prefix, &claim.lock),
             ttl,
-            client_id: client_id.clone(),
-            take: seeded && ask == Ask::Take && !server.contended.is_noted(&claim.lock),
+            inbox_id: inbox_id.clone(),
+            may_take: ask == Ask::Take && !contended.is_noted(&claim.lock),
+            take: false,
+            is_heard: true,
             queue: match ask {
                 Ask::Take | Ask::Retake => None,
                 Ask::Queue(queueing) => Some(queueing),
@@ -79,12 +106,6 @@ impl Asking {
             tracking: None,
             watching: None,
         }
-    }
-
-    /// Whoever is the next behind a holder of another program has the lock watched, where the server does that.
-    pub(super) fn with_watch(self, tracking: &Arc<Tracking>) -> Self {
-        let tracking = self.queue.is_some().then(|| tracking.clone());
-        Self { tracking, ..self }
     }
 
     /// A holder of another program tells nobody when it gives the lock back: has the server tell.
@@ -122,6 +143,22 @@ impl Asking {
 impl Exchange for Asking {
     type Output = Asked;
 
+    fn slot(&self) -> u16 {
+        self.keys.slot
+    }
+
+    fn on_connection(&mut self, is_seeded: bool, tracking: Option<&Arc<Tracking>>, is_heard: bool) {
+        self.is_heard = is_heard;
+        self.take = is_seeded && self.may_take;
+        // Whoever is the next behind a holder of another program has the lock watched.
+        self.tracking = tracking.filter(|_| self.queue.is_some()).cloned();
+        self.watching = None;
+    }
+
+    fn needs_inbox(&self) -> bool {
+        self.queue.is_some()
+    }
+
     fn request(&self, out: &mut Packed) {
         if let Some((_, arming)) = self.watching {
             arming.begin(out);
@@ -136,7 +173,7 @@ impl Exchange for Asking {
                 &self.keys,
                 &self.claim.owner,
                 self.ttl,
-                &self.client_id,
+                &self.inbox_id,
                 self.queue,
             );
         }
@@ -150,11 +187,11 @@ impl Exchange for Asking {
             return match wire::took(replies) {
                 Ok(Took::Acquired(token)) => Step::Done(Ok(Asked::acquired(token, sent))),
                 Ok(Took::Held) => {
-                    self.server.contended.note(&self.claim.lock);
+                    self.contended.note(&self.claim.lock);
                     Step::Done(Ok(Asked::Held(Queued::default())))
                 }
                 Ok(Took::Unseeded) => {
-                    self.take = false;
+                    (self.take, self.may_take) = (false, false);
                     Step::Again
                 }
                 Err(error) => refused(error),
@@ -170,8 +207,9 @@ impl Exchange for Asking {
                     lost_place,
                 }))
             }
-            Answer::Ok(Waited::Held(queued)) => {
-                self.server.contended.note(&self.claim.lock);
+            Answer::Ok(Waited::Held(mut queued)) => {
+                queued.look_again = (!self.is_heard).then_some(LOOK_AGAIN);
+                self.contended.note(&self.claim.lock);
                 // Who only looks again writes nothing.
                 let looked = self.queue.is_some_and(|queue| queue.place.is_some());
                 if !looked || queued.lost_place {
@@ -193,17 +231,17 @@ impl Exchange for Asking {
 pub(super) struct Releasing {
     keys: Keys,
     releaser: Releaser,
-    client_id: Arc<str>,
+    inbox_id: Arc<str>,
     by: By,
     first: Option<Ownership>,
 }
 
 impl Releasing {
-    pub(super) fn new(prefix: &Prefix, releaser: Releaser, client_id: &Arc<str>) -> Self {
+    pub(super) fn new(prefix: &Prefix, releaser: Releaser, inbox_id: &Arc<str>) -> Self {
         Self {
             keys: Keys::new(prefix, releaser.lock()),
             releaser,
-            client_id: client_id.clone(),
+            inbox_id: inbox_id.clone(),
             by: By::Hash,
             first: None,
         }
@@ -219,8 +257,12 @@ impl Releasing {
 impl Exchange for Releasing {
     type Output = Ownership;
 
+    fn slot(&self) -> u16 {
+        self.keys.slot
+    }
+
     fn request(&self, out: &mut Packed) {
-        wire::release(out, self.by, &self.keys, &self.releaser, &self.client_id);
+        wire::release(out, self.by, &self.keys, &self.releaser, &self.inbox_id);
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
@@ -241,6 +283,97 @@ impl Exchange for Releasing {
             }
             Answer::Err(error) => refused(error),
         }
+    }
+}
+
+/// Extending one lease.
+pub(super) struct RenewingOne<'a> {
+    key: String,
+    slot: u16,
+    renewal: &'a Renewal,
+    by: By,
+}
+
+impl<'a> RenewingOne<'a> {
+    pub(super) fn new(prefix: &Prefix, renewal: &'a Renewal) -> Self {
+        Self {
+            key: prefix.lock_key(&renewal.claim.lock),
+            slot: prefix.slot_of(&renewal.claim.lock),
+            renewal,
+            by: By::Hash,
+        }
+    }
+}
+
+impl Exchange for RenewingOne<'_> {
+    type Output = Ownership;
+
+    fn slot(&self) -> u16 {
+        self.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        let one = std::iter::once((self.key.as_str(), self.renewal));
+        wire::renew(out, self.by, Arming::Off, one);
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
+        match replies.first().map(wire::renewed) {
+            Some(Answer::Ok(ownership)) => Step::Done(Ok(ownership)),
+            Some(Answer::NoScript) => by_text(&mut self.by),
+            Some(Answer::Err(error)) => refused(error),
+            None => refused(no_script()),
+        }
+    }
+}
+
+/// Looking at one lock.
+pub(super) struct Inspecting(Keys);
+
+impl Inspecting {
+    pub(super) fn new(prefix: &Prefix, lock: &LockId) -> Self {
+        Self(Keys::new(prefix, lock))
+    }
+}
+
+impl Exchange for Inspecting {
+    type Output = Option<Inspected>;
+
+    fn slot(&self) -> u16 {
+        self.0.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        wire::inspect(out, std::iter::once(&self.0));
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
+        Step::Done(wire::inspected(replies).map_err(Failure::answered))
+    }
+}
+
+/// Looking who holds a lock.
+pub(super) struct LookingForHolder(Keys);
+
+impl LookingForHolder {
+    pub(super) fn new(prefix: &Prefix, lock: &LockId) -> Self {
+        Self(Keys::new(prefix, lock))
+    }
+}
+
+impl Exchange for LookingForHolder {
+    type Output = Option<Arc<[u8]>>;
+
+    fn slot(&self) -> u16 {
+        self.0.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        wire::holder(out, &self.0);
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
+        Step::Done(wire::held_by(replies).map_err(Failure::answered))
     }
 }
 

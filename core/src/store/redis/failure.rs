@@ -29,16 +29,22 @@ const TEMPORARY: &[&str] = &[
 const NO_ROOM: &[&str] = &["OOM", "MISCONF"];
 
 /// Codes of a server that is not, or not yet, the one to ask: its connection ends, and the address is looked up anew.
-const WRONG_SERVER: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED"];
+const WRONG_SERVER: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED"];
+/// The code of a cluster's node that has not got a slot. It is the right one for others, but where no cluster is known of.
+const WRONG_SLOT: &[&str] = &["MOVED"];
 
 /// What a server says that has no connection left for us. It passes, as those of others end.
 const FULL: &str = "max number of clients";
 
 /// The server's words, where a reply, or a part of it, says that this is the wrong server to ask.
-pub(super) fn words_of_wrong_server(reply: &Value) -> Option<String> {
+pub(super) fn words_of_wrong_server(reply: &Value, is_of_cluster: bool) -> Option<String> {
     match reply {
-        Value::ServerError(error) => one_of(WRONG_SERVER, error).map(|_| words_of(error)),
-        Value::Array(parts) => parts.iter().find_map(words_of_wrong_server),
+        Value::ServerError(error) => one_of(WRONG_SERVER, error)
+            .or_else(|| one_of(WRONG_SLOT, error).filter(|_| !is_of_cluster))
+            .map(|_| words_of(error)),
+        Value::Array(parts) => parts
+            .iter()
+            .find_map(|part| words_of_wrong_server(part, is_of_cluster)),
         _ => None,
     }
 }
@@ -167,6 +173,11 @@ pub(super) fn from_handshake(
 ) -> Failure {
     let log_in = matches!(error.code(), "WRONGPASS" | "NOAUTH" | "NOPERM")
         || words.to_ascii_uppercase().contains("AUTH");
+    if words.contains("SELECT is not allowed") {
+        return Failure::unsent(Error::invalid(
+            "a cluster has one database, 0; name no other in the URL",
+        ));
+    }
     Failure::unsent(if log_in {
         Error::new(
             ErrorKind::StoreRefused,

@@ -17,13 +17,17 @@ const MAX_PREFIX_BYTES: usize = 128;
 #[derive(Default)]
 pub(super) struct Prefix {
     text: String,
+    /// Whether all that belongs to a lock has to be in its slot.
+    is_of_cluster: bool,
+    /// It has a hash tag, so that all keys and channels are in one slot.
+    has_tag: bool,
     /// What makes hash tags for locks whose braces are none: few use such names.
     numbers: OnceLock<Numbers>,
 }
 
 impl Prefix {
     /// Checks a prefix.
-    pub(super) fn new(text: &str) -> Result<Self> {
+    pub(super) fn new(text: &str, is_of_cluster: bool) -> Result<Self> {
         let refused = |why: &str| Err(Error::invalid(format!("key_prefix {text:?} {why}")));
         if text.len() > MAX_PREFIX_BYTES {
             return Err(Error::invalid(format!(
@@ -45,10 +49,17 @@ impl Prefix {
                 "contains 'lock||', with which the keys themselves begin; choose another",
             );
         }
-        Ok(Self {
+        let prefix = Self {
             text: text.to_owned(),
+            is_of_cluster,
+            has_tag: slots::hash_tag(text).is_some(),
             numbers: OnceLock::new(),
-        })
+        };
+        if is_of_cluster && !prefix.has_tag {
+            // Left to the first use, a fork meanwhile would have its child wait for a thread that it does not have.
+            prefix.numbers();
+        }
+        Ok(prefix)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -79,26 +90,64 @@ impl Prefix {
         key.push_str(id.name());
     }
 
-    /// A number that makes `{<prefix>lock||<number>}` a hash tag of the slot that `key` has without one.
-    fn number(&self, key: &str) -> u32 {
-        let numbers = self
-            .numbers
-            .get_or_init(|| Numbers::behind(&[&self.text, LOCK].concat()));
-        numbers.of(slots::slot(key))
+    fn numbers(&self) -> &Numbers {
+        self.numbers
+            .get_or_init(|| Numbers::behind(&[&self.text, LOCK].concat()))
     }
 
-    fn fence_key(&self, app_id: &str) -> String {
-        let fence = if app_id.is_empty() {
-            "||fence"
+    /// A hash tag that puts a key into `slot`: `{<prefix>lock||<number>}`.
+    fn push_tag(&self, key: &mut String, slot: u16) {
+        // Writing to a text does not fail.
+        let _ = write!(key, "{{{}{LOCK}{}}}", self.text, self.numbers().of(slot));
+    }
+
+    /// The slot in a cluster of the lock that has this key; without a cluster there is one for all.
+    fn slot(&self, lock: &str) -> u16 {
+        if self.is_of_cluster {
+            slots::slot(lock)
         } else {
-            "||||fence"
+            0
+        }
+    }
+
+    /// The slot of a lock in a cluster; without a cluster there is one for all.
+    pub(super) fn slot_of(&self, id: &LockId) -> u16 {
+        if self.is_of_cluster {
+            slots::slot(&self.lock_key(id))
+        } else {
+            0
+        }
+    }
+
+    fn fence_key(&self, app_id: &str, slot: u16) -> String {
+        let fence = "||||fence";
+        if self.is_of_cluster && !self.has_tag {
+            let mut key = String::with_capacity(self.text.len() + app_id.len() + 32);
+            self.push_tag(&mut key, slot);
+            if !app_id.is_empty() {
+                key.push_str("||");
+                key.push_str(app_id);
+            }
+            key.push_str(fence);
+            return key;
+        }
+        let fence = if app_id.is_empty() {
+            &fence[2..]
+        } else {
+            fence
         };
         [&self.text, LOCK, app_id, fence].concat()
     }
 
-    /// The channel on which a client hears of its waiters.
-    pub(super) fn inbox(&self, client_id: &str) -> String {
-        [&self.text, "lock||inbox||", client_id].concat()
+    /// The channel on which a client hears of its waiters; in a cluster, of those for locks in `slot`.
+    pub(super) fn inbox(&self, client_id: &str, slot: u16) -> String {
+        let mut channel = [&self.text, "lock||inbox||"].concat();
+        if self.is_of_cluster && !self.has_tag {
+            self.push_tag(&mut channel, slot);
+            channel.push_str("||");
+        }
+        channel.push_str(client_id);
+        channel
     }
 
     /// What stands before the name in the keys of `app_id`.
@@ -118,8 +167,10 @@ impl Prefix {
 pub(super) struct Keys {
     /// The lock's queue: a sorted set of waiters. The lock's own key is part of this key.
     pub(super) queue: String,
-    /// The app id's token counter.
+    /// The app id's token counter; in a cluster, the one in the lock's slot.
     pub(super) fence: String,
+    /// The slot of all of them in a cluster.
+    pub(super) slot: u16,
     lock: Range<usize>,
 }
 
@@ -130,6 +181,7 @@ impl Keys {
         queue.push('{');
         prefix.push_lock(&mut queue, id);
         let mut lock = 1..queue.len();
+        let slot = prefix.slot(&queue[lock.clone()]);
         if !queue[lock.clone()].contains(['{', '}']) {
             queue.push('}');
             queue.push_str(QUEUE);
@@ -141,20 +193,17 @@ impl Keys {
             // In a cluster both keys have to be in one slot, and no tag can be made of the lock's own key.
             let key = &queue[lock];
             let mut tagged = String::with_capacity(2 * prefix.text.len() + key.len() + 32);
-            // Writing to a text does not fail.
-            let _ = write!(
-                tagged,
-                "{{{}{LOCK}{}}}{QUEUE}||",
-                prefix.text,
-                prefix.number(key)
-            );
+            prefix.push_tag(&mut tagged, slots::slot(key));
+            tagged.push_str(QUEUE);
+            tagged.push_str("||");
             lock = tagged.len()..tagged.len() + key.len();
             tagged.push_str(key);
             queue = tagged;
         }
         Self {
             queue,
-            fence: prefix.fence_key(id.app_id()),
+            fence: prefix.fence_key(id.app_id(), slot),
+            slot,
             lock,
         }
     }

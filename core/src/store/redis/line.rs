@@ -22,7 +22,7 @@ pub(super) struct Line {
     arrived: Arrivals<LineRequest>,
     address: Arc<Address>,
     server: Arc<Server>,
-    client_id: Arc<str>,
+    inbox_id: Arc<str>,
     link: Weak<Link>,
 }
 
@@ -42,7 +42,7 @@ impl Line {
         (conn, socket): Opened<LineRequest>,
         address: Arc<Address>,
         server: Arc<Server>,
-        client_id: Arc<str>,
+        inbox_id: Arc<str>,
         link: Weak<Link>,
     ) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Line {
             arrived: Arrivals::default(),
             address,
             server,
-            client_id,
+            inbox_id,
             link,
         }
     }
@@ -80,7 +80,7 @@ impl Line {
             Either::Asking(asking) => match asking.on_replies(&replies, sent) {
                 Step::Done(result) => {
                     if let Some(at) = asking.seeded() {
-                        self.conn.set_seeded(at);
+                        self.conn.set_seeded(asking.slot(), at);
                     }
                     Some(LineDone::Asked(result))
                 }
@@ -100,8 +100,9 @@ impl Line {
 
 impl LineStore for Line {
     fn take(&mut self, id: u64, claim: &Arc<Claim>, ttl: Duration, limit: Option<Duration>) {
-        let (server, seeded) = (&self.server, self.conn.is_seeded());
-        let asking = Asking::new(server, claim, ttl, &self.client_id, Ask::Take, seeded);
+        let (prefix, contended) = (self.server.config.prefix(), &self.server.contended);
+        let mut asking = Asking::new(prefix, contended, claim, ttl, &self.inbox_id, Ask::Take);
+        asking.on_connection(self.conn.is_seeded(asking.slot()), None, true);
         let exchange = Either::Asking(asking);
         let limit = limit.map(|limit| limit.min(self.server.health.patience()));
         self.begin(LineRequest { id, exchange }, limit);
@@ -110,7 +111,7 @@ impl LineStore for Line {
     fn release(&mut self, id: u64, claim: &Arc<Claim>) {
         let prefix = self.server.config.prefix();
         let releaser = Releaser::Own(claim.clone());
-        let releasing = Releasing::new(prefix, releaser, &self.client_id);
+        let releasing = Releasing::new(prefix, releaser, &self.inbox_id);
         let exchange = Either::Releasing(releasing);
         self.begin(LineRequest { id, exchange }, None);
     }

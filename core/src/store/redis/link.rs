@@ -10,10 +10,11 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::watch;
 
-use super::config::Address;
+use super::config::{Address, Topology};
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
+use super::redirection::{Redirection, Stop};
 use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::Error;
@@ -55,10 +56,23 @@ struct Connections {
     tried: Option<Arc<Address>>,
     /// Why none is to be made until then.
     failed: Option<(Moment, Failure)>,
+    /// The server is none of ours any more.
+    left: bool,
     closed: bool,
 }
 
 type Connected = Result<Arc<Connection>, Failure>;
+
+impl Connections {
+    /// Why there are no more.
+    fn over(&self) -> Option<Failure> {
+        if self.closed {
+            return Some(Failure::unsent(Error::closed()));
+        }
+        let left = || Error::unavailable("the server has left the cluster, or has no slots there");
+        self.left.then(|| Failure::unsent(left()))
+    }
+}
 
 /// The duty to say what came of connecting, discharged also where its task is dropped with its runtime.
 struct Connecting {
@@ -120,6 +134,11 @@ impl Link {
         self.epoch.load(Ordering::Acquire).max(1)
     }
 
+    /// How often a connection was made after the first.
+    pub(super) fn reconnects(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire).saturating_sub(1)
+    }
+
     /// The live connection, if there is one.
     pub(super) fn live(&self) -> Option<Arc<Connection>> {
         lock(&self.connections).live.clone()
@@ -138,8 +157,8 @@ impl Link {
             if let Some(live) = &connections.live {
                 return Ok(live.clone());
             }
-            if connections.closed {
-                return Err(Failure::unsent(Error::closed()));
+            if let Some(failure) = connections.over() {
+                return Err(failure);
             }
             match (&connections.connecting, &connections.failed) {
                 (Some(connecting), _) => connecting.subscribe(),
@@ -202,8 +221,8 @@ impl Link {
         let connected = self.server.connect(&address).await?;
         let connection = {
             let mut connections = lock(&self.connections);
-            if connections.closed {
-                return Err(Failure::unsent(Error::closed()));
+            if let Some(failure) = connections.over() {
+                return Err(failure);
             }
             if let Some(live) = &connections.live {
                 // The one that was suspect has answered meanwhile.
@@ -241,24 +260,40 @@ impl Link {
         (self.host.spawn)(Box::pin(connection::drive(connection, link)));
     }
 
-    /// Subscribes to the inbox on the live connection, once, confirmed.
-    pub(super) async fn listen(&self) -> Result<(), Failure> {
-        let connection = self.connection().await?;
+    /// Whether the server is of a cluster.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        *self.server.config.topology() == Topology::Cluster
+    }
+
+    /// Subscribes to the inbox of `slot` on a connection of this link, once, confirmed.
+    pub(super) async fn listen_on(&self, connection: &Connection, slot: u16) -> Result<(), Stop> {
+        let verb = if self.is_of_cluster() {
+            "SSUBSCRIBE"
+        } else {
+            "SUBSCRIBE"
+        };
         connection
-            .subscribed
+            .subscription(slot)
             .get_or_try_init(|| async {
-                let inbox = self.server.config.prefix().inbox(&self.client_id);
+                let inbox = self.server.config.prefix().inbox(&self.client_id, slot);
                 // Whoever waits also wants to know when the server is flushed.
                 let tracking = &connection.tracking;
                 let arming = tracking.arming();
                 let subscribe = |out: &mut Packed| {
                     arming.begin(out);
-                    out.words(&["SUBSCRIBE", &inbox]);
+                    out.words(&[verb, &inbox]);
                 };
                 let (_, replies) = connection.ask(None, subscribe).await?;
-                match tracking.begun(arming, &replies).first() {
+                let replies = tracking.begun(arming, &replies);
+                if self.is_of_cluster()
+                    && let Some(redirection) = Redirection::of(replies, &connection.address)
+                {
+                    return Err(Stop::Elsewhere(redirection));
+                }
+                match replies.first() {
                     Some(Value::ServerError(error)) => {
-                        Err(Failure::answered(failure::from_server(error)))
+                        let failure = Failure::answered(failure::from_server(error));
+                        Err(Stop::Failed(failure))
                     }
                     _ => Ok(()),
                 }
@@ -354,6 +389,18 @@ impl Link {
         {
             self.suspect(live.epoch);
         }
+    }
+
+    /// The server is none of ours any more: what is under way there is still answered.
+    pub(super) fn leave(&self) {
+        self.change(true, |connections| {
+            connections.left = true;
+            let live = connections.live.take();
+            if let Some(live) = &live {
+                live.retire();
+            }
+            live.is_some()
+        });
     }
 
     /// Changes which connection is the live one; whoever listens is told that news may be lost.

@@ -1,5 +1,7 @@
-//! The store on one Redis or Valkey server. The only module that knows the `redis` crate.
+//! The store on Redis or Valkey: one server, the master that sentinels name, or a cluster. The only module that knows the
+//! `redis` crate.
 
+mod cluster;
 mod config;
 mod conn;
 mod connect;
@@ -14,9 +16,12 @@ mod line;
 mod link;
 mod locator;
 mod log_in;
+mod node;
 mod pool;
+mod redirection;
 mod reply;
 mod rights;
+mod route;
 mod running;
 mod shortcuts;
 mod slots;
@@ -28,28 +33,19 @@ mod unencoded;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use self::config::Config;
-use self::connect::Server;
-use self::connection::{Connection, Replied};
-use self::exchange::{Asking, Releasing, no_script};
-use self::health::Health;
-use self::keys::Keys;
-use self::link::Link;
-use self::locator::Fixed;
-use self::pool::Pool;
-use self::running::run;
-use self::wire::{Answer, By, Packed};
+use self::config::{Config, Topology};
+use self::exchange::{Asking, Inspecting, LookingForHolder, Releasing};
+use self::route::Route;
 use super::{
-    Ask, Asked, BoxFuture, Failure, Host, Ownership, Page, Quick, Releaser, Renewal, Renewed,
-    Scope, Standing, Store,
+    Ask, Asked, BoxFuture, Cursor, Failure, Host, Ownership, Page, Quick, Releaser, Renewal,
+    Renewed, Standing, Store,
 };
 use crate::access::ServerAccess;
 use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
-use crate::error::{Error, Result as CoreResult};
+use crate::error::Result as CoreResult;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 
@@ -57,14 +53,12 @@ use crate::name::LockId;
 /// About half of what 64 callers ask, so that neither side waits for the other (`benches/rows/throughput.py`).
 const A_BATCH: usize = 5 * 1024;
 
-/// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.
-const RENEWALS_PER_PIPELINE: usize = 256;
-
 pub(crate) struct RedisStore {
-    server: Arc<Server>,
-    link: Arc<Link>,
-    pool: Pool,
+    config: Arc<Config>,
+    route: Route,
     client_id: Arc<str>,
+    /// What names this client's inbox in the queues.
+    inbox_id: Arc<str>,
     timeout: Duration,
 }
 
@@ -77,61 +71,29 @@ impl RedisStore {
         timeout: Duration,
         host: Host,
     ) -> CoreResult<Self> {
-        let config = Config::parse(url, access)?;
-        let locator = Box::new(Fixed::at(config.endpoint()));
-        let server = Server::new(config, locator, Health::new(timeout));
+        let config = Arc::new(Config::parse(url, access)?);
         wire::prepare();
+        let inbox_id = match config.topology() {
+            // Hand-overs tell it by the channel of the lock's slot.
+            Topology::Cluster => format!("s{client_id}").into(),
+            Topology::One | Topology::Sentinel(_) => client_id.clone(),
+        };
         Ok(Self {
-            pool: Pool::new(server.clone(), host.spawn.clone()),
-            link: Link::new(server.clone(), client_id.clone(), host, Scope::all()),
-            server,
+            route: Route::new(&config, &client_id, timeout, host),
+            config,
             client_id,
+            inbox_id,
             timeout,
         })
     }
 
-    fn asking(&self, claim: &Arc<Claim>, ttl: Duration, ask: Ask, seeded: bool) -> Asking {
-        Asking::new(&self.server, claim, ttl, &self.client_id, ask, seeded)
+    fn asking(&self, claim: &Arc<Claim>, ttl: Duration, ask: Ask) -> Asking {
+        let (prefix, contended) = (self.config.prefix(), self.route.contended());
+        Asking::new(prefix, contended, claim, ttl, &self.inbox_id, ask)
     }
 
     fn releasing(&self, releaser: Releaser) -> Releasing {
-        Releasing::new(self.server.config.prefix(), releaser, &self.client_id)
-    }
-
-    async fn send(&self, connection: &Connection, pack: impl FnOnce(&mut Packed)) -> Replied {
-        connection.ask(None, pack).await
-    }
-
-    async fn page(&self, app_id: &Arc<str>, pattern: &str, cursor: u64) -> Result<Page, Failure> {
-        let connection = self.link.connection().await?;
-        let prefix = self.server.config.prefix();
-        let glob = prefix.scan_pattern(app_id, pattern);
-        let scan = |out: &mut Packed| wire::scan(out, cursor, &glob);
-        let (_, replies) = self.send(&connection, scan).await?;
-        let (next, found) = wire::scanned(&replies).map_err(answered)?;
-        let before = prefix.before_names(app_id);
-        let ids: Vec<LockId> = found
-            .iter()
-            .filter_map(|key| key.strip_prefix(&before))
-            .filter(|name| !name.contains("||"))
-            .map(|name| LockId::of_key(app_id.clone(), name))
-            .collect();
-        let mut locks = Vec::with_capacity(ids.len());
-        if !ids.is_empty() {
-            let keys: Vec<Keys> = ids.iter().map(|id| Keys::new(prefix, id)).collect();
-            let inspect = |out: &mut Packed| wire::inspect(out, keys.iter());
-            let (_, replies) = self.send(&connection, inspect).await?;
-            for (id, replies) in ids.iter().zip(replies.chunks(3)) {
-                // A key of another type is not a lock of ours, and no reason to end the listing.
-                if let Ok(Some(found)) = wire::inspected(replies) {
-                    locks.push(lock_info(id, found));
-                }
-            }
-        }
-        Ok(Page {
-            locks,
-            next: (next != 0).then_some(next),
-        })
+        Releasing::new(self.config.prefix(), releaser, &self.inbox_id)
     }
 }
 
@@ -142,20 +104,11 @@ impl Store for RedisStore {
         ttl: Duration,
         ask: Ask,
     ) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(async move {
-            let connection = self.link.connection().await?;
-            let seeded = connection.is_seeded();
-            let asking = self.asking(claim, ttl, ask, seeded);
-            let asking = asking.with_watch(&connection.tracking);
-            run(&self.link, &connection, asking).await
-        })
+        Box::pin(self.route.run(self.asking(claim, ttl, ask)))
     }
 
     fn release(&self, releaser: Releaser) -> BoxFuture<'_, Result<Ownership, Failure>> {
-        Box::pin(async move {
-            let connection = self.link.connection().await?;
-            run(&self.link, &connection, self.releasing(releaser)).await
-        })
+        Box::pin(self.route.run(self.releasing(releaser)))
     }
 
     fn renew<'a>(
@@ -163,80 +116,19 @@ impl Store for RedisStore {
         renewals: &'a [Renewal],
         limit: Duration,
     ) -> BoxFuture<'a, Result<Renewed, Failure>> {
-        Box::pin(async move {
-            let connection = tokio::time::timeout(limit, self.link.connection())
-                .await
-                .unwrap_or_else(|_| Err(connect::unconnected(&self.address(), limit)))?;
-            let mut renewed = Renewed::default();
-            for renewals in renewals.chunks(RENEWALS_PER_PIPELINE) {
-                let prefix = self.server.config.prefix();
-                let keys: Vec<String> = renewals
-                    .iter()
-                    .map(|renewal| prefix.lock_key(&renewal.claim.lock))
-                    .collect();
-                // By its text the script is known from then on, in one round trip: a first renewal is not to wait for two.
-                let mut by = if connection.has_renewed.load(Ordering::Relaxed) {
-                    By::Hash
-                } else {
-                    By::Text
-                };
-                let replies = loop {
-                    let each = keys.iter().map(String::as_str).zip(renewals);
-                    // Whatever ends a lease is known from then on when it happens, where the server tells.
-                    let arming = connection.tracking.arming();
-                    let request = |out: &mut Packed| wire::renew(out, by, arming, each);
-                    let (answer, late) = connection.ask_and_late(Some(limit), request).await;
-                    let replies = match answer {
-                        Ok((_, replies)) => connection.tracking.answered(arming, &replies),
-                        Err(failure) if renewed.results.is_empty() && !failure.is_unanswered() => {
-                            return Err(failure);
-                        }
-                        Err(failure) => {
-                            // What follows goes by the next connection.
-                            renewed.failed = Some(failure);
-                            renewed.late = late.map(|late| -> BoxFuture<'static, _> {
-                                Box::pin(async move {
-                                    let (_, replies) = late.await.ok()?.ok()?;
-                                    let replies = arming.all_watched(&replies);
-                                    Some(replies.iter().map(ownership).collect())
-                                })
-                            });
-                            return Ok(renewed);
-                        }
-                    };
-                    let unknown = replies
-                        .iter()
-                        .any(|reply| matches!(wire::renewed(reply), Answer::NoScript));
-                    if !unknown || by == By::Text {
-                        break replies;
-                    }
-                    by = By::Text;
-                };
-                connection.has_renewed.store(true, Ordering::Relaxed);
-                renewed.results.extend(replies.iter().map(ownership));
-            }
-            Ok(renewed)
-        })
+        Box::pin(self.route.renew(renewals, limit))
     }
 
     fn holder<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<Arc<[u8]>>, Failure>> {
-        Box::pin(async move {
-            let keys = Keys::new(self.server.config.prefix(), lock);
-            let connection = self.link.connection().await?;
-            let holder = |out: &mut Packed| wire::holder(out, &keys);
-            let (_, replies) = self.send(&connection, holder).await?;
-            wire::held_by(&replies).map_err(answered)
-        })
+        let looking = LookingForHolder::new(self.config.prefix(), lock);
+        Box::pin(self.route.run(looking))
     }
 
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>> {
         Box::pin(async move {
-            let keys = Keys::new(self.server.config.prefix(), lock);
-            let connection = self.link.connection().await?;
-            let inspect = |out: &mut Packed| wire::inspect(out, std::iter::once(&keys));
-            let (_, replies) = self.send(&connection, inspect).await?;
-            let found = wire::inspected(&replies).map_err(answered)?;
-            Ok(found.map(|found| lock_info(lock, found)))
+            let inspecting = Inspecting::new(self.config.prefix(), lock);
+            let found = self.route.run(inspecting).await?;
+            Ok(found.map(|found| found.of(lock)))
         })
     }
 
@@ -244,25 +136,21 @@ impl Store for RedisStore {
         &'a self,
         app_id: &'a Arc<str>,
         pattern: &'a str,
-        cursor: u64,
+        cursor: &'a Cursor,
     ) -> BoxFuture<'a, Result<Page, Failure>> {
-        Box::pin(self.page(app_id, pattern, cursor))
-    }
-
-    fn listen(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.link.listen())
+        Box::pin(self.route.page(app_id, pattern, cursor))
     }
 
     fn left_behind(&self, lock: &LockId) {
-        self.server.contended.note(lock);
+        self.route.contended().note(lock);
     }
 
     fn standing(&self, _lock: &LockId) -> Standing {
-        Standing::of(self.link.epoch())
+        Standing::of(self.route.standing())
     }
 
     fn reconnects(&self) -> u64 {
-        self.link.epoch().saturating_sub(1)
+        self.route.reconnects()
     }
 
     fn quick(&self) -> Option<&dyn Quick> {
@@ -274,34 +162,10 @@ impl Store for RedisStore {
     }
 
     fn address(&self) -> String {
-        self.server.locator.address()
+        self.config.address()
     }
 
     fn close(&self) {
-        self.link.close();
-        self.pool.close();
-    }
-}
-
-fn lock_info(id: &LockId, found: wire::Inspected) -> LockInfo {
-    LockInfo {
-        name: id.name().to_string(),
-        owner: found.owner,
-        expires_in: found.expires_in,
-        waiters: found.waiters,
-    }
-}
-
-/// The failure of a command that was answered with `error`.
-fn answered(error: Error) -> Failure {
-    Failure::answered(error)
-}
-
-/// What a reply to one renewal says.
-fn ownership(reply: &redis::Value) -> Result<Ownership, Failure> {
-    match wire::renewed(reply) {
-        Answer::Ok(ownership) => Ok(ownership),
-        Answer::NoScript => Err(answered(no_script())),
-        Answer::Err(error) => Err(answered(error)),
+        self.route.close();
     }
 }

@@ -32,7 +32,7 @@ pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 pub(super) struct Blocking {
     conn: Conn<()>,
     socket: Socket,
-    address: Arc<Address>,
+    pub(super) address: Arc<Address>,
     /// Kept for its memory.
     arrived: Arrivals<()>,
     /// The shared connection's number when this one was made.
@@ -183,12 +183,12 @@ fn blocking(socket: &Socket, pause: Duration, timeout: Duration) -> std::io::Res
 }
 
 impl Blocking {
-    pub(super) fn is_seeded(&self) -> bool {
-        self.conn.is_seeded()
+    pub(super) fn is_seeded(&self, slot: u16) -> bool {
+        self.conn.is_seeded(slot)
     }
 
-    pub(super) fn set_seeded(&mut self, at: Moment) {
-        self.conn.set_seeded(at);
+    pub(super) fn set_seeded(&mut self, slot: u16, at: Moment) {
+        self.conn.set_seeded(slot, at);
     }
 
     /// Sends a request whose answer nobody reads, and ends the connection; whether the server has it.

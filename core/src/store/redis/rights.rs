@@ -84,9 +84,10 @@ impl Probe {
         database: u32,
     ) -> Self {
         let name = format!("leaselock-doctor-{client_id}");
+        let keys = Keys::new(prefix, &LockId::of_key(app_id.clone(), &name));
         Self {
-            keys: Keys::new(prefix, &LockId::of_key(app_id.clone(), &name)),
-            channel: prefix.inbox(client_id),
+            channel: prefix.inbox(client_id, keys.slot),
+            keys,
             patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),
         }

@@ -7,45 +7,70 @@ use tokio::sync::oneshot;
 use super::connection::{Awaited, Connection, Replied};
 use super::exchange::{Exchange, Step};
 use super::link::Link;
+use super::redirection::{Redirection, Stop};
 use crate::clock::Moment;
-use crate::store::Failure;
 
 /// How soon a suspect connection's request looks again whether there is another connection to ask.
 const REPLACE_CHECK: Duration = Duration::from_millis(50);
 
-/// Runs an exchange on the shared connection.
+/// Runs an exchange on the shared connection; with `asking` at a node to which the slot is on its way.
 pub(super) async fn run<E: Exchange>(
     link: &Link,
     connection: &Connection,
-    exchange: E,
-) -> Result<E::Output, Failure> {
-    let begun = connection.begin(None, |out| exchange.request(out));
-    go_on(link, connection, exchange, begun).await
+    exchange: &mut E,
+    asking: bool,
+) -> Result<E::Output, Stop> {
+    exchange.on_connection(
+        connection.is_seeded(exchange.slot()),
+        Some(&connection.tracking),
+        !asking,
+    );
+    // Nobody is told of a slot that the node has not got yet: whoever waits there looks again soon.
+    if exchange.needs_inbox() && !asking {
+        link.listen_on(connection, exchange.slot()).await?;
+    }
+    let begun = begin(connection, exchange, asking);
+    go_on(link, connection, exchange, asking, begun).await
+}
+
+fn begin<E: Exchange>(connection: &Connection, exchange: &E, asking: bool) -> Awaited {
+    connection.begin(None, |out| {
+        if asking {
+            out.words(&["ASKING"]);
+        }
+        exchange.request(out);
+    })
 }
 
 /// Goes on with an exchange whose first request was begun.
 pub(super) async fn go_on<E: Exchange>(
     link: &Link,
     connection: &Connection,
-    mut exchange: E,
+    exchange: &mut E,
+    asking: bool,
     mut begun: Awaited,
-) -> Result<E::Output, Failure> {
+) -> Result<E::Output, Stop> {
+    let is_of_cluster = link.is_of_cluster();
     loop {
         let (answer, late) = connection.answer(begun).await;
         let (sent, replies) = match answer {
             Ok(answer) => answer,
             Err(failure) => match late {
                 Some(late) => answered_late(link, connection, late).await.ok_or(failure)?,
-                None => return Err(failure),
+                None => return Err(failure.into()),
             },
         };
-        if let Step::Done(result) = exchange.on_replies(&replies, sent) {
-            if let Some(at) = exchange.seeded() {
-                connection.set_seeded(at);
-            }
-            return result;
+        let replies = &replies[usize::from(asking).min(replies.len())..];
+        if is_of_cluster && let Some(redirection) = Redirection::of(replies, &connection.address) {
+            return Err(Stop::Elsewhere(redirection));
         }
-        begun = connection.begin(None, |out| exchange.request(out));
+        if let Step::Done(result) = exchange.on_replies(replies, sent) {
+            if let Some(at) = exchange.seeded() {
+                connection.set_seeded(exchange.slot(), at);
+            }
+            return result.map_err(Stop::Failed);
+        }
+        begun = begin(connection, exchange, asking);
     }
 }
 

@@ -2,16 +2,13 @@
 //! connection where nothing has to be awaited first.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::RedisStore;
-use super::exchange::{Exchange, Step};
-use super::line::Line;
-use super::pool::{self, Blocking};
-use super::running::{go_on, run};
+use super::exchange::Exchange;
+use super::route::Route;
 use crate::claim::Claim;
-use crate::clock::Moment;
+use crate::name::LockId;
 use crate::store::{Ask, Asked, AtOnce, BoxFuture, Failure, LineStore, Ownership, Quick, Releaser};
 
 impl RedisStore {
@@ -19,38 +16,11 @@ impl RedisStore {
     fn run_blocking<E: Exchange>(
         &self,
         limit: Option<Duration>,
-        exchange: impl FnOnce(&Blocking) -> E,
+        mut exchange: E,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<E::Output, Failure>> {
-        let patience = self.server.health.patience();
-        let limit = limit.map(|limit| limit.min(patience));
-        let mut connection = self.pool.checkout(self.link.epoch())?;
-        let mut exchange = exchange(&connection);
-        loop {
-            let started = Moment::now();
-            match connection.ask(limit, interrupted, |out| exchange.request(out)) {
-                Ok((sent, replies)) => {
-                    if let Step::Done(result) = exchange.on_replies(&replies, sent) {
-                        if let Some(at) = exchange.seeded() {
-                            connection.set_seeded(at);
-                        }
-                        self.pool.put_back(connection);
-                        return Some(result);
-                    }
-                }
-                Err(failure) => {
-                    // What broke this connection probably broke the others too.
-                    drop(connection);
-                    self.pool.clear();
-                    let waited = Moment::now().since(started);
-                    // A short wait that has passed says nothing about the network.
-                    if failure.is_unanswered() && waited + pool::INTERRUPT_CHECK >= patience {
-                        self.link.doubt(waited);
-                    }
-                    return Some(Err(failure));
-                }
-            }
-        }
+        let node = self.route.node(exchange.slot())?;
+        node.run_blocking(limit, &mut exchange, interrupted)
     }
 }
 
@@ -60,13 +30,11 @@ impl Quick for RedisStore {
         claim: &Arc<Claim>,
         ttl: Duration,
     ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
-        let connection = self.link.live()?;
-        let seeded = connection.is_seeded();
-        let asking = self.asking(claim, ttl, Ask::Take, seeded);
-        let link = self.link.clone();
-        Some(Box::pin(
-            async move { run(&link, &connection, asking).await },
-        ))
+        let asking = self.asking(claim, ttl, Ask::Take);
+        let node = self.route.node(asking.slot())?;
+        node.link.live()?;
+        let route = self.route.clone();
+        Some(Box::pin(async move { route.run(asking).await }))
     }
 
     fn take_blocking(
@@ -76,11 +44,7 @@ impl Quick for RedisStore {
         limit: Option<Duration>,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Asked, Failure>> {
-        self.run_blocking(
-            limit,
-            |connection| self.asking(claim, ttl, Ask::Take, connection.is_seeded()),
-            interrupted,
-        )
+        self.run_blocking(limit, self.asking(claim, ttl, Ask::Take), interrupted)
     }
 
     fn release_blocking(
@@ -89,65 +53,34 @@ impl Quick for RedisStore {
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
         let releaser = Releaser::Own(claim.clone());
-        self.run_blocking(None, |_| self.releasing(releaser), interrupted)
+        self.run_blocking(None, self.releasing(releaser), interrupted)
     }
 
     fn release_at_once(&self, claim: &Arc<Claim>) -> AtOnce {
-        let mut releasing = self.releasing(Releaser::Own(claim.clone()));
-        // Nobody may be left to send the script's text when the server does not know its hash.
-        if let Some(connection) = self.link.live() {
-            if !connection.has_released.load(Ordering::Relaxed) {
-                releasing = releasing.by_text();
-            }
-            let begun = connection.begin_at_once(|out| releasing.request(out));
-            if begun.is_some() {
-                let link = self.link.clone();
-                return AtOnce::Begun(Box::pin(async move {
-                    let answer = go_on(&link, &connection, releasing, begun).await;
-                    if answer.is_ok() {
-                        connection.has_released.store(true, Ordering::Relaxed);
-                    }
-                    answer
-                }));
-            }
-        }
-        releasing = releasing.by_text();
-        let sent = match self.link.orphan() {
-            Some(connection) => connection.send_unheard(|out| releasing.request(out)),
-            None => self
-                .pool
-                .checkout(self.link.epoch())
-                .is_some_and(|connection| connection.send_unheard(|out| releasing.request(out))),
-        };
-        if sent { AtOnce::Sent } else { AtOnce::Unsent }
+        let releasing = self.releasing(Releaser::Own(claim.clone()));
+        let node = self.route.node(releasing.slot());
+        node.map_or(AtOnce::Unsent, |node| node.release_at_once(releasing))
     }
 
     fn has_own_connections(&self) -> bool {
         true
     }
 
-    fn open_blocking(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            let opened = async {
-                let (epoch, address) = self.link.whereabouts().await?;
-                self.pool.open(epoch, address).await
-            };
-            if let Err(failure) = opened.await {
-                tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
+    fn open_blocking(&self, lock: LockId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(node) = self.route.node(self.config.prefix().slot_of(&lock)) {
+                node.open_blocking().await;
             }
         })
     }
 
     fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
         Box::pin(async {
-            let opened = async {
-                let (_, address) = self.link.whereabouts().await?;
-                let connected = self.server.connect(&address).await?;
-                let (server, client_id) = (self.server.clone(), self.client_id.clone());
-                let link = Arc::downgrade(&self.link);
-                Ok(Box::new(Line::new(connected, address, server, client_id, link)) as _)
-            };
-            Some(opened.await)
+            match &self.route {
+                Route::One(node) => Some(node.open_line(self.inbox_id.clone()).await),
+                // A loop would have to watch one for each node.
+                Route::Cluster(_) => None,
+            }
         })
     }
 }

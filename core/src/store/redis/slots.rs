@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// How many slots a cluster has.
-const SLOTS: usize = 16_384;
+pub(super) const SLOTS: usize = 16_384;
 /// CRC16-CCITT as XMODEM has it: the polynomial, most significant bit first, beginning with zero.
 const POLYNOMIAL: u16 = 0x1021;
 
@@ -36,8 +36,8 @@ fn crc(begun: u16, text: &str) -> u16 {
     text.bytes().fold(begun, step)
 }
 
-fn slot_of(crc: u16) -> usize {
-    usize::from(crc) % SLOTS
+fn slot_of(crc: u16) -> u16 {
+    crc % SLOTS as u16
 }
 
 /// The hash tag of `key`: what stands between its first `{` and the next `}`, unless that is nothing.
@@ -48,7 +48,7 @@ pub(super) fn hash_tag(key: &str) -> Option<&str> {
 }
 
 /// The slot of `key`.
-pub(super) fn slot(key: &str) -> usize {
+pub(super) fn slot(key: &str) -> u16 {
     slot_of(crc(0, hash_tag(key).unwrap_or(key)))
 }
 
@@ -68,7 +68,7 @@ impl Numbers {
             digits.clear();
             // Writing to a text does not fail.
             let _ = write!(digits, "{number}");
-            let found = &mut smallest[slot_of(crc(begun, &digits))];
+            let found = &mut smallest[usize::from(slot_of(crc(begun, &digits)))];
             if *found == NONE {
                 *found = number;
                 missing -= 1;
@@ -79,8 +79,8 @@ impl Numbers {
     }
 
     /// The number for `slot`.
-    pub(super) fn of(&self, slot: usize) -> u32 {
-        self.0[slot]
+    pub(super) fn of(&self, slot: u16) -> u32 {
+        self.0[usize::from(slot)]
     }
 }
 

@@ -11,6 +11,7 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
+use super::config::Address;
 use crate::error::{Error, Result};
 
 /// What is said about TLS. Files are PEM.
@@ -33,10 +34,14 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Reads the files that are named, so that one that cannot be used is refused before anything is sent; and so is a `host`
+    /// Reads the files that are named, so that one that cannot be used is refused before anything is sent; and so is a host
     /// that cannot be spoken with.
-    pub(super) fn new(host: &str, options: TlsOptions) -> Result<Self> {
-        server_name(host)?;
+    pub(super) fn new(endpoints: &[Address], options: TlsOptions) -> Result<Self> {
+        for endpoint in endpoints {
+            if let Address::Tcp { host, .. } = endpoint {
+                server_name(host)?;
+            }
+        }
         if options.cert.is_some() != options.key.is_some() {
             return Err(Error::invalid(
                 "tls_cert and tls_key belong together: name the client's certificate and its key",

@@ -164,6 +164,7 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
             waiters: u64::try_from(*waiters).unwrap_or(0),
             counted: u64::try_from(*counted).unwrap_or(u64::MAX),
             lost_place: *lost == 1,
+            look_again: None,
         }),
         [Value::Int(2)] => Waited::More,
         _ => return Answer::Err(failure::unexpected("wait", replies)),
@@ -265,6 +266,14 @@ pub(super) fn changed(push: &[Value]) -> Option<Changed<'_>> {
 }
 
 // ---- inbox
+
+/// The channel of which a push says that the server has taken back the subscription to it.
+pub(super) fn unsubscribed(push: &[Value]) -> Option<&str> {
+    match push {
+        [Value::BulkString(kind), channel, _] if kind == b"sunsubscribe" => text(channel),
+        _ => None,
+    }
+}
 
 /// A message to a client's inbox.
 #[derive(Debug, PartialEq, Eq)]

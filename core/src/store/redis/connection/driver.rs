@@ -162,7 +162,7 @@ impl Driver {
         }
         for push in arrived.pushes.drain(..) {
             if let Some(link) = &link {
-                link.on_push(self.connection.epoch, &push);
+                link.on_push(&self.connection, &push);
             }
         }
         match progress {

@@ -3,15 +3,22 @@
 use redis::Value;
 
 use super::Link;
-use crate::store::Event;
+use crate::store::redis::connection::Connection;
+use crate::store::redis::slots;
 use crate::store::redis::wire::{self, Changed};
+use crate::store::{Event, Scope};
 use crate::sync::lock;
 
 impl Link {
-    /// Passes on what a push of the connection numbered `epoch` says.
-    pub(in crate::store::redis) fn on_push(&self, epoch: u64, push: &[Value]) {
+    /// Passes on what a push of a connection says.
+    pub(in crate::store::redis) fn on_push(&self, connection: &Connection, push: &[Value]) {
+        let epoch = connection.epoch;
         if let Some(changed) = wire::changed(push) {
             self.on_changed(epoch, changed);
+            return;
+        }
+        if let Some(channel) = wire::unsubscribed(push) {
+            self.on_unsubscribed(connection, slots::slot(channel));
             return;
         }
         let [Value::BulkString(kind), _, Value::BulkString(payload)] = push else {
@@ -20,7 +27,7 @@ impl Link {
         let Ok(payload) = std::str::from_utf8(payload) else {
             return;
         };
-        if kind != b"message" {
+        if !matches!(kind.as_slice(), b"message" | b"smessage") {
             return;
         }
         // What comes late from a connection that was given up is no news. It stays the live one until the news is told: a
@@ -49,17 +56,34 @@ impl Link {
         }
     }
 
+    /// The server has taken back the subscription to the inbox of `slot`: the slot has gone elsewhere, or the server is no
+    /// primary any more.
+    fn on_unsubscribed(&self, connection: &Connection, slot: u16) {
+        connection.unsubscribed(slot);
+        if self
+            .live()
+            .is_some_and(|live| live.epoch == connection.epoch)
+        {
+            let prefix = self.server.config.prefix().clone();
+            let scope = Scope::of(move |lock| prefix.slot_of(lock) == slot);
+            let is_new = true;
+            (self.host.listener)(Event::Reset { scope, is_new });
+        }
+    }
+
     /// Tells of locks that others have changed. Of what changed on an earlier connection the reset has told already.
     fn on_changed(&self, epoch: u64, changed: Changed<'_>) {
         if self.live().is_none_or(|live| live.epoch != epoch) {
             return;
         }
         match changed {
-            Changed::All => (self.host.listener)(Event::Touched { lock: None }),
+            Changed::All => {
+                let scope = self.scope.clone();
+                (self.host.listener)(Event::Flushed { scope });
+            }
             Changed::Keys(keys) => {
                 for key in keys {
-                    let lock = self.server.config.prefix().parse(key);
-                    if lock.is_some() {
+                    if let Some(lock) = self.server.config.prefix().parse(key) {
                         (self.host.listener)(Event::Touched { lock });
                     }
                 }

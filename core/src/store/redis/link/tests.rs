@@ -47,7 +47,8 @@ async fn each_connection_is_made_where_the_locator_says_and_that_is_told_to_have
     });
     let config = Config::parse("redis://nowhere.invalid", ServerAccess::default()).expect("a URL");
     let health = Health::new(Duration::from_secs(5));
-    let server = Server::new(config, Box::new(moving.clone()), health);
+    let (config, moving_too) = (Arc::new(config), Box::new(moving.clone()));
+    let server = Server::new(config, moving_too, health, Arc::default());
     let host = Host {
         listener: Arc::new(|_| {}),
         spawn: Arc::new(|task| drop(tokio::spawn(task))),

@@ -1,7 +1,9 @@
 -- Hand-over: gives a free name to its first live waiter. Included by wait.lua and release.lua.
 --
--- A queue member is '1|<client id>|<owner>' (1 is the wire version); a client listens on 'lock||inbox||<client id>', behind
--- the prefix that K has, too.
+-- A queue member is '1|<inbox>|<owner>' (1 is the wire version). An inbox is a client's id, 32 hex digits: the client listens
+-- on 'lock||inbox||<client id>', behind the prefix that K has, too. In a cluster it is 's<client id>', and the client listens on
+-- the sharded channel of K's slot, 'lock||inbox||{lock||<n>}||<client id>', whose hash tag is that of KEYS[3]; with a prefix that
+-- has a hash tag itself, on the same as without a cluster.
 -- Inbox messages are lines: '1', then 'grant', K, owner, token, claim window in ms, or 'next', K, owner, PTTL of K in ms.
 
 local CLAIM_WINDOW_MS = '2000' -- a grant is claimed within this, or the name goes on to the next
@@ -9,24 +11,41 @@ local QUEUE_GRACE_MS = 90000 -- a queue outlives its lock by no more than this
 local MAX_POPS = 100 -- dead waiters passed over by one script, so that none runs long
 
 local INBOX = string.match(KEYS[1], '^(.-)lock||') .. 'lock||inbox||'
+local TAG = string.match(KEYS[3], '^({[^{}]*lock||%d+})||')
 
 local function parse(member)
-  return string.match(member, '^1|(%x+)|(.*)$')
+  return string.match(member, '^1|(s?%x+)|(.*)$')
+end
+
+-- The channel of an inbox, and whether it is a sharded one.
+local function channel_of(inbox)
+  local id = string.match(inbox, '^s(.*)$')
+  if id then
+    return INBOX .. (TAG and TAG .. '||' or '') .. id, true
+  end
+  return INBOX .. inbox, false
 end
 
 -- Those of `members` whose process has gone: nobody subscribes to their channel. Who listens by pattern hears everything, and
 -- does not count. A user who may not ask for that is told of none.
 local function find_gone(members)
-  local channels = {}
-  for i, member in ipairs(members) do
-    channels[i] = INBOX .. (parse(member) or '')
-  end
-  local counts = redis.pcall('PUBSUB', 'NUMSUB', unpack(channels))
   local gone = {}
-  if not counts.err then
-    for i, member in ipairs(members) do
-      if parse(member) and tonumber(counts[2 * i]) == 0 then
-        gone[#gone + 1] = member
+  for _, kind in ipairs({'NUMSUB', 'SHARDNUMSUB'}) do
+    local channels, theirs = {}, {}
+    for _, member in ipairs(members) do
+      local inbox = parse(member)
+      local channel, sharded = channel_of(inbox or '')
+      if inbox and sharded == (kind == 'SHARDNUMSUB') then
+        channels[#channels + 1] = channel
+        theirs[#theirs + 1] = member
+      end
+    end
+    local counts = channels[1] and redis.pcall('PUBSUB', kind, unpack(channels)) or {}
+    if not counts.err then
+      for i, member in ipairs(theirs) do
+        if tonumber(counts[2 * i]) == 0 then
+          gone[#gone + 1] = member
+        end
       end
     end
   end
@@ -34,12 +53,14 @@ local function find_gone(members)
 end
 
 local function publish(member, kind, rest)
-  local id, owner = parse(member)
-  if not id then
+  local inbox, owner = parse(member)
+  if not inbox then
     return 0, nil -- another wire version: it asks again by itself
   end
+  local channel, sharded = channel_of(inbox)
   -- pcall: a denied or failing PUBLISH must not undo half a hand-over; the waiter's own timer finds the grant.
-  local heard = redis.pcall('PUBLISH', INBOX .. id, '1\n' .. kind .. '\n' .. KEYS[1] .. '\n' .. owner .. rest)
+  local verb = sharded and 'SPUBLISH' or 'PUBLISH'
+  local heard = redis.pcall(verb, channel, '1\n' .. kind .. '\n' .. KEYS[1] .. '\n' .. owner .. rest)
   return heard, owner
 end
 

@@ -1,7 +1,7 @@
 -- release: gives a name back, gives up a wait, or undoes an acquire whose outcome is unknown: one and the same.
 --
 -- KEYS  1 K the lock   2 Q its queue   3 F the token counter
--- ARGV  1 owner   2 client id, or '' (by hand: no queue entry is touched)
+-- ARGV  1 owner   2 inbox, or '' (by hand: no queue entry is touched)
 -- Reply 1 (released, the common case), or {status, more}:
 --       status 1 released, 0 nobody holds it, -1 someone else does; more 1: dead waiters remain, ask again
 

@@ -1,7 +1,7 @@
 -- wait: takes a free name, claims a granted one, or queues; the same script re-checks and retries.
 --
 -- KEYS  1 K the lock (string: owner)   2 Q its queue (sorted set)   3 F the token counter (string)
--- ARGV  1 owner   2 ttl in ms   3 client id   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
+-- ARGV  1 owner   2 ttl in ms   3 inbox   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
 --       6 '1' where this is the first claim of a grant: what is left of the claim window is cut down to a shorter ttl
 -- Reply {1, token, lost}                           acquired, for the ttl or what is left of more
 --       {0, pttl, place, head, waiters, count, lost}

@@ -23,7 +23,7 @@ fn numbers_of_six_digits_reach_every_slot_behind_any_text() {
     // What stands before them moves all slots alike, so one text is every text.
     let mut reached = vec![false; SLOTS];
     for number in 100_000..1_000_000 {
-        reached[slot_of(crc(0, &number.to_string()))] = true;
+        reached[usize::from(slot_of(crc(0, &number.to_string())))] = true;
     }
     assert!(reached.iter().all(|&reached| reached));
 }
@@ -32,7 +32,7 @@ fn numbers_of_six_digits_reach_every_slot_behind_any_text() {
 fn the_smallest_number_of_each_slot_is_found() {
     for text in ["lock||", "myteam:lock||"] {
         let numbers = Numbers::behind(text);
-        let mut left: Vec<usize> = (0..SLOTS).collect();
+        let mut left: Vec<u16> = (0..).take(SLOTS).collect();
         let mut number = 0;
         while !left.is_empty() {
             let found = slot(&format!("{text}{number}"));

@@ -7,6 +7,8 @@ use redis::Value;
 
 use super::{Packed, expiry};
 use crate::error::Error;
+use crate::lock_info::LockInfo;
+use crate::name::LockId;
 use crate::store::redis::failure;
 use crate::store::redis::keys::Keys;
 
@@ -39,6 +41,18 @@ pub(in crate::store::redis) struct Inspected {
     pub(in crate::store::redis) owner: String,
     pub(in crate::store::redis) expires_in: Option<Duration>,
     pub(in crate::store::redis) waiters: u64,
+}
+
+impl Inspected {
+    /// The same, of the lock that was looked at.
+    pub(in crate::store::redis) fn of(self, id: &LockId) -> LockInfo {
+        LockInfo {
+            name: id.name().to_string(),
+            owner: self.owner,
+            expires_in: self.expires_in,
+            waiters: self.waiters,
+        }
+    }
 }
 
 /// Reads the three replies for one lock; `None` when nobody holds it.

@@ -1,0 +1,260 @@
+//! Asking the nodes of a cluster who has which slot: one at a time, and not too often.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use redis::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Cluster;
+use super::map::Range;
+use crate::backoff::{jitter, shuffle};
+use crate::error::{Error, ErrorKind};
+use crate::store::redis::config::Address;
+use crate::store::redis::connect::Server;
+use crate::store::redis::connection::Connection;
+use crate::store::redis::failure;
+use crate::store::redis::health::Health;
+use crate::store::redis::link::Link;
+use crate::store::redis::locator::Fixed;
+use crate::store::redis::wire::Packed;
+use crate::store::{Event, Failure, Host, Scope};
+
+/// The nodes are not asked again sooner than this.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Many clients notice a change at the same time, and need not all ask at once.
+const JITTER: Duration = Duration::from_millis(50);
+/// A node that is well answers sooner than this.
+const LIMIT: Duration = Duration::from_millis(500);
+/// So many nodes without a connection are asked at the same time.
+const AT_ONCE: usize = 3;
+
+/// Whose turn it is to ask, and what came of the last time.
+#[derive(Default)]
+pub(super) struct Refreshing {
+    last: Mutex<Option<(Instant, Result<(), Failure>)>>,
+    is_due: AtomicBool,
+}
+
+/// A refresh that is to come; dropped, it is not any more.
+struct Due(std::sync::Weak<Cluster>);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(cluster) = self.0.upgrade() {
+            cluster.refreshing.is_due.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Cluster {
+    /// Has the nodes asked in the background.
+    pub(super) fn refresh_soon(&self) {
+        let refreshing = &self.refreshing;
+        if self.closed.load(Ordering::Acquire) || refreshing.is_due.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let due = Due(self.this.clone());
+        (self.spawn)(Box::pin(async move {
+            tokio::time::sleep(jitter(JITTER)).await;
+            let cluster = due.0.upgrade();
+            drop(due);
+            if let Some(cluster) = cluster {
+                // Whoever needs a slot tells what is wrong.
+                let _ = cluster.refresh().await;
+            }
+        }));
+    }
+
+    /// Asks the nodes; whoever calls meanwhile shares the answer.
+    pub(super) async fn refresh(&self) -> Result<(), Failure> {
+        let called = Instant::now();
+        let mut last = self.refreshing.last.lock().await;
+        if let Some((begun, outcome)) = &*last {
+            if *begun >= called {
+                return outcome.clone();
+            }
+            tokio::time::sleep_until(*begun + PAUSE).await;
+        }
+        let begun = Instant::now();
+        let outcome = self.ask_around().await.map(|ranges| self.set_all(&ranges));
+        *last = Some((begun, outcome.clone()));
+        outcome
+    }
+
+    fn set_all(&self, ranges: &[Range]) {
+        let changed = self.write().set_all(ranges, |address| self.begin(address));
+        if !changed.moved.is_empty() {
+            let (moved, config) = (changed.moved, self.config.clone());
+            self.on_changed(Scope::of(move |lock| {
+                moved.has(config.prefix().slot_of(lock))
+            }));
+        }
+        for node in changed.gone {
+            self.lost_before
+                .fetch_add(node.link.reconnects(), Ordering::Relaxed);
+            node.leave();
+        }
+    }
+
+    /// One slot is at another node from now on.
+    pub(super) fn on_moved(&self, slot: u16, to: Address) {
+        let to = self.config.reach(to);
+        let is_news = self
+            .write()
+            .set_owner(slot, &to, |address| self.begin(address));
+        if is_news {
+            let config = self.config.clone();
+            self.on_changed(Scope::of(move |lock| config.prefix().slot_of(lock) == slot));
+            self.refresh_soon();
+        }
+    }
+
+    /// Locks in `scope` go by another node from now on.
+    fn on_changed(&self, scope: Scope) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let is_new = true;
+        (self.listener)(Event::Reset { scope, is_new });
+    }
+
+    /// What one of the nodes says of the slots: first those that there are connections to are asked.
+    async fn ask_around(&self) -> Result<Vec<Range>, Failure> {
+        let mut failures = Vec::new();
+        let mut nodes = self.nodes();
+        shuffle(&mut nodes);
+        let mut addresses: Vec<Address> = Vec::new();
+        for node in &nodes {
+            let Some(connection) = node.link.live() else {
+                addresses.push((*node.address).clone());
+                continue;
+            };
+            match self.ask(&connection).await {
+                Ok(ranges) => return Ok(ranges),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        let mut seeds = self.config.endpoints().to_vec();
+        shuffle(&mut seeds);
+        seeds.retain(|seed| !addresses.contains(seed));
+        addresses.append(&mut seeds);
+        for few in addresses.chunks(AT_ONCE) {
+            let asked = few.iter().map(|address| self.ask_at(address));
+            let mut asked: FuturesUnordered<_> = asked.collect();
+            while let Some(answer) = asked.next().await {
+                match answer {
+                    Ok(ranges) => return Ok(ranges),
+                    Err(failure) => failures.push(failure),
+                }
+            }
+        }
+        Err(of_all(failures))
+    }
+
+    /// Asks a server on a connection of its own.
+    async fn ask_at(&self, address: &Address) -> Result<Vec<Range>, Failure> {
+        let server = Server::new(
+            self.config.clone(),
+            Box::new(Fixed::at(address)),
+            Health::new(self.timeout),
+            self.contended.clone(),
+        );
+        let host = Host {
+            listener: Arc::new(|_| {}),
+            spawn: self.spawn.clone(),
+        };
+        let link = Link::new(server, self.client_id.clone(), host, Scope::all());
+        let connection = link.connect_apart().await?;
+        let answer = self.ask(&connection).await;
+        connection.end();
+        answer
+    }
+
+    async fn ask(&self, connection: &Connection) -> Result<Vec<Range>, Failure> {
+        let slots = |out: &mut Packed| out.words(&["CLUSTER", "SLOTS"]);
+        let (_, replies) = connection.ask(Some(LIMIT), slots).await?;
+        self.ranges(&replies, &connection.address)
+    }
+
+    /// Reads what `CLUSTER SLOTS` was answered by the node at `asked`.
+    fn ranges(&self, replies: &[Value], asked: &Address) -> Result<Vec<Range>, Failure> {
+        let rows = match replies {
+            [Value::Array(rows)] => rows,
+            [Value::ServerError(error)] => {
+                let words = failure::words_of(error);
+                let error = if words.contains("cluster support disabled") {
+                    Error::invalid(format!(
+                        "the server at {asked} is not of a cluster; begin its URL with redis:// (TLS: rediss://)"
+                    ))
+                } else {
+                    failure::from_server(error)
+                };
+                return Err(Failure::answered(error));
+            }
+            other => {
+                return Err(Failure::answered(failure::unexpected(
+                    "cluster slots",
+                    other,
+                )));
+            }
+        };
+        let ranges: Option<Vec<Range>> = rows.iter().map(|row| self.range(row, asked)).collect();
+        match ranges {
+            Some(ranges) if ranges.is_empty() => Err(Failure::answered(Error::unavailable(
+                format!("the node at {asked} knows of no node that has slots"),
+            ))),
+            Some(ranges) => Ok(ranges),
+            None => Err(Failure::answered(failure::unexpected(
+                "cluster slots",
+                replies,
+            ))),
+        }
+    }
+
+    /// A row: first and last slot, then nodes, the primary first, each with host, port and more.
+    fn range(&self, row: &Value, asked: &Address) -> Option<Range> {
+        let Value::Array(row) = row else { return None };
+        let [
+            Value::Int(first),
+            Value::Int(last),
+            Value::Array(primary),
+            ..,
+        ] = row.as_slice()
+        else {
+            return None;
+        };
+        let [host, Value::Int(port), ..] = primary.as_slice() else {
+            return None;
+        };
+        let host = match host {
+            Value::BulkString(host) => std::str::from_utf8(host).ok()?,
+            // The node does not know its own address: it is where it was asked.
+            Value::Nil => "",
+            _ => return None,
+        };
+        let announced = Address::announced(host, u16::try_from(*port).ok()?).beside(asked);
+        let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+        Some((first, last, self.config.reach(announced)))
+    }
+}
+
+/// Why nobody told who has which slot: a refusal before all others, since it does not pass.
+fn of_all(failures: Vec<Failure>) -> Failure {
+    let refused = failures.iter().find(|failure| !failure.is_temporary());
+    if let Some(failure) = refused {
+        return Failure::unsent(failure.error.clone());
+    }
+    let words: Vec<String> = failures
+        .iter()
+        .map(|failure| failure.error.to_string())
+        .collect();
+    Failure::unsent(Error::new(
+        ErrorKind::StoreUnavailable,
+        format!(
+            "no node of the cluster says who has which slot: {}",
+            words.join("; ")
+        ),
+    ))
+}

@@ -1,0 +1,342 @@
+//! One server: a client's connections to it, and what goes by them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::cluster::SlotSet;
+use super::config::Address;
+use super::connect::{self, Server};
+use super::connection::Connection;
+use super::exchange::{Exchange, Releasing, Step};
+use super::keys::Keys;
+use super::line::Line;
+use super::link::Link;
+use super::pool::{self, Blocking, Pool};
+use super::redirection::{Redirection, Stop};
+use super::running::{go_on, run};
+use super::wire::{self, Answer, By, Packed};
+use crate::clock::Moment;
+use crate::lock_info::LockInfo;
+use crate::name::LockId;
+use crate::store::{AtOnce, BoxFuture, Failure, Host, LineStore, Renewal, Scope};
+
+/// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.
+const RENEWALS_PER_PIPELINE: usize = 256;
+
+/// A client's connections to one server.
+pub(super) struct Node {
+    pub(super) server: Arc<Server>,
+    /// What it is told from others by.
+    pub(super) address: Arc<Address>,
+    pub(super) link: Arc<Link>,
+    pub(super) pool: Pool,
+    /// The slots that commands were sent for.
+    pub(super) used: Arc<SlotSet>,
+}
+
+/// A step of a listing.
+pub(super) struct Found {
+    pub(super) locks: Vec<LockInfo>,
+    /// Locks that have gone to another node since they were found.
+    pub(super) elsewhere: Vec<LockId>,
+    /// Where to go on; nothing at the end.
+    pub(super) at: u64,
+}
+
+/// What came of many renewals, each as `R`.
+pub(super) struct Renewing<R> {
+    /// Of the first of them, in order.
+    pub(super) results: Vec<R>,
+    /// Why there are no more, if there are fewer than were asked for.
+    pub(super) failed: Option<Failure>,
+    /// What is known later of those that follow, if their answers come late.
+    pub(super) late: Option<BoxFuture<'static, Option<Vec<R>>>>,
+}
+
+impl Node {
+    /// Nothing is connected yet. `scope`: the locks that go by this server.
+    pub(super) fn new(
+        server: Arc<Server>,
+        address: &Address,
+        client_id: Arc<str>,
+        host: Host,
+        scope: Scope,
+        used: Arc<SlotSet>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            address: Arc::new(address.clone()),
+            used,
+            pool: Pool::new(server.clone(), host.spawn.clone()),
+            link: Link::new(server.clone(), client_id, host, scope),
+            server,
+        })
+    }
+
+    /// Runs an exchange on the shared connection.
+    pub(super) async fn run<E: Exchange>(
+        &self,
+        exchange: &mut E,
+        asking: bool,
+    ) -> Result<E::Output, Stop> {
+        self.used.add(exchange.slot());
+        let connection = self.link.connection().await?;
+        run(&self.link, &connection, exchange, asking).await
+    }
+
+    /// Runs an exchange in the caller's thread on an idle connection, if there is one; `None` where nothing was carried out.
+    pub(super) fn run_blocking<E: Exchange>(
+        &self,
+        limit: Option<Duration>,
+        exchange: &mut E,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Option<Result<E::Output, Failure>> {
+        let mut connection = self.pool.checkout(self.link.epoch())?;
+        self.used.add(exchange.slot());
+        exchange.on_connection(connection.is_seeded(exchange.slot()), None, true);
+        let patience = self.server.health.patience();
+        let limit = limit.map(|limit| limit.min(patience));
+        let is_of_cluster = self.link.is_of_cluster();
+        let mut is_first = true;
+        loop {
+            let started = Moment::now();
+            match connection.ask(limit, interrupted, |out| exchange.request(out)) {
+                Ok((sent, replies)) => {
+                    if is_of_cluster
+                        && let Some(redirection) = Redirection::of(&replies, &connection.address)
+                    {
+                        self.pool.put_back(connection);
+                        if is_first {
+                            return None;
+                        }
+                        let error = Stop::Elsewhere(redirection).into_failure().error;
+                        return Some(Err(Failure::unanswered(error)));
+                    }
+                    is_first = false;
+                    if let Step::Done(result) = exchange.on_replies(&replies, sent) {
+                        if let Some(at) = exchange.seeded() {
+                            connection.set_seeded(exchange.slot(), at);
+                        }
+                        self.pool.put_back(connection);
+                        return Some(result);
+                    }
+                }
+                Err(failure) => {
+                    self.on_broken(connection, started, patience, &failure);
+                    return Some(Err(failure));
+                }
+            }
+        }
+    }
+
+    /// What broke one connection probably broke the others too.
+    fn on_broken(
+        &self,
+        connection: Blocking,
+        started: Moment,
+        patience: Duration,
+        failure: &Failure,
+    ) {
+        drop(connection);
+        self.pool.clear();
+        let waited = Moment::now().since(started);
+        // A short wait that has passed says nothing about the network.
+        if failure.is_unanswered() && waited + pool::INTERRUPT_CHECK >= patience {
+            self.link.doubt(waited);
+        }
+    }
+
+    /// Releases for a caller after whom perhaps nothing runs any more.
+    pub(super) fn release_at_once(&self, mut releasing: Releasing) -> AtOnce {
+        // Nobody may be left to send the script's text when the server does not know its hash.
+        if let Some(connection) = self.link.live() {
+            if !connection.has_released.load(Ordering::Relaxed) {
+                releasing = releasing.by_text();
+            }
+            let begun = connection.begin_at_once(|out| releasing.request(out));
+            if begun.is_some() {
+                let link = self.link.clone();
+                return AtOnce::Begun(Box::pin(async move {
+                    let answer = go_on(&link, &connection, &mut releasing, false, begun).await;
+                    if answer.is_ok() {
+                        connection.has_released.store(true, Ordering::Relaxed);
+                    }
+                    answer.map_err(Stop::into_failure)
+                }));
+            }
+        }
+        releasing = releasing.by_text();
+        let sent = match self.link.orphan() {
+            Some(connection) => connection.send_unheard(|out| releasing.request(out)),
+            None => self
+                .pool
+                .checkout(self.link.epoch())
+                .is_some_and(|connection| connection.send_unheard(|out| releasing.request(out))),
+        };
+        if sent { AtOnce::Sent } else { AtOnce::Unsent }
+    }
+
+    /// Opens one more connection for callers who block, if there are too few.
+    pub(super) async fn open_blocking(&self) {
+        let opened = async {
+            let (epoch, address) = self.link.whereabouts().await?;
+            self.pool.open(epoch, address).await
+        };
+        if let Err(failure) = opened.await {
+            tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
+        }
+    }
+
+    /// Opens a connection for an event loop.
+    pub(super) async fn open_line(
+        &self,
+        inbox_id: Arc<str>,
+    ) -> Result<Box<dyn LineStore>, Failure> {
+        let (_, address) = self.link.whereabouts().await?;
+        let connected = self.server.connect(&address).await?;
+        let link = Arc::downgrade(&self.link);
+        let line = Line::new(connected, address, self.server.clone(), inbox_id, link);
+        Ok(Box::new(line))
+    }
+
+    /// Extends many leases, in few pipelines; `read` reads the reply to each.
+    pub(super) async fn renew<R: Send + 'static>(
+        &self,
+        renewals: &[Renewal],
+        limit: Duration,
+        read: fn(&Value, &Address) -> R,
+    ) -> Result<Renewing<R>, Failure> {
+        let connection = tokio::time::timeout(limit, self.link.connection())
+            .await
+            .unwrap_or_else(|_| {
+                let address = self.server.locator.address();
+                Err(connect::unconnected(&address, limit))
+            })?;
+        let mut renewing = Renewing {
+            results: Vec::with_capacity(renewals.len()),
+            failed: None,
+            late: None,
+        };
+        for renewals in renewals.chunks(RENEWALS_PER_PIPELINE) {
+            match self.renew_few(&connection, renewals, limit, read).await {
+                Ok(results) => renewing.results.extend(results),
+                Err((failure, _)) if renewing.results.is_empty() && !failure.is_unanswered() => {
+                    return Err(failure);
+                }
+                Err((failure, late)) => {
+                    // What follows goes by the next connection.
+                    renewing.failed = Some(failure);
+                    renewing.late = late;
+                    break;
+                }
+            }
+        }
+        Ok(renewing)
+    }
+
+    /// One pipeline of renewals.
+    async fn renew_few<R: Send + 'static>(
+        &self,
+        connection: &Connection,
+        renewals: &[Renewal],
+        limit: Duration,
+        read: fn(&Value, &Address) -> R,
+    ) -> Result<Vec<R>, (Failure, Option<BoxFuture<'static, Option<Vec<R>>>>)> {
+        let prefix = self.server.config.prefix();
+        let keys: Vec<String> = renewals
+            .iter()
+            .map(|renewal| prefix.lock_key(&renewal.claim.lock))
+            .collect();
+        // By its text the script is known from then on, in one round trip: a first renewal is not to wait for two.
+        let mut by = if connection.has_renewed.load(Ordering::Relaxed) {
+            By::Hash
+        } else {
+            By::Text
+        };
+        let address = connection.address.clone();
+        loop {
+            let each = keys.iter().map(String::as_str).zip(renewals);
+            // Whatever ends a lease is known from then on when it happens, where the server tells.
+            let arming = connection.tracking.arming();
+            let request = |out: &mut Packed| wire::renew(out, by, arming, each);
+            let (answer, late) = connection.ask_and_late(Some(limit), request).await;
+            let replies = match answer {
+                Ok((_, replies)) => connection.tracking.answered(arming, &replies),
+                Err(failure) => {
+                    let late = late.map(|late| -> BoxFuture<'static, _> {
+                        Box::pin(async move {
+                            let (_, replies) = late.await.ok()?.ok()?;
+                            let replies = arming.all_watched(&replies);
+                            Some(replies.iter().map(|it| read(it, &address)).collect())
+                        })
+                    });
+                    return Err((failure, late));
+                }
+            };
+            let unknown = replies
+                .iter()
+                .any(|reply| matches!(wire::renewed(reply), Answer::NoScript));
+            if !unknown || by == By::Text {
+                connection.has_renewed.store(true, Ordering::Relaxed);
+                return Ok(replies.iter().map(|it| read(it, &address)).collect());
+            }
+            by = By::Text;
+        }
+    }
+
+    /// One step of a listing of the locks of `app_id`: those found, and where to go on.
+    pub(super) async fn page(
+        &self,
+        app_id: &Arc<str>,
+        pattern: &str,
+        cursor: u64,
+    ) -> Result<Found, Failure> {
+        let connection = self.link.connection().await?;
+        let prefix = self.server.config.prefix();
+        let glob = prefix.scan_pattern(app_id, pattern);
+        let scan = |out: &mut Packed| wire::scan(out, cursor, &glob);
+        let (_, replies) = connection.ask(None, scan).await?;
+        let (next, found) = wire::scanned(&replies).map_err(Failure::answered)?;
+        let before = prefix.before_names(app_id);
+        let ids: Vec<LockId> = found
+            .iter()
+            .filter_map(|key| key.strip_prefix(&before))
+            .filter(|name| !name.contains("||"))
+            .map(|name| LockId::of_key(app_id.clone(), name))
+            .collect();
+        let (mut locks, mut elsewhere) = (Vec::with_capacity(ids.len()), Vec::new());
+        if !ids.is_empty() {
+            let keys: Vec<Keys> = ids.iter().map(|id| Keys::new(prefix, id)).collect();
+            let inspect = |out: &mut Packed| wire::inspect(out, keys.iter());
+            let (_, replies) = connection.ask(None, inspect).await?;
+            for (id, replies) in ids.into_iter().zip(replies.chunks(3)) {
+                // A key of another type is not a lock of ours, and no reason to end the listing.
+                if let Ok(Some(found)) = wire::inspected(replies) {
+                    locks.push(found.of(&id));
+                } else if Redirection::of(replies, &connection.address).is_some() {
+                    elsewhere.push(id);
+                }
+            }
+        }
+        let at = next;
+        Ok(Found {
+            locks,
+            elsewhere,
+            at,
+        })
+    }
+
+    /// The server has none of our locks any more: what is under way there is still answered.
+    pub(super) fn leave(&self) {
+        self.link.leave();
+        self.pool.close();
+    }
+
+    /// Ends every connection for good.
+    pub(super) fn close(&self) {
+        self.link.close();
+        self.pool.close();
+    }
+}
