@@ -3,15 +3,17 @@
 //!
 //! When a connection is no good any more is decided here and in [`health`](super::health) alone.
 
+mod seeds;
 mod silence;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use redis::{ServerError, Value};
 use rustls::ClientConnection;
 
+use self::seeds::Seeds;
 use super::failure;
 use super::health::Health;
 use super::reply::{Garbage, Incoming, Replies};
@@ -385,32 +387,6 @@ impl<W> Conn<W> {
     /// Notes that a `wait` in `slot` that was sent at `at` was answered.
     pub(super) fn set_seeded(&mut self, slot: u16, at: Moment) {
         self.seeds.note(slot, at);
-    }
-}
-
-/// When the token counters were seeded: one, or in a cluster one for each slot.
-#[derive(Default)]
-struct Seeds {
-    last: Option<(u16, Moment)>,
-    others: HashMap<u16, Moment>,
-}
-
-impl Seeds {
-    fn of(&self, slot: u16) -> Option<Moment> {
-        match self.last {
-            Some((last, at)) if last == slot => Some(at),
-            _ if self.others.is_empty() => None,
-            _ => self.others.get(&slot).copied(),
-        }
-    }
-
-    fn note(&mut self, slot: u16, at: Moment) {
-        if let Some((last, before)) = self.last.replace((slot, at))
-            && last != slot
-        {
-            self.others.insert(last, before);
-            self.others.remove(&slot);
-        }
     }
 }
 

@@ -134,6 +134,17 @@ impl Link {
         self.epoch.load(Ordering::Acquire).max(1)
     }
 
+    /// Whether a connection was lost, and none has taken its place yet.
+    pub(super) fn is_broken(&self) -> bool {
+        let connections = lock(&self.connections);
+        connections.live.is_none() && !connections.left && self.epoch.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether nobody is to go by this link any more.
+    pub(super) fn has_left(&self) -> bool {
+        lock(&self.connections).left
+    }
+
     /// How often a connection was made after the first.
     pub(super) fn reconnects(&self) -> u64 {
         self.epoch.load(Ordering::Acquire).saturating_sub(1)
@@ -391,16 +402,19 @@ impl Link {
         }
     }
 
-    /// The server is none of ours any more: what is under way there is still answered.
+    /// The server is none of ours any more, and nobody goes by this link: what is under way there is still answered.
     pub(super) fn leave(&self) {
-        self.change(true, |connections| {
-            connections.left = true;
-            let live = connections.live.take();
-            if let Some(live) = &live {
-                live.retire();
-            }
-            live.is_some()
-        });
+        let _turn = lock(&self.turn);
+        let mut connections = lock(&self.connections);
+        connections.left = true;
+        // Whoever waits for a connection need not wait until nobody answers.
+        if let (Some(connecting), Some(over)) = (connections.connecting.take(), connections.over())
+        {
+            connecting.send_replace(Some(Err(over)));
+        }
+        if let Some(live) = connections.live.take() {
+            live.retire();
+        }
     }
 
     /// Changes which connection is the live one; whoever listens is told that news may be lost.

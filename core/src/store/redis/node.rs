@@ -76,14 +76,9 @@ impl Node {
     }
 
     /// Runs an exchange on the shared connection.
-    pub(super) async fn run<E: Exchange>(
-        &self,
-        exchange: &mut E,
-        asking: bool,
-    ) -> Result<E::Output, Stop> {
-        self.used.add(exchange.slot());
+    pub(super) async fn run<E: Exchange>(&self, exchange: &mut E) -> Result<E::Output, Stop> {
         let connection = self.link.connection().await?;
-        run(&self.link, &connection, exchange, asking).await
+        run(&self.link, &connection, exchange, false).await
     }
 
     /// Runs an exchange in the caller's thread on an idle connection, if there is one; `None` where nothing was carried out.
@@ -197,8 +192,10 @@ impl Node {
         let (_, address) = self.link.whereabouts().await?;
         let connected = self.server.connect(&address).await?;
         let link = Arc::downgrade(&self.link);
-        let line = Line::new(connected, address, self.server.clone(), inbox_id, link);
-        Ok(Box::new(line))
+        let server = self.server.clone();
+        Ok(Box::new(Line::new(
+            connected, address, server, inbox_id, link,
+        )))
     }
 
     /// Extends many leases, in few pipelines; `read` reads the reply to each.

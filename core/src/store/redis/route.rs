@@ -55,10 +55,7 @@ impl Route {
     /// Runs an exchange where its keys are.
     pub(super) async fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Failure> {
         match self {
-            Self::One(node) => node
-                .run(&mut exchange, false)
-                .await
-                .map_err(Stop::into_failure),
+            Self::One(node) => node.run(&mut exchange).await.map_err(Stop::into_failure),
             Self::Cluster(cluster) => cluster.run(exchange).await,
         }
     }

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 /// How soon a suspect connection's request looks again whether there is another connection to ask.
 const REPLACE_CHECK: Duration = Duration::from_millis(50);
 
-/// Runs an exchange on the shared connection; with `asking` at a node to which the slot is on its way.
+/// Runs an exchange on a connection of `link`; with `asking` at a node to which the slot is on its way.
 pub(super) async fn run<E: Exchange>(
     link: &Link,
     connection: &Connection,
@@ -86,6 +86,7 @@ async fn answered_late(
                 Ok(live) if live.epoch != connection.epoch => return,
                 // It serves again.
                 Ok(_) => std::future::pending().await,
+                Err(_) if link.has_left() => return,
                 Err(_) => tokio::time::sleep(REPLACE_CHECK).await,
             }
         }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 /// How many slots a cluster has.
-pub(super) const SLOTS: usize = 16_384;
+const COUNT: u16 = 16_384;
+pub(super) const SLOTS: usize = COUNT as usize;
 /// CRC16-CCITT as XMODEM has it: the polynomial, most significant bit first, beginning with zero.
 const POLYNOMIAL: u16 = 0x1021;
 
@@ -37,7 +38,7 @@ fn crc(begun: u16, text: &str) -> u16 {
 }
 
 fn slot_of(crc: u16) -> u16 {
-    crc % SLOTS as u16
+    crc % COUNT
 }
 
 /// The hash tag of `key`: what stands between its first `{` and the next `}`, unless that is nothing.

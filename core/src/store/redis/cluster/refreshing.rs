@@ -27,6 +27,8 @@ use crate::store::{Event, Failure, Host, Scope};
 const PAUSE: Duration = Duration::from_millis(100);
 /// Many clients notice a change at the same time, and need not all ask at once.
 const JITTER: Duration = Duration::from_millis(50);
+/// While a connection is broken they are asked again and again, after pauses that double up to this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// A node that is well answers sooner than this.
 const LIMIT: Duration = Duration::from_millis(500);
 /// So many nodes without a connection are asked at the same time.
@@ -60,11 +62,23 @@ impl Cluster {
         let due = Due(self.this.clone());
         (self.spawn)(Box::pin(async move {
             tokio::time::sleep(jitter(JITTER)).await;
-            let cluster = due.0.upgrade();
-            drop(due);
-            if let Some(cluster) = cluster {
+            let mut pause = PAUSE;
+            loop {
+                let Some(cluster) = due.0.upgrade() else {
+                    return;
+                };
                 // Whoever needs a slot tells what is wrong.
                 let _ = cluster.refresh().await;
+                // Perhaps another node takes over, and nobody tells of it.
+                let nodes = cluster.nodes();
+                if cluster.closed.load(Ordering::Acquire)
+                    || !nodes.iter().any(|node| node.link.is_broken())
+                {
+                    return;
+                }
+                drop((nodes, cluster));
+                tokio::time::sleep(pause / 2 + jitter(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }));
     }
@@ -94,8 +108,6 @@ impl Cluster {
             }));
         }
         for node in changed.gone {
-            self.lost_before
-                .fetch_add(node.link.reconnects(), Ordering::Relaxed);
             node.leave();
         }
     }
@@ -116,6 +128,7 @@ impl Cluster {
     /// Locks in `scope` go by another node from now on.
     fn on_changed(&self, scope: Scope) {
         self.changes.fetch_add(1, Ordering::AcqRel);
+        self.moved.notify_waiters();
         let is_new = true;
         (self.listener)(Event::Reset { scope, is_new });
     }
@@ -150,7 +163,7 @@ impl Cluster {
                 }
             }
         }
-        Err(of_all(failures))
+        Err(of_all(&failures))
     }
 
     /// Asks a server on a connection of its own.
@@ -241,7 +254,7 @@ impl Cluster {
 }
 
 /// Why nobody told who has which slot: a refusal before all others, since it does not pass.
-fn of_all(failures: Vec<Failure>) -> Failure {
+fn of_all(failures: &[Failure]) -> Failure {
     let refused = failures.iter().find(|failure| !failure.is_temporary());
     if let Some(failure) = refused {
         return Failure::unsent(failure.error.clone());
