@@ -4,10 +4,11 @@
 pub mod clock;
 pub mod proxy;
 pub mod server;
+pub mod topology;
 
 use std::time::{Duration, Instant};
 
-pub use server::{Server, binaries};
+pub use server::{Binary, Server, binaries};
 
 /// A fresh text of twelve characters of `a-z0-9`, for names nobody else uses.
 pub fn fresh() -> String {

@@ -59,13 +59,19 @@ fn in_path(program: &str) -> Option<PathBuf> {
 }
 
 /// One running server on a free loopback port, in a folder of its own. Dropped, it is killed.
+///
+/// Linux also kills it with the thread that started it.
 pub struct Server {
     pub name: String,
     pub port: u16,
     pub folder: PathBuf,
     binary: PathBuf,
-    args: Vec<String>,
-    tls: Option<(PathBuf, &'static str)>,
+    pub(super) args: Vec<String>,
+    pub(super) tls: Option<(PathBuf, &'static str)>,
+    /// Beside TLS it speaks plain text, on the port after its own.
+    pub(super) also_plain: bool,
+    /// It is a sentinel, and this the configuration that it begins with.
+    pub(super) sentinel: Option<String>,
     environment: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
@@ -107,29 +113,34 @@ impl Server {
         tls: Option<(PathBuf, &'static str)>,
         environment: Vec<(&'static str, PathBuf)>,
     ) -> Self {
-        let folder = std::env::temp_dir().join(format!("leaselock-test-{}", super::fresh()));
-        std::fs::create_dir(&folder).expect("a temporary folder");
-        let mut server = Self {
-            name: binary.name.clone(),
-            port: 0,
-            folder,
-            binary: binary.path.clone(),
-            args: args.iter().map(|&arg| arg.to_owned()).collect(),
-            tls,
-            environment,
-            child: None,
-        };
+        let mut server = Self::new(binary, args);
+        server.tls = tls;
+        server.environment = environment;
         for _ in 0..5 {
             server.port = free_port();
             if server.spawn() {
                 return server;
             }
         }
-        panic!(
-            "{} does not start:\n{}",
-            binary.path.display(),
-            server.log()
-        );
+        panic!("{} does not start:\n{}", server.name, server.log());
+    }
+
+    /// One that has not been started, and has no port yet.
+    pub(super) fn new(binary: &Binary, args: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("leaselock-test-{}", super::fresh()));
+        std::fs::create_dir(&folder).expect("a temporary folder");
+        Self {
+            name: binary.name.clone(),
+            port: 0,
+            folder,
+            binary: binary.path.clone(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            tls: None,
+            also_plain: false,
+            sentinel: None,
+            environment: Vec::new(),
+            child: None,
+        }
     }
 
     /// Starts one of each binary there is, for a test that runs on all of them in turn.
@@ -152,12 +163,19 @@ impl Server {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
+    /// Where it speaks plain text.
+    pub fn plain_port(&self) -> u16 {
+        self.port + u16::from(self.also_plain)
+    }
+
     /// A plain connection, for a test that plays another program or an operator.
     pub fn connect(&self) -> redis::Connection {
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port))
-            .expect("a URL")
-            .get_connection()
-            .expect("a connection")
+        self.plain_client().get_connection().expect("a connection")
+    }
+
+    /// What makes plain connections to it.
+    pub(super) fn plain_client(&self) -> redis::Client {
+        redis::Client::open(format!("redis://127.0.0.1:{}", self.plain_port())).expect("a URL")
     }
 
     /// Runs one command on a connection of its own; an error reply panics.
@@ -227,8 +245,14 @@ impl Server {
     }
 
     fn spawn(&mut self) -> bool {
+        self.launch();
+        self.is_ready()
+    }
+
+    /// Starts the process, without waiting for it.
+    pub(super) fn launch(&mut self) {
         self.kill();
-        let port = self.port.to_string();
+        let (port, plain_port) = (self.port.to_string(), self.plain_port().to_string());
         let log = std::fs::File::create(self.folder.join("log")).expect("a log");
         // A test program that is itself killed must not leave servers behind.
         let mut command = match in_path("setpriv") {
@@ -239,24 +263,27 @@ impl Server {
             }
             None => Command::new(&self.binary),
         };
+        if let Some(configuration) = &self.sentinel {
+            let file = self.folder.join("sentinel.conf");
+            if !file.exists() {
+                std::fs::write(&file, configuration).expect("a configuration");
+            }
+            command.arg(file).arg("--sentinel");
+        } else {
+            command.args(["--save", ""]);
+            if !self.args.iter().any(|arg| arg == "--appendonly") {
+                command.args(["--appendonly", "no"]);
+            }
+        }
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .args(["--bind", "127.0.0.1", "--save", "", "--dir"])
+            .args(["--bind", "127.0.0.1", "--dir"])
             .arg(&self.folder);
-        if !self.args.iter().any(|arg| arg == "--appendonly") {
-            command.args(["--appendonly", "no"]);
-        }
         match &self.tls {
             None => command.args(["--port", &port]),
             Some((certs, cert)) => command
-                .args([
-                    "--port",
-                    "0",
-                    "--tls-auth-clients",
-                    "no",
-                    "--tls-port",
-                    &port,
-                ])
+                .args(["--port", if self.also_plain { &plain_port } else { "0" }])
+                .args(["--tls-auth-clients", "no", "--tls-port", &port])
                 .arg("--tls-ca-cert-file")
                 .arg(certs.join("ca.crt"))
                 .arg("--tls-cert-file")
@@ -272,6 +299,15 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
         self.child = Some(child);
+    }
+
+    /// Waits until it answers; whether it does.
+    pub(super) fn is_ready(&mut self) -> bool {
+        let listens = if self.sentinel.is_some() {
+            "Sentinel ID is"
+        } else {
+            "Ready to accept connections"
+        };
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
             let child = self.child.as_mut().expect("just started");
@@ -279,7 +315,7 @@ impl Server {
                 return false;
             }
             // What answers on the port may be another test's server, which was there first: ours says itself when it listens.
-            if self.log().contains("Ready to accept connections") && self.answers() {
+            if self.log().contains(listens) && self.answers() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -291,8 +327,8 @@ impl Server {
         if self.tls.is_some() {
             return TcpStream::connect(("127.0.0.1", self.port)).is_ok();
         }
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port))
-            .and_then(|client| client.get_connection())
+        self.plain_client()
+            .get_connection()
             .and_then(|mut connection| redis::cmd("PING").query::<redis::Value>(&mut connection))
             .map_or_else(|error| error.code() == Some("NOAUTH"), |_| true)
     }
