@@ -2,7 +2,8 @@
 
     rust_tests.py model        those of one folder
     rust_tests.py --not model  all others, and the tests in the docs
-    rust_tests.py --alone      the few that a busy machine would spoil, which these two leave out
+    rust_tests.py --topologies those on Sentinels and clusters, which these two leave out
+    rust_tests.py --alone      the few that a busy machine would spoil, which these three leave out
 
 Each one's output is printed whole when it has ended; any failure makes the exit code 1.
 """
@@ -70,6 +71,9 @@ ALONE = [
 ]
 SKIPPED = [word for name in ALONE for word in ("--skip", name)]
 
+# It starts servers that belong together, many of them.
+TOPOLOGIES = "core, topologies"
+
 # Always the whole workspace: cargo builds the dependencies of a part of it with other features, and so once more.
 CARGO = ["cargo", "test", "--workspace", "--locked", "--quiet"]
 DOCS = Program("the docs", [*CARGO, "--doc", "--no-fail-fast"], ROOT)
@@ -94,6 +98,8 @@ def main() -> int:
     match sys.argv[1:]:
         case ["--alone"]:
             options, wanted, more = ["--test-threads", "1", "--exact", *ALONE], {"core"}, []
+        case ["--topologies"]:
+            options, wanted, more = SKIPPED, {"core"}, []
         case ["--not", folder]:
             options, wanted, more = SKIPPED, {member.name for member in ROOT.iterdir()} - {folder}, [DOCS]
         case [folder] if (ROOT / folder).is_dir():
@@ -102,9 +108,11 @@ def main() -> int:
             print(__doc__)
             return 2
     try:
-        found = [p for p in programs(options) if p.folder.relative_to(ROOT).parts[0] in wanted] + more
+        found = [p for p in programs(options) if p.folder.relative_to(ROOT).parts[0] in wanted]
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
+    if "--exact" not in options:
+        found = [p for p in found if (p.name == TOPOLOGIES) == (sys.argv[1] == "--topologies")] + more
     ok = True
     with ThreadPoolExecutor(1 if "--exact" in options else len(found)) as pool:
         for ended in as_completed([pool.submit(program.run) for program in found]):

@@ -57,10 +57,13 @@ COUNTS = {
 # Whole programs that begin and end, many of them: they compute, where the others wait.
 PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
 
+# It starts 24 more servers.
+ON_TOPOLOGIES = "tests/python/test_topologies.py"
+
 TEST = [
     Suite(
         "python",
-        [*PYTEST, *SPREAD, "tests/python", *(f"--ignore={file}" for file in PROCESSES)],
+        [*PYTEST, *SPREAD, "tests/python", *(f"--ignore={file}" for file in [*PROCESSES, ON_TOPOLOGIES])],
         "pytest",
         alone=[*PYTEST, *ALONE, "tests/python"],
     ),
@@ -76,6 +79,13 @@ TEST = [
         "cargo",
         env={"RUST_TEST_THREADS": "12"},
         alone=[*SERVERS, sys.executable, "scripts/rust_tests.py", "--alone"],
+    ),
+    # Each test starts a handful of servers, and mostly waits for them.
+    Suite(
+        "topologies",
+        [*SERVERS, sys.executable, "scripts/rust_tests.py", "--topologies"],
+        "cargo",
+        env={"RUST_TEST_THREADS": "6"},
     ),
     Suite("mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"]),
     Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest"),

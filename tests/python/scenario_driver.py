@@ -15,14 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from resp import Connection, RedisError
+from resp import RedisError
 
 from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from plain import Plain
+    from resp import Connection
 
     from leaselock import AsyncLease, Lease, LockInfo
 
@@ -147,12 +149,13 @@ class Run:
 
     url: str
     face: Any
-    has_server: bool = True
+    # Makes a plain connection to where it runs; there is none where there is no server.
+    connect: Callable[[], Plain | Connection] | None = None
     clients: dict[str, Any] = field(default_factory=dict)
     leases: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
-    redis: Connection | None = None
+    redis: Plain | Connection | None = None
     # Only names have to differ; nothing secret comes of it.
     text: str = field(default_factory=lambda: "".join(random.choices(string.ascii_lowercase + string.digits, k=12)))
 
@@ -160,7 +163,7 @@ class Run:
         """Runs all steps, and closes everything."""
         try:
             for number, step in enumerate(scenario["steps"], 1):
-                if step["op"].endswith("redis") and not self.has_server:
+                if step["op"].endswith("redis") and self.connect is None:
                     continue
                 try:
                     (await self.outcome(step)).judge(self.filled(step))
@@ -330,7 +333,8 @@ class Run:
         """One command on a plain connection, made anew when it was cut."""
         for _ in range(2):
             if self.redis is None:
-                self.redis = connect(self.url)
+                assert self.connect is not None
+                self.redis = self.connect()
             try:
                 return self.redis.command(*words)
             except OSError:
@@ -356,9 +360,3 @@ def described(info: LockInfo) -> dict[str, Any]:
     """The fields of a LockInfo, times in milliseconds."""
     expires_in = None if info.expires_in is None else info.expires_in * 1000
     return {"name": info.name, "owner": info.owner, "expires_in": expires_in, "waiters": info.waiters}
-
-
-def connect(url: str) -> Connection:
-    """A plain connection to the server of a URL."""
-    parts = urlsplit(url)
-    return Connection(parts.hostname or "127.0.0.1", parts.port or 6379, password=parts.password)

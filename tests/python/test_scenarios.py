@@ -7,32 +7,18 @@ came out.
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from conftest import PARAMS, running
-from scenario_driver import SCENARIOS, AsyncFace, Run, SyncFace
-
-AT_ONCE = int(os.environ.get("LEASELOCK_SCENARIOS_AT_ONCE", "12"))
-MOST_SECONDS = 60.0
-
-Outcomes = dict[str, BaseException | None]
+from scenario_driver import SCENARIOS
+from scenario_runs import Outcomes, Store, is_for, judge, on_server, run_all
 
 
 @pytest.fixture(scope="module", params=["Client", "AsyncClient"])
 def face(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where scenarios run, and of which kind that is."""
-
-    kind: str
-    url: str
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         case "memory":
             return Store("memory", f"memory:{uuid.uuid4().hex}")
         case server:
-            return Store("redis", running(server)["url"])
-
-
-def is_for(scenario: dict[str, Any], kind: str) -> bool:
-    return kind in scenario.get("stores", [kind])
+            return on_server(running(server)["url"])
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +42,6 @@ def outcomes(request: pytest.FixtureRequest, store: Store, face: str) -> Outcome
     }
     scenarios = [s for s in SCENARIOS if s["id"] in wanted and is_for(s, store.kind)]
     return asyncio.run(run_all(scenarios, store, face))
-
-
-async def run_all(scenarios: list[dict[str, Any]], store: Store, face: str) -> Outcomes:
-    """Runs those that may run together together, and then the others."""
-    made = SyncFace() if face == "Client" else AsyncFace()
-    outcomes: Outcomes = {}
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def play(scenario: dict[str, Any]) -> None:
-        async with room:
-            try:
-                await asyncio.wait_for(
-                    Run(store.url, made, has_server=store.kind == "redis").scenario(scenario), MOST_SECONDS
-                )
-            except Exception as error:
-                outcomes[scenario["id"]] = error
-            else:
-                outcomes[scenario["id"]] = None
-
-    await asyncio.gather(*(play(s) for s in scenarios if not s.get("exclusive")))
-    for scenario in scenarios:
-        if scenario.get("exclusive"):
-            await play(scenario)
-    made.shut()
-    return outcomes
-
-
-def judge(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
-    error = outcomes[scenario["id"]]
-    if error is not None:
-        raise error
 
 
 def scenarios_for(*kinds: str) -> pytest.MarkDecorator:

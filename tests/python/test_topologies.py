@@ -1,7 +1,8 @@
-"""Sentinel and Cluster: the starters of tests/topologies.py, and every scenario through `Client` and `AsyncClient`."""
+"""Sentinel and Cluster: the starters of tests/topologies.py, and the scenarios through `Client` and `AsyncClient`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import Any
@@ -10,9 +11,15 @@ import pytest
 from conftest import SERVERS
 from plain import Plain
 from resp import RedisError
+from scenario_driver import SCENARIOS
+from scenario_runs import Outcomes, judge, on_topology, run_all
 from topologies import cluster, sentinel
 
 TOPOLOGIES: list[dict[str, Any]] = json.loads(os.environ.get("LEASELOCK_TEST_TOPOLOGIES", "[]"))
+# Where a face runs all scenarios; elsewhere those that are for everywhere.
+WHOLE = {"cluster-redis": "Client", "sentinel-valkey": "AsyncClient"}
+Play = tuple[dict[str, Any], str]
+PLAYS: list[Play] = [(topology, face) for topology in TOPOLOGIES for face in ("Client", "AsyncClient")]
 each_server = pytest.mark.parametrize("server_name", [server["name"] for server in SERVERS])
 
 
@@ -71,3 +78,33 @@ def test_the_counters_of_an_app_id_are_one_to_plain_commands(topology: dict[str,
     assert plain.command("DEL", "lock||app||||fence") == count
     assert plain.command("GET", "lock||app||||fence") is None
     plain.close()
+
+
+def played(play: Play) -> list[dict[str, Any]]:
+    topology, face = play
+    whole = WHOLE.get(topology["name"]) == face
+    return [s for s in SCENARIOS if (whole or s.get("everywhere")) and "redis" in s.get("stores", ["redis"])]
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest) -> Outcomes:
+    """What came of each scenario that was asked for."""
+    items: list[Any] = request.session.items
+    cases = [item.callspec.params for item in items if getattr(item, "originalname", "") == "test_scenario"]
+    wanted = [case["scenario"] for case in cases if case["outcomes"] is request.param]
+    topology, face = request.param
+    return asyncio.run(run_all(wanted, on_topology(topology), face))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "scenario"),
+    [
+        pytest.param(play, scenario, id=f"{play[1]}-{play[0]['name']}-{scenario['id']}")
+        for play in PLAYS
+        for scenario in played(play)
+    ],
+    indirect=["outcomes"],
+    scope="module",
+)
+def test_scenario(outcomes: Outcomes, scenario: dict[str, Any]) -> None:
+    judge(outcomes, scenario)

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::server::command;
-use crate::common::{Server, fresh};
+use crate::common::fresh;
 use crate::face::{Face, FaceClient, FaceLease, Failed, Outcome};
 use crate::file::{Op, Scenario, Step, Words, matches};
 use crate::place::Place;
+use crate::plain::Plain;
 
 const JOIN_LIMIT: Duration = Duration::from_secs(15);
 const WAITERS_LIMIT: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, place: &Place) -> Result
     let mut run = Run {
         face,
         place,
-        plain: None,
+        plain: Plain::new(place),
         tasks: HashMap::new(),
         stage,
     };
@@ -93,7 +93,7 @@ pub(crate) fn run(scenario: &Scenario, face: &dyn Face, place: &Place) -> Result
 struct Run<'a> {
     face: &'a dyn Face,
     place: &'a Place,
-    plain: Option<redis::Connection>,
+    plain: Plain<'a>,
     tasks: HashMap<String, Task>,
     stage: Stage,
 }
@@ -147,8 +147,8 @@ impl Run<'_> {
                 judge(&task.step, outcome, took)?;
                 Ok(Value::Null)
             }
-            Op::Redis { args } => match self.place.server() {
-                Some(server) => self.redis(server, args),
+            Op::Redis { args } => match self.redis(args) {
+                Some(outcome) => outcome,
                 None => return Ok(()),
             },
             op => self.stage.act(op)?,
@@ -161,22 +161,16 @@ impl Run<'_> {
         Step::read(&self.stage.words.lock().unwrap().fill(raw)?)
     }
 
-    fn redis(&mut self, server: &Server, args: &[String]) -> Outcome {
+    /// Nothing, where there is no server.
+    fn redis(&mut self, args: &[String]) -> Option<Outcome> {
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
-        let plain = self.plain.get_or_insert_with(|| server.connect());
-        let reply = match command(&words).query::<redis::Value>(plain) {
-            Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                *plain = server.connect();
-                command(&words).query(plain)
-            }
-            reply => reply,
-        };
-        reply.map(plain_value).map_err(|error| Failed {
+        let reply = self.plain.command(&words)?;
+        Some(reply.map(plain_value).map_err(|error| Failed {
             name: "redis".to_owned(),
             code: error.code().unwrap_or_default().to_owned(),
             reason: None,
             message: error.to_string(),
-        })
+        }))
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Scenario {
     _title: String,
     #[serde(default)]
     pub(crate) exclusive: bool,
+    /// It runs from every language on every topology.
+    #[serde(default)]
+    pub(crate) everywhere: bool,
     /// The kinds of store it is for; all, when none is named.
     stores: Option<Vec<String>>,
     pub(crate) steps: Vec<Value>,

@@ -1,12 +1,17 @@
-//! Where scenarios run: on each server, and on the stores that need none.
+//! Where scenarios run: on each server, on servers that belong together, and on the stores that need none.
+#![allow(dead_code)] // every test program uses its part of it
 
 use std::path::PathBuf;
 
-use crate::common::{Server, fresh};
+use crate::common::topology::{Cluster, Sentinels};
+use crate::common::{Binary, Server, fresh};
 
 /// A store under test; what it leaves behind goes with it.
 pub(crate) enum Place {
     Server(Server),
+    /// Each with its name.
+    Sentinels(String, Sentinels),
+    Cluster(String, Cluster),
     File(PathBuf),
     Memory(String),
 }
@@ -24,10 +29,21 @@ impl Place {
         embedded.into_iter().chain(Self::servers())
     }
 
+    pub(crate) fn sentinels(binary: &Binary) -> Self {
+        Self::Sentinels(
+            format!("sentinel-{}", binary.name),
+            Sentinels::start(binary),
+        )
+    }
+
+    pub(crate) fn cluster(binary: &Binary) -> Self {
+        Self::Cluster(format!("cluster-{}", binary.name), Cluster::start(binary))
+    }
+
     /// The kind, as the file names it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Server(_) => "redis",
+            Self::Server(_) | Self::Sentinels(..) | Self::Cluster(..) => "redis",
             Self::File(_) => "file",
             Self::Memory(_) => "memory",
         }
@@ -37,6 +53,7 @@ impl Place {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Server(server) => &server.name,
+            Self::Sentinels(name, _) | Self::Cluster(name, _) => name,
             embedded => embedded.kind(),
         }
     }
@@ -44,19 +61,13 @@ impl Place {
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Server(server) => server.url(),
+            Self::Sentinels(_, sentinels) => sentinels.url(),
+            Self::Cluster(_, cluster) => cluster.url(),
             Self::File(directory) => {
                 std::fs::create_dir_all(directory).expect("a directory");
                 format!("file:{}", directory.join("locks.db").display())
             }
             Self::Memory(name) => format!("memory:{name}"),
-        }
-    }
-
-    /// The server, for a plain connection.
-    pub(crate) fn server(&self) -> Option<&Server> {
-        match self {
-            Self::Server(server) => Some(server),
-            _ => None,
         }
     }
 }

@@ -13,22 +13,24 @@ fn error_code(server: &Server, words: &[&str]) -> String {
 fn sentinels_move_the_master_with_the_old_one_alive_or_dead() {
     for binary in binaries() {
         let mut sentinels = Sentinels::start(&binary);
+        // WAIT speaks of what its own connection wrote.
+        let mut operator = sentinels.nodes[0].connect();
+        command(&["SET", "told", "1"]).exec(&mut operator).unwrap();
+        let told = command(&["WAIT", "2", "10000"]).query::<i64>(&mut operator);
+        assert_eq!(told, Ok(2));
+
         let old = sentinels.sentinel_failover();
         let new = sentinels.new_master(old);
         assert_ne!(new, old);
         assert_eq!(sentinels.master_port(), new);
-
         let master = sentinels.master();
-        // WAIT speaks of what its own connection wrote.
-        let mut operator = sentinels.nodes[master].connect();
-        command(&["SET", "told", "1"]).exec(&mut operator).unwrap();
-        let told = command(&["WAIT", "1", "10000"]).query::<i64>(&mut operator);
-        assert_eq!(told, Ok(1), "the old master is none of its replicas yet");
+        let value = sentinels.nodes[master].text(&["GET", "told"]);
+        assert_eq!(value.as_deref(), Some("1"));
+
         sentinels.nodes[master].kill();
         let newest = sentinels.new_master(new);
         assert_ne!(newest, new);
-        let value = sentinels.nodes[sentinels.master()].text(&["GET", "told"]);
-        assert_eq!(value.as_deref(), Some("1"));
+        sentinels.nodes[sentinels.master()].run(&["SET", "told", "2"]);
         assert!(sentinels.url().starts_with("redis+sentinel://127.0.0.1:"));
         assert!(sentinels.url().ends_with("/mymaster"));
     }

@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { Redis } from "ioredis";
 import type { Client, Lease } from "leaselock";
-import { eventually, plainRedis } from "../support/servers.mjs";
+import { eventually } from "../support/servers.mjs";
 import { matches } from "./matching.mjs";
 import { type Operation, operations } from "./operations.mjs";
 
@@ -24,7 +23,15 @@ export interface Scenario {
   exclusive?: boolean;
   /** The kinds of stores that it is for; all, where there is no list. */
   stores?: string[];
+  /** It runs from every language on every topology. */
+  everywhere?: boolean;
   steps: Step[];
+}
+
+/** A plain connection, for the commands of a scenario. */
+export interface Plain {
+  call(name: string, ...args: (string | number)[]): Promise<unknown>;
+  disconnect(): void;
 }
 
 /** Steps that only look at the server behind a client's back. */
@@ -41,16 +48,17 @@ export class Run {
   /** Leases without a name; they are held all the same. */
   readonly kept: Lease[] = [];
   readonly #tasks = new Map<string, { step: Step; ended: boolean; outcome: Promise<Outcome> }>();
-  #redis: Redis | undefined;
+  #redis: Plain | undefined;
 
   constructor(
     readonly url: string,
-    /** Whether there is a server, for plain Redis commands; they are passed over where there is none. */
-    readonly hasServer: boolean,
+    /** Makes a plain connection; steps that need one are passed over where there is no server. */
+    readonly plain: (() => Plain) | undefined,
   ) {}
 
-  get redis(): Redis {
-    this.#redis ??= plainRedis(this.url);
+  get redis(): Plain {
+    assert.ok(this.plain);
+    this.#redis ??= this.plain();
     return this.#redis;
   }
 
@@ -89,7 +97,7 @@ export class Run {
   }
 
   async #play(step: Step): Promise<void> {
-    if (!this.hasServer && PLAIN_REDIS.includes(step.op)) {
+    if (!this.plain && PLAIN_REDIS.includes(step.op)) {
       return;
     }
     switch (step.op) {
