@@ -9,15 +9,19 @@ fn error_code(server: &Server, words: &[&str]) -> String {
     error.code().unwrap_or_default().to_owned()
 }
 
+fn tell_both_replicas(master: &Server) {
+    // WAIT speaks of what its own connection wrote.
+    let mut operator = master.connect();
+    command(&["SET", "told", "1"]).exec(&mut operator).unwrap();
+    let told = command(&["WAIT", "2", "10000"]).query::<i64>(&mut operator);
+    assert_eq!(told, Ok(2));
+}
+
 #[test]
 fn sentinels_move_the_master_with_the_old_one_alive_or_dead() {
     for binary in binaries() {
         let mut sentinels = Sentinels::start(&binary);
-        // WAIT speaks of what its own connection wrote.
-        let mut operator = sentinels.nodes[0].connect();
-        command(&["SET", "told", "1"]).exec(&mut operator).unwrap();
-        let told = command(&["WAIT", "2", "10000"]).query::<i64>(&mut operator);
-        assert_eq!(told, Ok(2));
+        tell_both_replicas(&sentinels.nodes[0]);
 
         let old = sentinels.sentinel_failover();
         let new = sentinels.new_master(old);
@@ -30,7 +34,9 @@ fn sentinels_move_the_master_with_the_old_one_alive_or_dead() {
         sentinels.nodes[master].kill();
         let newest = sentinels.new_master(new);
         assert_ne!(newest, new);
-        sentinels.nodes[sentinels.master()].run(&["SET", "told", "2"]);
+        sentinels.nodes[master].start_again();
+        sentinels.settle();
+        tell_both_replicas(&sentinels.nodes[sentinels.master()]);
         assert!(sentinels.url().starts_with("redis+sentinel://127.0.0.1:"));
         assert!(sentinels.url().ends_with("/mymaster"));
     }

@@ -107,6 +107,24 @@ impl Sentinels {
         new.expect("just seen")
     }
 
+    /// Waits until all is as at the start, whoever is the master: two replicas in sync, which every sentinel sees.
+    ///
+    /// A failover leaves an old master that lives as one for some 11 s.
+    pub fn settle(&self) {
+        until("two replicas are in sync", || {
+            let master = self.master();
+            let in_sync = self.nodes.iter().enumerate().all(|(number, node)| {
+                let part = if number == master {
+                    "connected_slaves:2"
+                } else {
+                    "master_link_status:up"
+                };
+                says(node, &["INFO", "replication"], part)
+            });
+            in_sync && self.sentinels.iter().all(sees_two_replicas)
+        });
+    }
+
     fn each_sentinel(&self, words: &[&str]) {
         for sentinel in &self.sentinels {
             sentinel.run(words);
@@ -114,14 +132,28 @@ impl Sentinels {
     }
 }
 
+fn sees_two_replicas(sentinel: &Server) -> bool {
+    let reply = ask(sentinel, &["SENTINEL", "REPLICAS", SERVICE]);
+    let known: Vec<Vec<String>> = reply
+        .ok()
+        .and_then(|reply| from_redis_value(reply).ok())
+        .unwrap_or_default();
+    let fine = |facts: &&Vec<String>| fact(facts, "flags") == Some("slave");
+    known.iter().filter(fine).count() == 2
+}
+
+fn fact<'a>(facts: &'a [String], name: &str) -> Option<&'a str> {
+    facts
+        .chunks(2)
+        .find(|pair| pair[0] == name)
+        .map(|pair| pair[1].as_str())
+}
+
 /// One field of what a sentinel knows of the service.
 fn field(sentinel: &Server, name: &str) -> Option<String> {
     let known: Vec<String> =
         from_redis_value(ask(sentinel, &["SENTINEL", "MASTER", SERVICE]).ok()?).ok()?;
-    known
-        .chunks(2)
-        .find(|pair| pair[0] == name)
-        .map(|pair| pair[1].clone())
+    fact(&known, name).map(str::to_owned)
 }
 
 fn named_master(sentinel: &Server) -> Option<u16> {
