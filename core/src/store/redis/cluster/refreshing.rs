@@ -52,6 +52,15 @@ impl Drop for Due {
     }
 }
 
+/// A connection that ends when nobody waits for its answer any more: another node's may have come first.
+struct Ending(Arc<Connection>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Cluster {
     /// Has the nodes asked in the background.
     pub(super) fn refresh_soon(&self) {
@@ -179,10 +188,8 @@ impl Cluster {
             spawn: self.spawn.clone(),
         };
         let link = Link::new(server, self.client_id.clone(), host, Scope::all());
-        let connection = link.connect_apart().await?;
-        let answer = self.ask(&connection).await;
-        connection.end();
-        answer
+        let connection = Ending(link.connect_apart().await?);
+        self.ask(&connection.0).await
     }
 
     async fn ask(&self, connection: &Connection) -> Result<Vec<Range>, Failure> {
