@@ -3,5 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cluster;
+mod cluster_changes;
 mod connections;
 mod starters;

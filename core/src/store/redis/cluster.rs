@@ -162,7 +162,7 @@ impl Cluster {
                 }
                 stop if Instant::now() + pause >= give_up_at => {
                     self.refresh_soon();
-                    return Err(stop.into_failure());
+                    return Err(self.explained(&node, stop.into_failure()));
                 }
                 Stop::Elsewhere(Redirection::Later(_)) => {}
                 // The node cannot be reached, or sends us in circles: another may have the slot by now.
@@ -174,6 +174,21 @@ impl Cluster {
             tokio::time::sleep(pause + jitter(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Why a node could not be asked; one that was never reached may not be reachable where it says it is.
+    fn explained(&self, node: &Node, failure: Failure) -> Failure {
+        if !failure.is_unsent()
+            || node.link.was_made()
+            || self.config.endpoints().contains(&node.address)
+        {
+            return failure;
+        }
+        Failure::unsent(Error::unavailable(format!(
+            "{}; that is the address which the cluster announces (cluster-announce-ip, cluster-announce-hostname): if it \
+             cannot be reached from here, say where the node is with address_map",
+            failure.error
+        )))
     }
 
     /// Completes when `slot` is at another node than this one.

@@ -178,6 +178,11 @@ pub(super) fn from_handshake(
             "a cluster has one database, 0; name no other in the URL",
         ));
     }
+    if words.contains("DB index is out of range") {
+        return Failure::unsent(Error::invalid(format!(
+            "the server at {address} has not got the database that the URL names: {words}"
+        )));
+    }
     Failure::unsent(if log_in {
         Error::new(
             ErrorKind::StoreRefused,

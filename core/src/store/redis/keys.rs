@@ -91,8 +91,14 @@ impl Prefix {
     }
 
     fn numbers(&self) -> &Numbers {
-        self.numbers
-            .get_or_init(|| Numbers::behind(&[&self.text, LOCK].concat()))
+        /// Of those who have no prefix: nearly all.
+        static PLAIN: OnceLock<Numbers> = OnceLock::new();
+        let numbers = if self.text.is_empty() {
+            &PLAIN
+        } else {
+            &self.numbers
+        };
+        numbers.get_or_init(|| Numbers::behind(&[&self.text, LOCK].concat()))
     }
 
     /// A hash tag that puts a key into `slot`: `{<prefix>lock||<number>}`.

@@ -140,6 +140,11 @@ impl Link {
         connections.live.is_none() && !connections.left && self.epoch.load(Ordering::Acquire) > 0
     }
 
+    /// Whether there ever was a connection.
+    pub(super) fn was_made(&self) -> bool {
+        self.epoch.load(Ordering::Acquire) > 0
+    }
+
     /// Whether nobody is to go by this link any more.
     pub(super) fn has_left(&self) -> bool {
         lock(&self.connections).left

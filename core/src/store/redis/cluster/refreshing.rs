@@ -205,9 +205,12 @@ impl Cluster {
             [Value::ServerError(error)] => {
                 let words = failure::words_of(error);
                 let error = if words.contains("cluster support disabled") {
-                    Error::invalid(format!(
-                        "the server at {asked} is not of a cluster; begin its URL with redis:// (TLS: rediss://)"
-                    ))
+                    Error::new(
+                        ErrorKind::StoreRefused,
+                        format!(
+                            "the server at {asked} is not of a cluster; begin its URL with redis:// (TLS: rediss://)"
+                        ),
+                    )
                 } else {
                     failure::from_server(error)
                 };
