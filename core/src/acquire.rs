@@ -62,6 +62,8 @@ pub(crate) struct Attempt {
     /// The store refused the first command, which went by a connection other than the shared one: the attempt is only to
     /// be undone.
     refusal: Option<Error>,
+    /// Why the first command came to nothing for now, by the store's answer.
+    last_words: Option<Error>,
     done: bool,
     _under_way: TaskTrackerToken,
 }
@@ -87,6 +89,7 @@ impl Attempt {
             first_claim: FirstClaim::Unsent,
             took: Duration::ZERO,
             refusal: None,
+            last_words: None,
             done: false,
             _under_way: client.attempt(),
         })

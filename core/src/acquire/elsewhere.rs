@@ -89,6 +89,8 @@ impl Attempt {
                 }
                 if !failure.is_temporary() {
                     self.refusal = Some(failure.error);
+                } else if !failure.is_unanswered() {
+                    self.last_words = Some(failure.error);
                 }
                 Ok(First::Undecided)
             }

@@ -165,6 +165,7 @@ impl Attempt {
             && last.took <= grant.window / 10
             && Moment::now().since(last.sent) <= grant.window / 2
             && self.client.dedicated_runtime
+            && self.client.store.grants_count()
     }
 
     /// Sleeps until there is a grant, or a reason to ask again: after `look_again` there is one.
@@ -211,7 +212,7 @@ impl Attempt {
         let client = self.client.clone();
         let ttl = self.request.options().ttl;
         let mut backoff = Backoff::new();
-        let mut last_error = None;
+        let mut last_error = self.last_words.take();
         loop {
             let sent_before = self.sent_in;
             self.sent_in = sent_before.or_else(|| Some(self.standing()));

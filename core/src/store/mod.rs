@@ -91,6 +91,11 @@ pub(crate) trait Store: Send + Sync {
         true
     }
 
+    /// Whether the lease of a grant counts as it is; else it begins when its waiter has claimed it.
+    fn grants_count(&self) -> bool {
+        true
+    }
+
     /// A lease on the name was left to its TTL: whoever waits for it is to have it before this client takes it again.
     fn left_behind(&self, _lock: &LockId) {}
 

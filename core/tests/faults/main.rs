@@ -23,6 +23,7 @@ mod network;
 mod refusals;
 mod releasing;
 mod renewal;
+mod replicas;
 mod replies;
 mod restarts;
 mod secrets;

@@ -3,6 +3,7 @@
 //!
 //! When a connection is no good any more is decided here and in [`health`](super::health) alone.
 
+mod confirmed;
 mod seeds;
 mod silence;
 
@@ -14,6 +15,7 @@ use redis::{ServerError, Value};
 use rustls::ClientConnection;
 
 use self::seeds::Seeds;
+use super::confirming::{Confirming, LATENESS};
 use super::failure;
 use super::health::Health;
 use super::reply::{Garbage, Incoming, Replies};
@@ -34,6 +36,14 @@ pub(super) struct Conn<W> {
     written: usize,
     replies: Replies,
     under_way: VecDeque<InFlight<W>>,
+    /// So many of the first under way have their replies, and wait for replicas.
+    unconfirmed: usize,
+    /// What is to be confirmed of what was begun since the last WAIT.
+    to_confirm: Option<Confirming>,
+    /// While the server waits for replicas, it answers nothing: that is over by then.
+    blocked: Option<Moment>,
+    /// When that was last over.
+    unblocked: Moment,
     health: Health,
     /// When a request's limit passes next, or earlier.
     due: Option<Moment>,
@@ -49,12 +59,15 @@ pub(super) struct Conn<W> {
 
 /// A request without all its replies.
 struct InFlight<W> {
-    waiter: W,
+    /// `None`: it is a WAIT for the replicas of those before it.
+    waiter: Option<W>,
     sent: Moment,
     limit: Moment,
     /// Whoever waits was told that the limit has passed.
     told: bool,
     expected: usize,
+    /// It is answered when its WAIT is, whose reply is then its last.
+    is_to_be_confirmed: bool,
     replies: Vec<Value>,
 }
 
@@ -116,6 +129,10 @@ impl<W> Conn<W> {
             written: 0,
             replies: Replies::new(),
             under_way: VecDeque::new(),
+            unconfirmed: 0,
+            to_confirm: None,
+            blocked: None,
+            unblocked: Moment::now(),
             health,
             due: None,
             heard: Moment::now(),
@@ -135,6 +152,10 @@ impl<W> Conn<W> {
             written: self.written,
             replies: self.replies,
             under_way: VecDeque::new(),
+            unconfirmed: 0,
+            to_confirm: None,
+            blocked: None,
+            unblocked: self.unblocked,
             health: self.health,
             due: None,
             heard: self.heard,
@@ -164,10 +185,30 @@ impl<W> Conn<W> {
         limit: Option<Duration>,
         pack: impl FnOnce(&W, &mut Packed),
     ) {
-        let sent = Moment::now();
-        let limit = sent + limit.unwrap_or_else(|| self.health.patience());
+        self.begin_confirmed(waiter, limit, None, pack);
+    }
+
+    /// The same, for a request that is answered when replicas have what it writes: how many have is its last reply.
+    pub(super) fn begin_confirmed(
+        &mut self,
+        waiter: W,
+        limit: Option<Duration>,
+        confirming: Option<Confirming>,
+        pack: impl FnOnce(&W, &mut Packed),
+    ) {
         self.out.commands = 0;
+        let sent = Moment::now();
         pack(&waiter, &mut self.out);
+        let mut limit = limit.unwrap_or_else(|| self.health.patience());
+        if let Some(confirming) = confirming {
+            limit += LATENESS;
+            self.to_confirm = Some(confirming.and(self.to_confirm));
+        }
+        self.push(Some(waiter), sent, limit, confirming.is_some());
+    }
+
+    fn push(&mut self, waiter: Option<W>, sent: Moment, limit: Duration, is_to_be_confirmed: bool) {
+        let limit = self.blocked.map_or(sent, |until| until.max(sent)) + limit;
         self.due = Some(self.due.map_or(limit, |due| due.min(limit)));
         self.under_way.push_back(InFlight {
             waiter,
@@ -175,6 +216,7 @@ impl<W> Conn<W> {
             limit,
             told: false,
             expected: self.out.commands,
+            is_to_be_confirmed,
             replies: Vec::with_capacity(self.out.commands),
         });
     }
@@ -185,12 +227,20 @@ impl<W> Conn<W> {
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        self.unwritten() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+        self.unwritten() > 0
+            || self.wants_wait()
+            || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// Writes what can be written now; whether all is. A failure shows again in the next [`read`](Self::read), with what the
     /// server may have said before.
     pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
+        self.wait_for_replicas();
+        self.write(socket)
+    }
+
+    /// The same, while more is to be begun: what is to be confirmed is confirmed together with that.
+    pub(super) fn write(&mut self, socket: &mut impl Write) -> io::Result<bool> {
         if let Some(tls) = &mut self.tls {
             if self.written < self.out.bytes.len() {
                 tls.writer().write_all(&self.out.bytes[self.written..])?;
@@ -259,7 +309,7 @@ impl<W> Conn<W> {
 
     /// What a connection broke with: the server's own words, where it said why before it closed.
     fn last_words(&mut self, broken: Broken) -> Broken {
-        let front = self.under_way.front_mut();
+        let front = self.under_way.get_mut(self.unconfirmed);
         match (broken, front.and_then(|request| request.replies.pop())) {
             (Broken::Io(_), Some(Value::ServerError(error))) => Broken::Said(error),
             (broken, _) => broken,
@@ -312,7 +362,7 @@ impl<W> Conn<W> {
                 Incoming::Push(confirmation) => Value::Array(confirmation),
                 Incoming::Reply(reply) => reply,
             };
-            let Some(request) = self.under_way.front_mut() else {
+            let Some(request) = self.under_way.get_mut(self.unconfirmed) else {
                 return Err(match reply {
                     Value::ServerError(error) => Broken::Said(error),
                     _ => Broken::Garbage,
@@ -325,22 +375,44 @@ impl<W> Conn<W> {
                 self.misled = failure::words_of_wrong_server(&reply, self.is_of_cluster);
             }
             request.replies.push(reply);
-            if request.replies.len() == request.expected
-                && let Some(request) = self.under_way.pop_front()
-            {
-                self.health.answered(self.heard.since(request.sent));
-                arrived.answers.push(Completed {
-                    waiter: request.waiter,
-                    sent: request.sent,
-                    told: request.told,
-                    replies: request.replies,
-                });
+            if request.replies.len() == request.expected {
+                self.answered(arrived);
             }
         }
         if self.under_way.is_empty() {
             self.due = None;
         }
         Ok(())
+    }
+
+    /// The first request that was not answered before has all its replies.
+    fn answered(&mut self, arrived: &mut Arrivals<W>) {
+        let Some(request) = self.under_way.get(self.unconfirmed) else {
+            return;
+        };
+        if request.is_to_be_confirmed {
+            self.unconfirmed += 1;
+            return;
+        }
+        // What it overtakes waits for replicas, which is seldom.
+        let request = match self.unconfirmed {
+            0 => self.under_way.pop_front(),
+            at => self.under_way.remove(at),
+        };
+        let Some(mut request) = request else { return };
+        let Some(waiter) = request.waiter else {
+            let reply = request.replies.pop().unwrap_or(Value::Nil);
+            return self.confirmed(&reply, arrived);
+        };
+        // What the server waited for before says nothing about how prompt it is.
+        let begun = request.sent.max(self.unblocked);
+        self.health.answered(self.heard.since(begun));
+        arrived.answers.push(Completed {
+            waiter,
+            sent: request.sent,
+            told: request.told,
+            replies: request.replies,
+        });
     }
 
     /// Whether nothing is under way.
@@ -370,9 +442,10 @@ impl<W> Conn<W> {
 
     /// Whoever waits for what is under way, in the order in which it was begun; none of it will be answered.
     pub(super) fn abandon(&mut self) -> impl Iterator<Item = W> + use<W> {
+        self.unconfirmed = 0;
         std::mem::take(&mut self.under_way)
             .into_iter()
-            .map(|request| request.waiter)
+            .filter_map(|request| request.waiter)
     }
 
     // ---- the token counter

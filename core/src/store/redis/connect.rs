@@ -7,6 +7,7 @@ use redis::Value;
 use tokio::io::Interest;
 
 use super::config::{Address, Config, Topology};
+use super::confirming::Confirming;
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::contended::Contended;
 use super::failure;
@@ -41,6 +42,11 @@ impl Server {
             health,
             contended,
         })
+    }
+
+    /// What is to be confirmed of a request that sets leases of `ttl`, and is answered within `limit`.
+    pub(super) fn confirming(&self, ttl: Duration, limit: Duration) -> Option<Confirming> {
+        Confirming::of_leases(self.config.replicas(), ttl, limit)
     }
 
     /// A connection to `address` that is logged in to a server that may be written to, with its socket, which does not block.

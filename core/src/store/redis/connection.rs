@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OnceCell, oneshot};
 pub(super) use self::driver::drive;
 use super::A_BATCH;
 use super::config::Address;
+use super::confirming::Confirming;
 use super::conn::Conn;
 use super::connect::Opened;
 use super::socket::Socket;
@@ -110,16 +111,17 @@ impl Connection {
         limit: Option<Duration>,
         pack: impl FnOnce(&mut Packed),
     ) -> Replied {
-        self.ask_and_late(limit, pack).await.0
+        self.ask_and_late(limit, None, pack).await.0
     }
 
     /// The same, where a late answer counts, too: it comes by the receiver that is there where there was none in time.
     pub(super) async fn ask_and_late(
         &self,
         limit: Option<Duration>,
+        confirming: Option<Confirming>,
         pack: impl FnOnce(&mut Packed),
     ) -> (Replied, Option<oneshot::Receiver<Replied>>) {
-        let begun = self.begin(limit, pack);
+        let begun = self.begin(limit, confirming, pack);
         self.answer(begun).await
     }
 
@@ -138,20 +140,26 @@ impl Connection {
         }
     }
 
-    /// Begins a request.
-    pub(super) fn begin(&self, limit: Option<Duration>, pack: impl FnOnce(&mut Packed)) -> Awaited {
-        self.begin_with(limit, A_BATCH, pack)
+    /// Begins a request; what of it is to be confirmed is told by its last reply.
+    pub(super) fn begin(
+        &self,
+        limit: Option<Duration>,
+        confirming: Option<Confirming>,
+        pack: impl FnOnce(&mut Packed),
+    ) -> Awaited {
+        self.begin_with(limit, confirming, A_BATCH, pack)
     }
 
     /// Begins a request and writes it in this thread: perhaps nothing runs after that.
     pub(super) fn begin_at_once(&self, pack: impl FnOnce(&mut Packed)) -> Awaited {
-        self.begin_with(None, 0, pack)
+        self.begin_with(None, None, 0, pack)
     }
 
     /// Begins a request, and writes as much as there is where that is `at_least` so many bytes.
     fn begin_with(
         &self,
         limit: Option<Duration>,
+        confirming: Option<Confirming>,
         at_least: usize,
         pack: impl FnOnce(&mut Packed),
     ) -> Awaited {
@@ -163,10 +171,10 @@ impl Connection {
         {
             let mut conn = lock(&self.conn);
             let conn = conn.as_mut().filter(|_| !self.is_orphaned())?;
-            conn.begin(asker, limit, |_, out| pack(out));
+            conn.begin_confirmed(asker, limit, confirming, |_, out| pack(out));
             if conn.unwritten() >= at_least {
                 // A failure shows again when the task reads.
-                let _ = conn.flush(&mut &self.socket);
+                let _ = conn.write(&mut &self.socket);
             }
         }
         self.wake.notify_one();

@@ -137,7 +137,13 @@ impl Examined {
         app_id: &Arc<str>,
         client_id: &str,
     ) -> Result<Rights, Failure> {
-        let probe = Probe::new(config.prefix(), app_id, client_id, config.database());
+        let probe = Probe::new(
+            config.prefix(),
+            app_id,
+            client_id,
+            config.database(),
+            config.replicas(),
+        );
         let replies = self.send(&Probe::harmless()).await?;
         if let Some(rights) = probe.without_transactions(&replies) {
             return Ok(rights);

@@ -51,6 +51,16 @@ pub(super) trait Exchange {
     /// Packs the next request.
     fn request(&self, out: &mut Packed);
 
+    /// The TTL of the lease that the next request may set, which is to be on replicas.
+    fn sets(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether the result is a lease in the store.
+    fn is_lease(_output: &Self::Output) -> bool {
+        false
+    }
+
     /// Reads the replies to the last request, which was sent at `sent`.
     fn on_replies(&mut self, replies: &[Value], sent: Moment) -> Step<Self::Output>;
 
@@ -157,6 +167,14 @@ impl Exchange for Asking {
 
     fn needs_inbox(&self) -> bool {
         self.queue.is_some()
+    }
+
+    fn sets(&self) -> Option<Duration> {
+        self.watching.is_none().then_some(self.ttl)
+    }
+
+    fn is_lease(asked: &Asked) -> bool {
+        matches!(asked, Asked::Acquired { .. })
     }
 
     fn request(&self, out: &mut Packed) {
@@ -310,6 +328,14 @@ impl Exchange for RenewingOne<'_> {
 
     fn slot(&self) -> u16 {
         self.slot
+    }
+
+    fn sets(&self) -> Option<Duration> {
+        Some(self.renewal.ttl)
+    }
+
+    fn is_lease(ownership: &Ownership) -> bool {
+        ownership.is_mine()
     }
 
     fn request(&self, out: &mut Packed) {

@@ -11,6 +11,7 @@ use redis::Value;
 use tokio::sync::watch;
 
 use super::config::{Address, Topology};
+use super::confirming::Confirming;
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
@@ -279,6 +280,11 @@ impl Link {
     /// Whether the server is of a cluster.
     pub(super) fn is_of_cluster(&self) -> bool {
         *self.server.config.topology() == Topology::Cluster
+    }
+
+    /// What is to be confirmed of a request that sets a lease of `ttl`.
+    pub(super) fn confirming(&self, ttl: Duration) -> Option<Confirming> {
+        self.server.confirming(ttl, self.server.health.patience())
     }
 
     /// Subscribes to the inbox of `slot` on a connection of this link, once, confirmed.

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod config;
+mod confirming;
 mod conn;
 mod connect;
 mod connection;
@@ -139,6 +140,11 @@ impl Store for RedisStore {
         cursor: &'a Cursor,
     ) -> BoxFuture<'a, Result<Page, Failure>> {
         Box::pin(self.route.page(app_id, pattern, cursor))
+    }
+
+    fn grants_count(&self) -> bool {
+        // The script that hands over cannot wait for replicas.
+        self.config.replicas() == 0
     }
 
     fn left_behind(&self, lock: &LockId) {

@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::cluster::SlotSet;
 use super::config::Address;
+use super::confirming::{self, Confirming};
 use super::connect::{self, Server};
 use super::connection::Connection;
 use super::exchange::{Exchange, Releasing, Step};
@@ -21,7 +22,7 @@ use super::wire::{self, Answer, By, Packed};
 use crate::clock::Moment;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
-use crate::store::{AtOnce, BoxFuture, Failure, Host, LineStore, Renewal, Scope};
+use crate::store::{AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Renewal, Scope};
 
 /// Renewals sent as one pipeline: enough to make the syscall cheap, few enough to answer soon.
 const RENEWALS_PER_PIPELINE: usize = 256;
@@ -54,6 +55,29 @@ pub(super) struct Renewing<R> {
     pub(super) failed: Option<Failure>,
     /// What is known later of those that follow, if their answers come late.
     pub(super) late: Option<BoxFuture<'static, Option<Vec<R>>>>,
+}
+
+/// Whether replicas have renewals.
+enum Confirmation {
+    /// Each pipeline asks for itself, where that is asked for at all.
+    Awaited(Option<Confirming>),
+    /// They did not have those before, and are not waited for again so soon.
+    Failed(Failure),
+}
+
+type FewRenewed<E> = (Vec<Result<Ownership, E>>, Result<(), Failure>);
+type LateResults<E> = BoxFuture<'static, Option<Vec<Result<Ownership, E>>>>;
+
+/// A renewal counts when replicas have it; that a lease is gone counts at once.
+fn confirm<E: From<Failure>>(
+    result: Result<Ownership, E>,
+    confirmed: &Result<(), Failure>,
+) -> Result<Ownership, E> {
+    let ownership = result?;
+    match confirmed {
+        Err(failure) if ownership.is_mine() => Err(failure.clone().into()),
+        _ => Ok(ownership),
+    }
 }
 
 impl Node {
@@ -97,10 +121,14 @@ impl Node {
         let mut is_first = true;
         loop {
             let started = Moment::now();
-            match connection.ask(limit, interrupted, |out| exchange.request(out)) {
+            let confirming = exchange
+                .sets()
+                .and_then(|ttl| self.server.confirming(ttl, limit.unwrap_or(patience)));
+            match connection.ask(limit, confirming, interrupted, |out| exchange.request(out)) {
                 Ok((sent, replies)) => {
+                    let (replies, confirmation) = confirming::split(confirming, &replies);
                     if is_of_cluster
-                        && let Some(redirection) = Redirection::of(&replies, &connection.address)
+                        && let Some(redirection) = Redirection::of(replies, &connection.address)
                     {
                         self.pool.put_back(connection);
                         if is_first {
@@ -110,12 +138,12 @@ impl Node {
                         return Some(Err(Failure::unanswered(error)));
                     }
                     is_first = false;
-                    if let Step::Done(result) = exchange.on_replies(&replies, sent) {
+                    if let Step::Done(result) = exchange.on_replies(replies, sent) {
                         if let Some(at) = exchange.seeded() {
                             connection.set_seeded(exchange.slot(), at);
                         }
                         self.pool.put_back(connection);
-                        return Some(result);
+                        return Some(confirming::judged::<E>(result, confirmation));
                     }
                 }
                 Err(failure) => {
@@ -154,7 +182,8 @@ impl Node {
             if begun.is_some() {
                 let link = self.link.clone();
                 return AtOnce::Begun(Box::pin(async move {
-                    let answer = go_on(&link, &connection, &mut releasing, false, begun).await;
+                    let answer =
+                        go_on(&link, &connection, &mut releasing, false, (begun, None)).await;
                     if answer.is_ok() {
                         connection.has_released.store(true, Ordering::Relaxed);
                     }
@@ -199,12 +228,12 @@ impl Node {
     }
 
     /// Extends many leases, in few pipelines; `read` reads the reply to each.
-    pub(super) async fn renew<R: Send + 'static>(
+    pub(super) async fn renew<E: From<Failure> + Send + 'static>(
         &self,
         renewals: &[Renewal],
         limit: Duration,
-        read: fn(&Value, &Address) -> R,
-    ) -> Result<Renewing<R>, Failure> {
+        read: fn(&Value, &Address) -> Result<Ownership, E>,
+    ) -> Result<Renewing<Result<Ownership, E>>, Failure> {
         let connection = tokio::time::timeout(limit, self.link.connection())
             .await
             .unwrap_or_else(|_| {
@@ -216,9 +245,20 @@ impl Node {
             failed: None,
             late: None,
         };
+        let shortest = renewals.iter().map(|renewal| renewal.ttl).min();
+        let mut confirmation = match shortest {
+            Some(ttl) => Confirmation::Awaited(self.server.confirming(ttl, limit)),
+            None => return Ok(renewing),
+        };
         for renewals in renewals.chunks(RENEWALS_PER_PIPELINE) {
-            match self.renew_few(&connection, renewals, limit, read).await {
-                Ok(results) => renewing.results.extend(results),
+            let few = self.renew_few(&connection, renewals, limit, &confirmation, read);
+            match few.await {
+                Ok((results, confirmed)) => {
+                    renewing.results.extend(results);
+                    if let Err(failure) = confirmed {
+                        confirmation = Confirmation::Failed(failure);
+                    }
+                }
                 Err((failure, _)) if renewing.results.is_empty() && !failure.is_unanswered() => {
                     return Err(failure);
                 }
@@ -233,14 +273,15 @@ impl Node {
         Ok(renewing)
     }
 
-    /// One pipeline of renewals.
-    async fn renew_few<R: Send + 'static>(
+    /// One pipeline of renewals, and whether replicas have them.
+    async fn renew_few<E: From<Failure> + Send + 'static>(
         &self,
         connection: &Connection,
         renewals: &[Renewal],
         limit: Duration,
-        read: fn(&Value, &Address) -> R,
-    ) -> Result<Vec<R>, (Failure, Option<BoxFuture<'static, Option<Vec<R>>>>)> {
+        confirmation: &Confirmation,
+        read: fn(&Value, &Address) -> Result<Ownership, E>,
+    ) -> Result<FewRenewed<E>, (Failure, Option<LateResults<E>>)> {
         let prefix = self.server.config.prefix();
         let keys: Vec<String> = renewals
             .iter()
@@ -253,20 +294,30 @@ impl Node {
             By::Text
         };
         let address = connection.address.clone();
+        let confirming = match confirmation {
+            Confirmation::Awaited(confirming) => *confirming,
+            Confirmation::Failed(_) => None,
+        };
         loop {
             let each = keys.iter().map(String::as_str).zip(renewals);
             // Whatever ends a lease is known from then on when it happens, where the server tells.
             let arming = connection.tracking.arming();
             let request = |out: &mut Packed| wire::renew(out, by, arming, each);
-            let (answer, late) = connection.ask_and_late(Some(limit), request).await;
-            let replies = match answer {
-                Ok((_, replies)) => connection.tracking.answered(arming, &replies),
+            let asked = connection.ask_and_late(Some(limit), confirming, request);
+            let (answer, late) = asked.await;
+            let (replies, confirmed) = match answer {
+                Ok((_, replies)) => {
+                    let (replies, confirmed) = confirming::split(confirming, &replies);
+                    (connection.tracking.answered(arming, replies), confirmed)
+                }
                 Err(failure) => {
                     let late = late.map(|late| -> BoxFuture<'static, _> {
                         Box::pin(async move {
                             let (_, replies) = late.await.ok()?.ok()?;
-                            let replies = arming.all_watched(&replies);
-                            Some(replies.iter().map(|it| read(it, &address)).collect())
+                            let (replies, confirmed) = confirming::split(confirming, &replies);
+                            let replies = arming.all_watched(replies);
+                            let results = replies.iter().map(|it| read(it, &address));
+                            Some(results.map(|it| confirm(it, &confirmed)).collect())
                         })
                     });
                     return Err((failure, late));
@@ -277,7 +328,13 @@ impl Node {
                 .any(|reply| matches!(wire::renewed(reply), Answer::NoScript));
             if !unknown || by == By::Text {
                 connection.has_renewed.store(true, Ordering::Relaxed);
-                return Ok(replies.iter().map(|it| read(it, &address)).collect());
+                let confirmed = match confirmation {
+                    Confirmation::Awaited(_) => confirmed,
+                    Confirmation::Failed(failure) => Err(failure.clone()),
+                };
+                let results = replies.iter().map(|it| read(it, &address));
+                let results = results.map(|it| confirm(it, &confirmed)).collect();
+                return Ok((results, confirmed));
             }
             by = By::Text;
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::config::Address;
+use super::confirming::Confirming;
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::connect::Server;
 use super::failure;
@@ -201,10 +202,12 @@ impl Blocking {
     pub(super) fn ask(
         &mut self,
         limit: Option<Duration>,
+        confirming: Option<Confirming>,
         interrupted: &dyn Fn() -> bool,
         pack: impl FnOnce(&mut Packed),
     ) -> Result<(Moment, Vec<Value>), Failure> {
-        self.conn.begin((), limit, |(), out| pack(out));
+        self.conn
+            .begin_confirmed((), limit, confirming, |(), out| pack(out));
         loop {
             // What could not be written shows when it is read, behind what the server said before.
             let flushed = self.conn.flush(&mut &self.socket);

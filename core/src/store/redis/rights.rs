@@ -44,6 +44,8 @@ pub(super) struct Probe {
     keys: Keys,
     channel: String,
     select: Option<String>,
+    /// Locks count only when replicas have them.
+    waits: bool,
     patterns: Patterns,
 }
 
@@ -82,6 +84,7 @@ impl Probe {
         app_id: &std::sync::Arc<str>,
         client_id: &str,
         database: u32,
+        replicas: u32,
     ) -> Self {
         let name = format!("leaselock-doctor-{client_id}");
         let keys = Keys::new(prefix, &LockId::of_key(app_id.clone(), &name));
@@ -90,6 +93,7 @@ impl Probe {
             keys,
             patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),
+            waits: replicas > 0,
         }
     }
 
@@ -120,9 +124,13 @@ impl Probe {
         let tried = COMMANDS.iter().copied();
         let tried = tried.filter(|command| !matches!(*command, "multi" | "exec"));
         let optional = OPTIONAL.iter().copied();
-        tried
-            .chain(self.select.is_some().then_some("select"))
-            .chain(optional)
+        tried.chain(self.further()).chain(optional)
+    }
+
+    /// The commands of options.
+    fn further(&self) -> impl Iterator<Item = &'static str> {
+        let select = self.select.is_some().then_some("select");
+        select.into_iter().chain(self.waits.then_some("wait"))
     }
 
     fn arguments(&self, command: &str) -> Vec<&str> {
@@ -147,6 +155,7 @@ impl Probe {
             ],
             "client|tracking" => vec!["ON", "OPTIN", "NOLOOP"],
             "client|caching" => vec!["YES"],
+            "wait" => vec!["0", "0"],
             "publish" => vec![&self.channel, "x"],
             "subscribe" => vec![&self.channel],
             "select" => self.select.iter().map(String::as_str).collect(),
@@ -188,8 +197,8 @@ impl Probe {
     }
 
     fn rights(&self) -> Rights {
-        let select = self.select.as_ref().map(|_| "select");
-        let commands = COMMANDS.iter().chain(OPTIONAL).copied().chain(select);
+        let commands = COMMANDS.iter().chain(OPTIONAL).copied();
+        let commands = commands.chain(self.further());
         let commands: Vec<String> = commands.map(|command| format!("+{command}")).collect();
         let Patterns {
             locks,

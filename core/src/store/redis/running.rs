@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::confirming::{self, Confirming};
 use super::connection::{Awaited, Connection, Replied};
 use super::exchange::{Exchange, Step};
 use super::link::Link;
@@ -29,17 +30,22 @@ pub(super) async fn run<E: Exchange>(
     if exchange.needs_inbox() && !asking {
         link.listen_on(connection, exchange.slot()).await?;
     }
-    let begun = begin(connection, exchange, asking);
+    let begun = begin(link, connection, exchange, asking);
     go_on(link, connection, exchange, asking, begun).await
 }
 
-fn begin<E: Exchange>(connection: &Connection, exchange: &E, asking: bool) -> Awaited {
-    connection.begin(None, |out| {
+/// A request that was begun, and what is to be confirmed of it.
+pub(super) type Begun = (Awaited, Option<Confirming>);
+
+fn begin<E: Exchange>(link: &Link, connection: &Connection, exchange: &E, asking: bool) -> Begun {
+    let confirming = exchange.sets().and_then(|ttl| link.confirming(ttl));
+    let awaited = connection.begin(None, confirming, |out| {
         if asking {
             out.words(&["ASKING"]);
         }
         exchange.request(out);
-    })
+    });
+    (awaited, confirming)
 }
 
 /// Goes on with an exchange whose first request was begun.
@@ -48,7 +54,7 @@ pub(super) async fn go_on<E: Exchange>(
     connection: &Connection,
     exchange: &mut E,
     asking: bool,
-    mut begun: Awaited,
+    (mut begun, mut confirming): Begun,
 ) -> Result<E::Output, Stop> {
     let is_of_cluster = link.is_of_cluster();
     loop {
@@ -61,6 +67,7 @@ pub(super) async fn go_on<E: Exchange>(
             },
         };
         let replies = &replies[usize::from(asking).min(replies.len())..];
+        let (replies, confirmation) = confirming::split(confirming, replies);
         if is_of_cluster && let Some(redirection) = Redirection::of(replies, &connection.address) {
             return Err(Stop::Elsewhere(redirection));
         }
@@ -68,9 +75,9 @@ pub(super) async fn go_on<E: Exchange>(
             if let Some(at) = exchange.seeded() {
                 connection.set_seeded(exchange.slot(), at);
             }
-            return result.map_err(Stop::Failed);
+            return confirming::judged::<E>(result, confirmation).map_err(Stop::Failed);
         }
-        begun = begin(connection, exchange, asking);
+        (begun, confirming) = begin(link, connection, exchange, asking);
     }
 }
 

@@ -77,6 +77,8 @@ impl Quick for RedisStore {
     fn open_line(&self) -> BoxFuture<'_, Option<Result<Box<dyn LineStore>, Failure>>> {
         Box::pin(async {
             match &self.route {
+                // A loop's connection would be blocked while the server waits for replicas, with all that is on it.
+                _ if self.config.replicas() > 0 => None,
                 Route::One(node) => Some(node.open_line(self.inbox_id.clone()).await),
                 // A loop would have to watch one for each node.
                 Route::Cluster(_) => None,

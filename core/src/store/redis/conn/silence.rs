@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::Conn;
+use super::{Conn, LATENESS};
 use crate::clock::Moment;
 
 impl<W> Conn<W> {
     /// When to look for [`overdue`](Self::overdue) requests, and whether the connection is [dead](Self::is_dead).
     pub(in crate::store::redis) fn next_timeout(&self) -> Option<Moment> {
-        let oldest = self.under_way.front()?;
-        let end = oldest.sent + self.health.silence();
+        let end = self.end()?;
         Some(self.due.map_or(end, |due| due.min(end)))
     }
 
@@ -26,7 +25,7 @@ impl<W> Conn<W> {
                 request.told = true;
                 let waited = now.since(request.sent);
                 self.health.unanswered(waited);
-                overdue.push((&mut request.waiter, waited));
+                overdue.extend(request.waiter.as_mut().map(|waiter| (waiter, waited)));
             } else {
                 let due = self.due.map_or(request.limit, |due| due.min(request.limit));
                 self.due = Some(due);
@@ -37,7 +36,13 @@ impl<W> Conn<W> {
 
     /// Whether the oldest request has had no answer for the whole command time-out.
     pub(in crate::store::redis) fn is_dead(&self, now: Moment) -> bool {
-        let oldest = self.under_way.front();
-        oldest.is_some_and(|oldest| now.since(oldest.sent) >= self.health.silence())
+        self.end().is_some_and(|end| end <= now)
+    }
+
+    /// When it is dead unless something is answered; while the server waits for replicas, that is no silence.
+    fn end(&self) -> Option<Moment> {
+        let oldest = self.under_way.front()?;
+        let lateness = self.blocked.map_or(Duration::ZERO, |_| LATENESS);
+        Some(oldest.sent.max(self.unblocked) + self.health.silence() + lateness)
     }
 }
