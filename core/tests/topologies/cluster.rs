@@ -7,7 +7,7 @@ use std::time::Instant;
 use leaselock::{Client, ErrorKind, LeaseState, ReleaseStatus};
 use tokio::task::JoinSet;
 
-use crate::common::topology::Cluster;
+use crate::common::topology::{Cluster, Options};
 use crate::common::{Server, binaries, fresh, ms, until};
 
 pub(super) fn client(cluster: &Cluster, app: &str) -> Client {
@@ -490,5 +490,94 @@ async fn announced_addresses_are_mapped() {
             let lease = mapped.acquire(format!("n{n}")).await.unwrap();
             assert!(lease.release().await.unwrap());
         }
+    }
+}
+
+/// A server before Redis 7 has no sharded channels.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_sharded_channels_hands_over_by_ordinary_ones() {
+    let args = ["--rename-command", "SSUBSCRIBE", ""];
+    let options = Options {
+        args: &args,
+        ..Options::default()
+    };
+    for binary in binaries() {
+        let cluster = Cluster::start_with(&binary, &options);
+        let app = fresh();
+        let mut workers = JoinSet::new();
+        for worker in 0..6 {
+            let client = client(&cluster, &app);
+            workers.spawn(async move {
+                let mut longest = ms(0);
+                for turn in 0..60 {
+                    let asked = Instant::now();
+                    let name = format!("n{}", (worker + turn) % 3);
+                    let lease = client.acquire(name).wait(ms(30_000)).await.unwrap();
+                    tokio::time::sleep(ms(1)).await;
+                    assert!(lease.release().await.unwrap());
+                    longest = longest.max(asked.elapsed());
+                }
+                (client.stats(), longest)
+            });
+        }
+        let mut contended = 0;
+        while let Some(done) = workers.join_next().await {
+            let (stats, longest) = done.unwrap();
+            assert_eq!((stats.lost, stats.reconnects), (0, 0));
+            assert!(longest < ms(2_500), "no grant was missed: {longest:?}");
+            contended += stats.contended;
+        }
+        assert!(contended > 100, "{contended}");
+        assert!(cluster.bus_messages("publish") > 0);
+        assert_eq!(cluster.bus_messages("publishshard"), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_stands_before_all_keys_and_channels() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        for prefix in ["team:", "{team}:"] {
+            let app = fresh();
+            let clients = [(); 2].map(|()| {
+                let builder = Client::builder().url(cluster.url()).app_id(&app);
+                builder.key_prefix(prefix).build().unwrap()
+            });
+            for n in 0..8 {
+                let name = format!("n{n}");
+                let lease = clients[0].acquire(&name).await.unwrap();
+                let waiting = {
+                    let (client, name) = (clients[1].clone(), name.clone());
+                    tokio::spawn(async move { client.acquire(name).wait(ms(10_000)).await })
+                };
+                until("it waits", ms(5_000), async || {
+                    waits(&clients[0], &name).await == 1
+                })
+                .await;
+                let released = Instant::now();
+                assert!(lease.release().await.unwrap());
+                let next = waiting.await.unwrap().unwrap();
+                assert!(released.elapsed() < ms(1_500), "{:?}", released.elapsed());
+                assert!(next.token() > lease.token());
+                next.release().await.unwrap();
+            }
+        }
+        let (primaries, _) = cluster.roles();
+        for node in primaries {
+            let Ok(redis::Value::Array(keys)) = cluster.nodes[node].try_run(&["KEYS", "*"]) else {
+                panic!("keys");
+            };
+            for key in keys {
+                let redis::Value::BulkString(key) = key else {
+                    panic!("a key")
+                };
+                let key = String::from_utf8(key).unwrap();
+                assert!(
+                    key.starts_with("team:") || key.starts_with("{team"),
+                    "{key}"
+                );
+            }
+        }
+        assert!(!crossslot(&cluster));
     }
 }

@@ -164,7 +164,7 @@ impl Cluster {
                     self.refresh_soon();
                     return Err(self.explained(&node, stop.into_failure()));
                 }
-                Stop::Elsewhere(Redirection::Later(_)) => {}
+                Stop::Elsewhere(Redirection::TryAgain(_)) => {}
                 // The node cannot be reached, or sends us in circles: another may have the slot by now.
                 Stop::Failed(_) | Stop::Elsewhere(_) => {
                     hops = 0;

@@ -58,6 +58,7 @@ impl Asker {
 /// A connection that a task drives.
 pub(super) struct Connection {
     pub(super) epoch: u64,
+    pub(super) made: Moment,
     pub(super) address: Arc<Address>,
     /// `None` once it has ended.
     conn: Mutex<Option<Conn<Asker>>>,
@@ -90,6 +91,7 @@ impl Connection {
     ) -> Arc<Self> {
         Arc::new(Self {
             epoch,
+            made: Moment::now(),
             address,
             conn: Mutex::new(Some(conn)),
             socket,
@@ -221,6 +223,11 @@ impl Connection {
     /// Whether it hears of the inbox of `slot`, once that is confirmed.
     pub(super) fn subscription(&self, slot: u16) -> Arc<OnceCell<()>> {
         lock(&self.subscribed).entry(slot).or_default().clone()
+    }
+
+    /// Of how many inboxes it hears.
+    pub(super) fn subscriptions(&self) -> usize {
+        lock(&self.subscribed).len()
     }
 
     /// The server has taken back the subscription to the inbox of `slot`.

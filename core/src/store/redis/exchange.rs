@@ -1,20 +1,22 @@
 //! Operations as exchanges of requests and replies, with no I/O: every kind of connection carries
 //! the same.
 
+mod single;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 
+pub(super) use self::single::{Inspecting, LookingForHolder, RenewingOne};
 use super::contended::Contended;
 use super::keys::{Keys, Prefix};
 use super::tracking::{Arming, Tracking};
-use super::wire::{self, Answer, By, Inspected, Packed, Took, Waited};
+use super::wire::{self, Answer, By, Packed, Took, Waited};
 use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::name::LockId;
-use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser, Renewal};
+use crate::store::{Ask, Asked, Failure, Ownership, Queued, Queueing, Releaser};
 
 /// Whoever waits where no news comes from, since the lock's slot is on its way there, looks again after this.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -26,6 +28,19 @@ pub(super) enum Step<T> {
     Done(Result<T, Failure>),
 }
 
+/// A connection, as far as it matters to an exchange.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    /// What names the client's inbox in queues there.
+    pub(super) inbox_id: &'a Arc<str>,
+    /// A `wait` in the exchange's slot was answered there lately.
+    pub(super) is_seeded: bool,
+    /// What watches keys, where the connection can.
+    pub(super) tracking: Option<&'a Arc<Tracking>>,
+    /// It brings news of the exchange's slot.
+    pub(super) is_heard: bool,
+}
+
 /// One operation: requests to send, until the replies make a result.
 pub(super) trait Exchange {
     type Output;
@@ -33,15 +48,8 @@ pub(super) trait Exchange {
     /// The slot of its keys in a cluster.
     fn slot(&self) -> u16;
 
-    /// It begins, or begins anew, on a connection: `is_seeded` says whether a `wait` was answered there lately, `tracking`
-    /// watches keys, where the connection can, and `is_heard` says whether it brings news of the slot.
-    fn on_connection(
-        &mut self,
-        _is_seeded: bool,
-        _tracking: Option<&Arc<Tracking>>,
-        _is_heard: bool,
-    ) {
-    }
+    /// It begins, or begins anew, on a connection.
+    fn on_connection(&mut self, _at: At<'_>) {}
 
     /// Whether news has to reach the connection before it is sent.
     fn needs_inbox(&self) -> bool {
@@ -95,7 +103,6 @@ impl Asking {
         contended: &Arc<Contended>,
         claim: &Arc<Claim>,
         ttl: Duration,
-        inbox_id: &Arc<str>,
         ask: Ask,
     ) -> Self {
         Self {
@@ -103,7 +110,7 @@ impl Asking {
             claim: claim.clone(),
             keys: Keys::new(prefix, &claim.lock),
             ttl,
-            inbox_id: inbox_id.clone(),
+            inbox_id: Arc::default(),
             may_take: ask == Ask::Take && !contended.is_noted(&claim.lock),
             take: false,
             is_heard: true,
@@ -157,11 +164,12 @@ impl Exchange for Asking {
         self.keys.slot
     }
 
-    fn on_connection(&mut self, is_seeded: bool, tracking: Option<&Arc<Tracking>>, is_heard: bool) {
-        self.is_heard = is_heard;
-        self.take = is_seeded && self.may_take;
+    fn on_connection(&mut self, at: At<'_>) {
+        self.inbox_id = at.inbox_id.clone();
+        self.is_heard = at.is_heard;
+        self.take = at.is_seeded && self.may_take;
         // Whoever is the next behind a holder of another program has the lock watched.
-        self.tracking = tracking.filter(|_| self.queue.is_some()).cloned();
+        self.tracking = at.tracking.filter(|_| self.queue.is_some()).cloned();
         self.watching = None;
     }
 
@@ -255,11 +263,11 @@ pub(super) struct Releasing {
 }
 
 impl Releasing {
-    pub(super) fn new(prefix: &Prefix, releaser: Releaser, inbox_id: &Arc<str>) -> Self {
+    pub(super) fn new(prefix: &Prefix, releaser: Releaser) -> Self {
         Self {
             keys: Keys::new(prefix, releaser.lock()),
             releaser,
-            inbox_id: inbox_id.clone(),
+            inbox_id: Arc::default(),
             by: By::Hash,
             first: None,
         }
@@ -277,6 +285,10 @@ impl Exchange for Releasing {
 
     fn slot(&self) -> u16 {
         self.keys.slot
+    }
+
+    fn on_connection(&mut self, at: At<'_>) {
+        self.inbox_id = at.inbox_id.clone();
     }
 
     fn request(&self, out: &mut Packed) {
@@ -301,105 +313,6 @@ impl Exchange for Releasing {
             }
             Answer::Err(error) => refused(error),
         }
-    }
-}
-
-/// Extending one lease.
-pub(super) struct RenewingOne<'a> {
-    key: String,
-    slot: u16,
-    renewal: &'a Renewal,
-    by: By,
-}
-
-impl<'a> RenewingOne<'a> {
-    pub(super) fn new(prefix: &Prefix, renewal: &'a Renewal) -> Self {
-        Self {
-            key: prefix.lock_key(&renewal.claim.lock),
-            slot: prefix.slot_of(&renewal.claim.lock),
-            renewal,
-            by: By::Hash,
-        }
-    }
-}
-
-impl Exchange for RenewingOne<'_> {
-    type Output = Ownership;
-
-    fn slot(&self) -> u16 {
-        self.slot
-    }
-
-    fn sets(&self) -> Option<Duration> {
-        Some(self.renewal.ttl)
-    }
-
-    fn is_lease(ownership: &Ownership) -> bool {
-        ownership.is_mine()
-    }
-
-    fn request(&self, out: &mut Packed) {
-        let one = std::iter::once((self.key.as_str(), self.renewal));
-        wire::renew(out, self.by, Arming::Off, one);
-    }
-
-    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
-        match replies.first().map(wire::renewed) {
-            Some(Answer::Ok(ownership)) => Step::Done(Ok(ownership)),
-            Some(Answer::NoScript) => by_text(&mut self.by),
-            Some(Answer::Err(error)) => refused(error),
-            None => refused(no_script()),
-        }
-    }
-}
-
-/// Looking at one lock.
-pub(super) struct Inspecting(Keys);
-
-impl Inspecting {
-    pub(super) fn new(prefix: &Prefix, lock: &LockId) -> Self {
-        Self(Keys::new(prefix, lock))
-    }
-}
-
-impl Exchange for Inspecting {
-    type Output = Option<Inspected>;
-
-    fn slot(&self) -> u16 {
-        self.0.slot
-    }
-
-    fn request(&self, out: &mut Packed) {
-        wire::inspect(out, std::iter::once(&self.0));
-    }
-
-    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
-        Step::Done(wire::inspected(replies).map_err(Failure::answered))
-    }
-}
-
-/// Looking who holds a lock.
-pub(super) struct LookingForHolder(Keys);
-
-impl LookingForHolder {
-    pub(super) fn new(prefix: &Prefix, lock: &LockId) -> Self {
-        Self(Keys::new(prefix, lock))
-    }
-}
-
-impl Exchange for LookingForHolder {
-    type Output = Option<Arc<[u8]>>;
-
-    fn slot(&self) -> u16 {
-        self.0.slot
-    }
-
-    fn request(&self, out: &mut Packed) {
-        wire::holder(out, &self.0);
-    }
-
-    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
-        Step::Done(wire::held_by(replies).map_err(Failure::answered))
     }
 }
 

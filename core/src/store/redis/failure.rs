@@ -49,6 +49,13 @@ pub(super) fn words_of_wrong_server(reply: &Value, is_of_cluster: bool) -> Optio
     }
 }
 
+/// Whether the server does not know the command at all.
+pub(super) fn is_unknown_command(error: &ServerError) -> bool {
+    error
+        .details()
+        .is_some_and(|words| words.contains("unknown command"))
+}
+
 /// Whether a reply says that nobody has logged in.
 pub(super) fn is_of_no_log_in(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(error) if error.code() == "NOAUTH")

@@ -145,13 +145,19 @@ impl Prefix {
         [&self.text, LOCK, app_id, fence].concat()
     }
 
-    /// The channel on which a client hears of its waiters; in a cluster, of those for locks in `slot`.
-    pub(super) fn inbox(&self, client_id: &str, slot: u16) -> String {
-        let mut channel = [&self.text, "lock||inbox||"].concat();
-        if self.is_of_cluster && !self.has_tag {
-            self.push_tag(&mut channel, slot);
-            channel.push_str("||");
+    /// The channel of an inbox.
+    pub(super) fn inbox(&self, inbox_id: &str) -> String {
+        [&self.text, "lock||inbox||", inbox_id].concat()
+    }
+
+    /// The sharded channel on which a client of a cluster hears of its waiters for locks in `slot`.
+    pub(super) fn inbox_of_slot(&self, client_id: &str, slot: u16) -> String {
+        if self.has_tag {
+            return self.inbox(client_id);
         }
+        let mut channel = [&self.text, "lock||inbox||"].concat();
+        self.push_tag(&mut channel, slot);
+        channel.push_str("||");
         channel.push_str(client_id);
         channel
     }

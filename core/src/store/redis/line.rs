@@ -8,7 +8,7 @@ use super::A_BATCH;
 use super::config::Address;
 use super::conn::{Arrivals, Completed, Conn};
 use super::connect::{Opened, Server};
-use super::exchange::{Asking, Exchange, Releasing, Step};
+use super::exchange::{Asking, At, Exchange, Releasing, Step};
 use super::failure;
 use super::link::Link;
 use super::socket::Socket;
@@ -53,6 +53,15 @@ impl Line {
             server,
             inbox_id,
             link,
+        }
+    }
+
+    fn at(&self, is_seeded: bool) -> At<'_> {
+        At {
+            inbox_id: &self.inbox_id,
+            is_seeded,
+            tracking: None,
+            is_heard: true,
         }
     }
 
@@ -101,8 +110,9 @@ impl Line {
 impl LineStore for Line {
     fn take(&mut self, id: u64, claim: &Arc<Claim>, ttl: Duration, limit: Option<Duration>) {
         let (prefix, contended) = (self.server.config.prefix(), &self.server.contended);
-        let mut asking = Asking::new(prefix, contended, claim, ttl, &self.inbox_id, Ask::Take);
-        asking.on_connection(self.conn.is_seeded(asking.slot()), None, true);
+        let mut asking = Asking::new(prefix, contended, claim, ttl, Ask::Take);
+        let is_seeded = self.conn.is_seeded(asking.slot());
+        asking.on_connection(self.at(is_seeded));
         let exchange = Either::Asking(asking);
         let limit = limit.map(|limit| limit.min(self.server.health.patience()));
         self.begin(LineRequest { id, exchange }, limit);
@@ -111,7 +121,8 @@ impl LineStore for Line {
     fn release(&mut self, id: u64, claim: &Arc<Claim>) {
         let prefix = self.server.config.prefix();
         let releaser = Releaser::Own(claim.clone());
-        let releasing = Releasing::new(prefix, releaser, &self.inbox_id);
+        let mut releasing = Releasing::new(prefix, releaser);
+        releasing.on_connection(self.at(false));
         let exchange = Either::Releasing(releasing);
         self.begin(LineRequest { id, exchange }, None);
     }

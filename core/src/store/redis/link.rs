@@ -1,22 +1,21 @@
 //! The shared connection: which one is live, made when it is first needed, and again after it was lost or has become
 //! suspect.
 
+mod inbox;
 mod pushes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use redis::Value;
 use tokio::sync::watch;
 
+use self::inbox::Inbox;
 use super::config::{Address, Topology};
 use super::confirming::Confirming;
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
-use super::redirection::{Redirection, Stop};
-use super::wire::Packed;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::store::{Event, Failure, Host, Scope};
@@ -32,6 +31,7 @@ const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     server: Arc<Server>,
     client_id: Arc<str>,
+    inbox: Inbox,
     host: Host,
     /// The locks that go by this link.
     scope: Scope,
@@ -119,6 +119,7 @@ impl Link {
         scope: Scope,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
+            inbox: Inbox::new(&server, &client_id),
             server,
             client_id,
             host,
@@ -287,43 +288,6 @@ impl Link {
         self.server.confirming(ttl, self.server.health.patience())
     }
 
-    /// Subscribes to the inbox of `slot` on a connection of this link, once, confirmed.
-    pub(super) async fn listen_on(&self, connection: &Connection, slot: u16) -> Result<(), Stop> {
-        let verb = if self.is_of_cluster() {
-            "SSUBSCRIBE"
-        } else {
-            "SUBSCRIBE"
-        };
-        connection
-            .subscription(slot)
-            .get_or_try_init(|| async {
-                let inbox = self.server.config.prefix().inbox(&self.client_id, slot);
-                // Whoever waits also wants to know when the server is flushed.
-                let tracking = &connection.tracking;
-                let arming = tracking.arming();
-                let subscribe = |out: &mut Packed| {
-                    arming.begin(out);
-                    out.words(&[verb, &inbox]);
-                };
-                let (_, replies) = connection.ask(None, subscribe).await?;
-                let replies = tracking.begun(arming, &replies);
-                if self.is_of_cluster()
-                    && let Some(redirection) = Redirection::of(replies, &connection.address)
-                {
-                    return Err(Stop::Elsewhere(redirection));
-                }
-                match replies.first() {
-                    Some(Value::ServerError(error)) => {
-                        let failure = Failure::answered(failure::from_server(error));
-                        Err(Stop::Failed(failure))
-                    }
-                    _ => Ok(()),
-                }
-            })
-            .await
-            .copied()
-    }
-
     // ---- what becomes of a connection
 
     /// The connection numbered `epoch` has ended. If it was the live one, news may be lost with it.
@@ -411,6 +375,19 @@ impl Link {
         {
             self.suspect(live.epoch);
         }
+    }
+
+    /// Has another connection take the place of one that has nothing wrong: what is under way there is still answered.
+    fn replace(&self, connection: &Connection) {
+        self.change(true, |connections| {
+            let old = connections
+                .live
+                .take_if(|live| live.epoch == connection.epoch);
+            if let Some(old) = &old {
+                old.retire();
+            }
+            old.is_some()
+        });
     }
 
     /// The server is none of ours any more, and nobody goes by this link: what is under way there is still answered.

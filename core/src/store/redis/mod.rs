@@ -36,7 +36,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::config::{Config, Topology};
+use self::config::Config;
 use self::exchange::{Asking, Inspecting, LookingForHolder, Releasing};
 use self::route::Route;
 use super::{
@@ -58,8 +58,6 @@ pub(crate) struct RedisStore {
     config: Arc<Config>,
     route: Route,
     client_id: Arc<str>,
-    /// What names this client's inbox in the queues.
-    inbox_id: Arc<str>,
     timeout: Duration,
 }
 
@@ -74,27 +72,21 @@ impl RedisStore {
     ) -> CoreResult<Self> {
         let config = Arc::new(Config::parse(url, access)?);
         wire::prepare();
-        let inbox_id = match config.topology() {
-            // Hand-overs tell it by the channel of the lock's slot.
-            Topology::Cluster => format!("s{client_id}").into(),
-            Topology::One | Topology::Sentinel(_) => client_id.clone(),
-        };
         Ok(Self {
             route: Route::new(&config, &client_id, timeout, host),
             config,
             client_id,
-            inbox_id,
             timeout,
         })
     }
 
     fn asking(&self, claim: &Arc<Claim>, ttl: Duration, ask: Ask) -> Asking {
         let (prefix, contended) = (self.config.prefix(), self.route.contended());
-        Asking::new(prefix, contended, claim, ttl, &self.inbox_id, ask)
+        Asking::new(prefix, contended, claim, ttl, ask)
     }
 
     fn releasing(&self, releaser: Releaser) -> Releasing {
-        Releasing::new(self.config.prefix(), releaser, &self.inbox_id)
+        Releasing::new(self.config.prefix(), releaser)
     }
 }
 

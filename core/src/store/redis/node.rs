@@ -11,7 +11,7 @@ use super::config::Address;
 use super::confirming::{self, Confirming};
 use super::connect::{self, Server};
 use super::connection::Connection;
-use super::exchange::{Exchange, Releasing, Step};
+use super::exchange::{At, Exchange, Releasing, Step};
 use super::keys::Keys;
 use super::line::Line;
 use super::link::Link;
@@ -114,7 +114,12 @@ impl Node {
     ) -> Option<Result<E::Output, Failure>> {
         let mut connection = self.pool.checkout(self.link.epoch())?;
         self.used.add(exchange.slot());
-        exchange.on_connection(connection.is_seeded(exchange.slot()), None, true);
+        exchange.on_connection(At {
+            inbox_id: self.link.inbox_id(),
+            is_seeded: connection.is_seeded(exchange.slot()),
+            tracking: None,
+            is_heard: true,
+        });
         let patience = self.server.health.patience();
         let limit = limit.map(|limit| limit.min(patience));
         let is_of_cluster = self.link.is_of_cluster();
@@ -173,6 +178,12 @@ impl Node {
 
     /// Releases for a caller after whom perhaps nothing runs any more.
     pub(super) fn release_at_once(&self, mut releasing: Releasing) -> AtOnce {
+        releasing.on_connection(At {
+            inbox_id: self.link.inbox_id(),
+            is_seeded: false,
+            tracking: None,
+            is_heard: false,
+        });
         // Nobody may be left to send the script's text when the server does not know its hash.
         if let Some(connection) = self.link.live() {
             if !connection.has_released.load(Ordering::Relaxed) {
@@ -214,14 +225,11 @@ impl Node {
     }
 
     /// Opens a connection for an event loop.
-    pub(super) async fn open_line(
-        &self,
-        inbox_id: Arc<str>,
-    ) -> Result<Box<dyn LineStore>, Failure> {
+    pub(super) async fn open_line(&self) -> Result<Box<dyn LineStore>, Failure> {
         let (_, address) = self.link.whereabouts().await?;
         let connected = self.server.connect(&address).await?;
         let link = Arc::downgrade(&self.link);
-        let server = self.server.clone();
+        let (server, inbox_id) = (self.server.clone(), self.link.inbox_id().clone());
         Ok(Box::new(Line::new(
             connected, address, server, inbox_id, link,
         )))

@@ -8,9 +8,6 @@ use super::failure;
 use crate::error::Error;
 use crate::store::Failure;
 
-/// Codes of a slot that is being moved, or of a cluster that is changing: they pass.
-const LATER: &[&str] = &["TRYAGAIN", "CLUSTERDOWN"];
-
 /// Where else to ask, or when.
 #[derive(Debug)]
 pub(super) enum Redirection {
@@ -18,8 +15,10 @@ pub(super) enum Redirection {
     Moved { slot: u16, to: Address },
     /// Another node has what is asked for, or will; the slot is on its way.
     Ask(Address),
-    /// Nobody can say now.
-    Later(Error),
+    /// The slot is on its way, and so is a part of what is asked for.
+    TryAgain(Error),
+    /// The cluster is changing.
+    Down(Error),
 }
 
 impl Redirection {
@@ -42,7 +41,8 @@ impl Redirection {
                 to: to?,
             }),
             "ASK" => to.map(Self::Ask),
-            code if LATER.contains(&code) => Some(Self::Later(failure::from_server(error))),
+            "TRYAGAIN" => Some(Self::TryAgain(failure::from_server(error))),
+            "CLUSTERDOWN" => Some(Self::Down(failure::from_server(error))),
             _ => None,
         }
     }
@@ -67,7 +67,9 @@ impl Stop {
     pub(super) fn into_failure(self) -> Failure {
         match self {
             Self::Failed(failure) => failure,
-            Self::Elsewhere(Redirection::Later(error)) => Failure::answered(error),
+            Self::Elsewhere(Redirection::TryAgain(error) | Redirection::Down(error)) => {
+                Failure::answered(error)
+            }
             Self::Elsewhere(Redirection::Moved { to, .. } | Redirection::Ask(to)) => {
                 Failure::answered(Error::unavailable(format!(
                     "the lock's slot of the cluster is on its way to the server at {to}"
@@ -107,7 +109,7 @@ mod tests {
         );
         assert!(matches!(
             of("TRYAGAIN", "Multiple keys request during rehashing of slot"),
-            Some(Redirection::Later(_))
+            Some(Redirection::TryAgain(_))
         ));
         assert!(of("OOM", "command not allowed").is_none());
         assert!(of("MOVED", "nonsense").is_none());

@@ -89,7 +89,7 @@ impl Probe {
         let name = format!("leaselock-doctor-{client_id}");
         let keys = Keys::new(prefix, &LockId::of_key(app_id.clone(), &name));
         Self {
-            channel: prefix.inbox(client_id, keys.slot),
+            channel: prefix.inbox(client_id),
             keys,
             patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::confirming::{self, Confirming};
 use super::connection::{Awaited, Connection, Replied};
-use super::exchange::{Exchange, Step};
+use super::exchange::{At, Exchange, Step};
 use super::link::Link;
 use super::redirection::{Redirection, Stop};
 use crate::clock::Moment;
@@ -21,15 +21,16 @@ pub(super) async fn run<E: Exchange>(
     exchange: &mut E,
     asking: bool,
 ) -> Result<E::Output, Stop> {
-    exchange.on_connection(
-        connection.is_seeded(exchange.slot()),
-        Some(&connection.tracking),
-        !asking,
-    );
     // Nobody is told of a slot that the node has not got yet: whoever waits there looks again soon.
     if exchange.needs_inbox() && !asking {
         link.listen_on(connection, exchange.slot()).await?;
     }
+    exchange.on_connection(At {
+        inbox_id: link.inbox_id(),
+        is_seeded: connection.is_seeded(exchange.slot()),
+        tracking: Some(&connection.tracking),
+        is_heard: !asking,
+    });
     let begun = begin(link, connection, exchange, asking);
     go_on(link, connection, exchange, asking, begun).await
 }

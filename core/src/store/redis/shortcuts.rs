@@ -79,7 +79,7 @@ impl Quick for RedisStore {
             match &self.route {
                 // A loop's connection would be blocked while the server waits for replicas, with all that is on it.
                 _ if self.config.replicas() > 0 => None,
-                Route::One(node) => Some(node.open_line(self.inbox_id.clone()).await),
+                Route::One(node) => Some(node.open_line().await),
                 // A loop would have to watch one for each node.
                 Route::Cluster(_) => None,
             }

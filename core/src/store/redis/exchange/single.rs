@@ -1,0 +1,113 @@
+//! Operations of one command: looking at a lock, and extending one lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::{Exchange, Step, by_text, no_script, refused};
+use crate::clock::Moment;
+use crate::name::LockId;
+use crate::store::redis::keys::{Keys, Prefix};
+use crate::store::redis::tracking::Arming;
+use crate::store::redis::wire::{self, Answer, By, Inspected, Packed};
+use crate::store::{Failure, Ownership, Renewal};
+
+/// Extending one lease.
+pub(in crate::store::redis) struct RenewingOne<'a> {
+    key: String,
+    slot: u16,
+    renewal: &'a Renewal,
+    by: By,
+}
+
+impl<'a> RenewingOne<'a> {
+    pub(in crate::store::redis) fn new(prefix: &Prefix, renewal: &'a Renewal) -> Self {
+        Self {
+            key: prefix.lock_key(&renewal.claim.lock),
+            slot: prefix.slot_of(&renewal.claim.lock),
+            renewal,
+            by: By::Hash,
+        }
+    }
+}
+
+impl Exchange for RenewingOne<'_> {
+    type Output = Ownership;
+
+    fn slot(&self) -> u16 {
+        self.slot
+    }
+
+    fn sets(&self) -> Option<Duration> {
+        Some(self.renewal.ttl)
+    }
+
+    fn is_lease(ownership: &Ownership) -> bool {
+        ownership.is_mine()
+    }
+
+    fn request(&self, out: &mut Packed) {
+        let one = std::iter::once((self.key.as_str(), self.renewal));
+        wire::renew(out, self.by, Arming::Off, one);
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
+        match replies.first().map(wire::renewed) {
+            Some(Answer::Ok(ownership)) => Step::Done(Ok(ownership)),
+            Some(Answer::NoScript) => by_text(&mut self.by),
+            Some(Answer::Err(error)) => refused(error),
+            None => refused(no_script()),
+        }
+    }
+}
+
+/// Looking at one lock.
+pub(in crate::store::redis) struct Inspecting(Keys);
+
+impl Inspecting {
+    pub(in crate::store::redis) fn new(prefix: &Prefix, lock: &LockId) -> Self {
+        Self(Keys::new(prefix, lock))
+    }
+}
+
+impl Exchange for Inspecting {
+    type Output = Option<Inspected>;
+
+    fn slot(&self) -> u16 {
+        self.0.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        wire::inspect(out, std::iter::once(&self.0));
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
+        Step::Done(wire::inspected(replies).map_err(Failure::answered))
+    }
+}
+
+/// Looking who holds a lock.
+pub(in crate::store::redis) struct LookingForHolder(Keys);
+
+impl LookingForHolder {
+    pub(in crate::store::redis) fn new(prefix: &Prefix, lock: &LockId) -> Self {
+        Self(Keys::new(prefix, lock))
+    }
+}
+
+impl Exchange for LookingForHolder {
+    type Output = Option<Arc<[u8]>>;
+
+    fn slot(&self) -> u16 {
+        self.0.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        wire::holder(out, &self.0);
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
+        Step::Done(wire::held_by(replies).map_err(Failure::answered))
+    }
+}
