@@ -1,7 +1,5 @@
 //! Hash slots, by the rule of the Redis cluster specification, and texts that fall into a given one.
 
-use std::fmt::Write as _;
-
 /// How many slots a cluster has.
 const COUNT: u16 = 16_384;
 pub(super) const SLOTS: usize = COUNT as usize;
@@ -62,19 +60,23 @@ impl Numbers {
         const NONE: u32 = u32::MAX;
         let begun = crc(0, text);
         let mut smallest = vec![NONE; SLOTS];
-        let (mut missing, mut number) = (SLOTS, 0);
-        let mut digits = String::new();
+        let mut missing = SLOTS;
+        // Every number's, since the numbers that are one digit longer begin with it.
+        let mut sums: Vec<u16> = Vec::with_capacity(SLOTS * 8);
         // Numbers of six digits alone reach every slot, behind any text.
-        while missing > 0 {
-            digits.clear();
-            // Writing to a text does not fail.
-            let _ = write!(digits, "{number}");
-            let found = &mut smallest[usize::from(slot_of(crc(begun, &digits)))];
+        for number in 0_u32.. {
+            let at = number as usize;
+            let shorter = if at < 10 { begun } else { sums[at / 10] };
+            let sum = step(shorter, b"0123456789"[at % 10]);
+            sums.push(sum);
+            let found = &mut smallest[usize::from(slot_of(sum))];
             if *found == NONE {
                 *found = number;
                 missing -= 1;
             }
-            number += 1;
+            if missing == 0 {
+                break;
+            }
         }
         Self(smallest.into())
     }
