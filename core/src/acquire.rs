@@ -170,6 +170,13 @@ impl Attempt {
                 .then(|| Moment::now() + self.client.command_timeout),
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));
+        if self
+            .sent_in
+            .is_some_and(|sent_in| sent_in != self.standing())
+        {
+            // Whoever granted it may not be the one to ask any more, and its successor does not know of it.
+            lease.renew_now();
+        }
         self.done = true;
         self.leave_room(!self.stale);
         Ok(lease)

@@ -191,6 +191,13 @@ impl Error {
         self
     }
 
+    /// The same, with what to do about it.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.0.message.push_str("; ");
+        self.0.message.push_str(advice);
+        self
+    }
+
     /// The same, of a store that has no room.
     pub(crate) fn for_want_of_room(mut self) -> Self {
         self.0.of_room = true;

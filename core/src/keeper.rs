@@ -58,6 +58,7 @@ impl Keeper {
         let wake = schedule.wakes_at.is_none_or(|at| due < at);
         drop(schedule);
         if start {
+            client.store.watch();
             client.spawn(run(self.clone(), Arc::downgrade(client)));
         } else if wake {
             self.wake.notify_one();
@@ -89,6 +90,13 @@ impl Keeper {
             if schedule.wakes_at.is_none_or(|at| due < at) {
                 self.wake.notify_one();
             }
+        }
+    }
+
+    /// Has the lease of number `id` renewed now.
+    pub(crate) fn renew_now(&self, id: u64) {
+        if self.lock().hurry(id, Moment::now()) {
+            self.wake.notify_one();
         }
     }
 
@@ -226,6 +234,8 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
         .map(|(_, holding, ttl)| holding.renewal(*ttl, false))
         .collect();
     let timeout = renew_timeout(client.command_timeout, batch.shortest);
+    let standing = |holding: &Holding| client.store.standing(&holding.claim.lock);
+    let standings: Vec<_> = leases.iter().map(|(_, it, _)| standing(it)).collect();
     let rounds: Vec<u64> = leases
         .iter()
         .map(|(_, holding, _)| holding.round())
@@ -258,6 +268,12 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
         let outcome = outcome.and_then(Result::ok);
         let next = holding.on_renewed(sent, *ttl, outcome, late_until);
         go_on(keeper, &client, (*id, holding), outcome, next);
+    }
+    for ((id, holding, _), before) in leases.iter().zip(standings) {
+        // Whoever answered may not be the one to ask any more, and its successor was not asked while this was under way.
+        if standing(holding) != before {
+            keeper.renew_now(*id);
+        }
     }
     // A client that nobody uses any more is not kept for what comes late.
     let weak = Arc::downgrade(&client);

@@ -51,6 +51,11 @@ impl Lease {
         }
     }
 
+    /// Has it renewed at once.
+    pub(crate) fn renew_now(&self) {
+        self.client.keeper.renew_now(self.id);
+    }
+
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &str {

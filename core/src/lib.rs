@@ -51,6 +51,7 @@ mod neighbours;
 pub mod options;
 #[doc(hidden)]
 pub mod port;
+mod released;
 mod releasing;
 mod shared;
 mod state;

@@ -178,6 +178,9 @@ fn end_release(
     let gave_back = holding.end_release(ownership, unanswered);
     if gave_back {
         client.counters.released.add();
+        if let Some(released) = &client.released {
+            released.note(&holding.claim);
+        }
     }
     if holding.stale && error.is_none() {
         let again = undo::again(client.clone(), holding.claim.clone());

@@ -21,6 +21,7 @@ use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
 use crate::name::fresh_client_id;
 use crate::neighbours;
+use crate::released::{Released, give_back_again};
 use crate::releasing::release_in_background;
 use crate::state::LeaseState;
 use crate::stats::Counters;
@@ -51,6 +52,8 @@ pub(crate) struct ClientCore {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) room: WaitingRoom,
     pub(crate) counters: Counters,
+    /// See [`Store::may_be_succeeded`].
+    pub(crate) released: Option<Released>,
     runtime: OnceLock<Handle>,
     /// Whether the code of lease holders runs outside the client's runtime, and so cannot block it. Only then are leases
     /// renewed in time whatever their holders do, and a lease may begin with no more than the claim window of its grant.
@@ -89,6 +92,7 @@ impl ClientCore {
             settings.command_timeout,
             Host { listener, spawn },
         )?;
+        let released = store.may_be_succeeded().then(Released::default);
         let keeper = Keeper::new();
         neighbours::add(&keeper);
         let inner = Arc::new(Self {
@@ -99,6 +103,7 @@ impl ClientCore {
             keeper,
             room: WaitingRoom::default(),
             counters: Counters::default(),
+            released,
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
             dedicated_runtime: settings.dedicated_runtime,
             closed: CancellationToken::new(),
@@ -228,6 +233,10 @@ impl ClientCore {
         match &event {
             Event::Touched { lock } => self.keeper.on_touched(lock),
             Event::Flushed { scope } => self.keeper.on_flushed(scope),
+            Event::Succeeded { scope } => {
+                self.background(give_back_again(self.clone(), scope.clone()));
+                return;
+            }
             _ => {}
         }
         if self.room.on_event(&event) {

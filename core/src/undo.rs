@@ -29,7 +29,14 @@ pub(crate) async fn undo(
             .take()
             .unwrap_or_else(|| client.store.release(Releaser::Own(claim.clone())));
         match attempt.await {
-            Ok(_) => break,
+            Ok(ownership) => {
+                if ownership.is_mine()
+                    && let Some(released) = &client.released
+                {
+                    released.note(&claim);
+                }
+                break;
+            }
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
                 stale |= failure.is_unanswered();
             }

@@ -366,6 +366,7 @@ impl WaitingRoom {
             }
             Event::Touched { lock } => room.on_touched(lock),
             Event::Flushed { scope } | Event::Reset { scope, .. } => room.on_reset(scope),
+            Event::Succeeded { .. } => {}
         }
         true
     }

@@ -40,7 +40,7 @@ struct Watched {
 
 impl Schedule {
     /// Renews the lease of number `id` at `at`, if that is earlier than it is due.
-    fn hurry(&mut self, id: u64, at: Moment) -> bool {
+    pub(super) fn hurry(&mut self, id: u64, at: Moment) -> bool {
         match self.leases.get_mut(&id) {
             Some((due, holding)) if at < *due && holding.is_worth_hurrying() => {
                 self.due.remove(&(*due, id));

@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Touched { lock: LockId },
     /// Every lock in scope is gone.
     Flushed { scope: Scope },
+    /// Another server has taken the place of the one that had the locks in scope, and may lack what that one did last.
+    Succeeded { scope: Scope },
     /// News may have been lost: every waiter for a lock in scope must ask again.
     Reset {
         scope: Scope,

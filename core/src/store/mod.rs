@@ -96,11 +96,19 @@ pub(crate) trait Store: Send + Sync {
         true
     }
 
+    /// Whether another server may take the place of the one that has the locks now, of which [`Event::Succeeded`] tells.
+    fn may_be_succeeded(&self) -> bool {
+        false
+    }
+
     /// A lease on the name was left to its TTL: whoever waits for it is to have it before this client takes it again.
     fn left_behind(&self, _lock: &LockId) {}
 
     /// The standing of the connection that commands for the lock go by; before one is made, the standing of the first.
     fn standing(&self, lock: &LockId) -> Standing;
+
+    /// A lock is held from now on: where the store has to find out by itself that it is elsewhere now, it begins to.
+    fn watch(&self) {}
 
     /// How often a connection was lost and made again.
     fn reconnects(&self) -> u64;

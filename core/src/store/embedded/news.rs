@@ -30,7 +30,8 @@ pub(super) fn written(event: &Event) -> Vec<u8> {
         Event::Touched { lock } => {
             format!("touched\t{}\t{}", lock.app_id(), lock.name())
         }
-        Event::Flushed { .. } | Event::Reset { .. } => "reset".to_owned(),
+        // A file has no successor.
+        Event::Flushed { .. } | Event::Reset { .. } | Event::Succeeded { .. } => "reset".to_owned(),
     };
     format!("{VERSION}\t{fields}\n").into_bytes()
 }

@@ -37,6 +37,8 @@ pub(super) struct Config {
     prefix: Arc<Prefix>,
     address_map: Arc<AddressMap>,
     replicas: u32,
+    /// It is for connections to sentinels, which keep no locks.
+    is_for_sentinels: bool,
 }
 
 /// What kind of URL it is.
@@ -143,13 +145,14 @@ impl Config {
             topology,
             tls,
             log_ins,
-            sentinel_log_in: Arc::new(LogIn::of_url(
+            sentinel_log_in: Arc::new(LogIn::of_sentinels(
                 options.sentinel_user,
                 options.sentinel_password,
             )),
             database,
             address_map: Arc::new(address_map),
             replicas: options.replicas.unwrap_or(0),
+            is_for_sentinels: false,
         })
     }
 
@@ -165,7 +168,12 @@ impl Config {
             prefix: self.prefix.clone(),
             address_map: self.address_map.clone(),
             replicas: 0,
+            is_for_sentinels: true,
         }
+    }
+
+    pub(super) fn is_for_sentinels(&self) -> bool {
+        self.is_for_sentinels
     }
 
     /// The hosts that the URL names: of the server itself, of sentinels, or of a cluster.

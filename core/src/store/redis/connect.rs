@@ -73,7 +73,18 @@ impl Server {
         let connecting = tokio::time::timeout(limit, begun);
         let connected = connecting.await;
         self.health.connected(limit, connected.is_ok());
-        connected.unwrap_or_else(|_| Err(unconnected(&address.to_string(), limit)))
+        connected.unwrap_or_else(|_| {
+            let failure = unconnected(&address.to_string(), limit);
+            Err(self.advised(address, failure))
+        })
+    }
+
+    /// The failure of reaching a server, with what to do about it where that is known.
+    fn advised(&self, address: &Address, failure: Failure) -> Failure {
+        match self.locator.advice(address) {
+            Some(advice) => Failure::unsent(failure.error.with_advice(&advice)),
+            None => failure,
+        }
     }
 
     async fn begin<W>(
@@ -83,7 +94,10 @@ impl Server {
         limit: Duration,
         is_for_locks: bool,
     ) -> Result<Opened<W>, Failure> {
-        let broken = |broken| Failure::unsent(failure::from_broken(address, broken).error);
+        let broken = |broken| {
+            let failure = Failure::unsent(failure::from_broken(address, broken).error);
+            self.advised(address, failure)
+        };
         let io = |error| broken(Broken::Io(error));
         let tls = self.config.tls(address).map_err(Failure::unsent)?;
         let silence = self.health.silence();
@@ -122,6 +136,18 @@ impl Server {
             return Ok(());
         }
         let hello = &replies[needed - 1];
+        if self.config.is_for_sentinels() {
+            return match field(hello, "mode") {
+                Some(b"sentinel") => Ok(()),
+                _ => Err(Failure::unsent(Error::new(
+                    ErrorKind::StoreRefused,
+                    format!(
+                        "the server at {address} is no sentinel; name sentinels before the service, whose port is 26379 by default, \
+                         or begin the URL with redis:// for this server alone (TLS: rediss://)"
+                    ),
+                ))),
+            };
+        }
         let is_of_cluster = *self.config.topology() == Topology::Cluster;
         let wrong = match field(hello, "mode") {
             Some(b"sentinel") => Some(format!(

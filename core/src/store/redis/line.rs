@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::A_BATCH;
 use super::config::Address;
 use super::conn::{Arrivals, Completed, Conn};
-use super::connect::{Opened, Server};
+use super::connect::Server;
 use super::exchange::{Asking, At, Exchange, Releasing, Step};
 use super::failure;
 use super::link::Link;
@@ -18,7 +18,7 @@ use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
 
 pub(super) struct Line {
     conn: Conn<LineRequest>,
-    socket: Socket,
+    socket: Arc<Socket>,
     arrived: Arrivals<LineRequest>,
     address: Arc<Address>,
     server: Arc<Server>,
@@ -39,7 +39,7 @@ enum Either {
 
 impl Line {
     pub(super) fn new(
-        (conn, socket): Opened<LineRequest>,
+        (conn, socket): (Conn<LineRequest>, Arc<Socket>),
         address: Arc<Address>,
         server: Arc<Server>,
         inbox_id: Arc<str>,
@@ -133,11 +133,11 @@ impl LineStore for Line {
 
     fn flush(&mut self) -> bool {
         // A failure shows again when it is read, behind what the server said before; and that is due at once.
-        self.conn.flush(&mut &self.socket).unwrap_or(true)
+        self.conn.flush(&mut &*self.socket).unwrap_or(true)
     }
 
     fn read(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure> {
-        let read = self.conn.read(&mut &self.socket, &mut self.arrived);
+        let read = self.conn.read(&mut &*self.socket, &mut self.arrived);
         let mut arrived = std::mem::take(&mut self.arrived);
         // What was told to be unanswered goes on elsewhere, and asks for nothing more here.
         for answered in arrived.answers.drain(..).filter(|answered| !answered.told) {

@@ -1,6 +1,7 @@
 //! The shared connection: which one is live, made when it is first needed, and again after it was lost or has become
 //! suspect.
 
+mod beside;
 mod inbox;
 mod pushes;
 
@@ -16,14 +17,13 @@ use super::confirming::Confirming;
 use super::connect::Server;
 use super::connection::{self, Connection};
 use super::failure;
+use super::socket::Socket;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::store::{Event, Failure, Host, Scope};
 use crate::sync::lock;
 
-/// Callers that meet a failed connect within this time share its failure instead of trying again each.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// The same for a server that was reached and is the wrong one.
+/// Callers that meet a server that was reached and is the wrong one share its failure for so long.
 const MISLED_PAUSE: Duration = Duration::from_millis(250);
 /// A suspect connection is replaced no sooner than this after another one was.
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +39,10 @@ pub(super) struct Link {
     /// Whose turn it is: to change which connection is the live one, or to tell the news of the live one. Whoever is told may
     /// close the link.
     turn: Mutex<()>,
+    /// The number of the newest connection, or a greater one when that has ended.
     epoch: AtomicU64,
+    /// How many connections were made.
+    made: AtomicU64,
     this: Weak<Self>,
 }
 
@@ -57,6 +60,10 @@ struct Connections {
     tried: Option<Arc<Address>>,
     /// Why none is to be made until then.
     failed: Option<(Moment, Failure)>,
+    /// How many attempts in a row have failed.
+    failures: u32,
+    /// The sockets of connections beside the shared one, and where they lead.
+    beside: Vec<(Arc<Address>, Weak<Socket>)>,
     /// The server is none of ours any more.
     left: bool,
     closed: bool,
@@ -87,8 +94,12 @@ impl Connecting {
             let mut connections = lock(&link.connections);
             let is_this = |connecting: &mut Arc<_>| Arc::ptr_eq(connecting, &self.sender);
             if connections.connecting.take_if(is_this).is_some() {
+                connections.failures = match &connected {
+                    Ok(_) => 0,
+                    Err(_) => connections.failures.saturating_add(1),
+                };
                 let failure = connected.as_ref().err().cloned();
-                let until = Moment::now() + RETRY_PAUSE;
+                let until = Moment::now() + link.server.locator.pause(connections.failures);
                 connections.failed = failure.map(|failure| (until, failure));
             }
         }
@@ -127,11 +138,12 @@ impl Link {
             connections: Mutex::default(),
             turn: Mutex::default(),
             epoch: AtomicU64::new(0),
+            made: AtomicU64::new(0),
             this: this.clone(),
         })
     }
 
-    /// The number of the live connection, or of the first one before it is made.
+    /// A number that changes when a connection is made after the first, and when it ends.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire).max(1)
     }
@@ -139,12 +151,12 @@ impl Link {
     /// Whether a connection was lost, and none has taken its place yet.
     pub(super) fn is_broken(&self) -> bool {
         let connections = lock(&self.connections);
-        connections.live.is_none() && !connections.left && self.epoch.load(Ordering::Acquire) > 0
+        connections.live.is_none() && !connections.left && self.was_made()
     }
 
     /// Whether there ever was a connection.
     pub(super) fn was_made(&self) -> bool {
-        self.epoch.load(Ordering::Acquire) > 0
+        self.made.load(Ordering::Acquire) > 0
     }
 
     /// Whether nobody is to go by this link any more.
@@ -154,7 +166,7 @@ impl Link {
 
     /// How often a connection was made after the first.
     pub(super) fn reconnects(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire).saturating_sub(1)
+        self.made.load(Ordering::Acquire).saturating_sub(1)
     }
 
     /// The live connection, if there is one.
@@ -224,7 +236,7 @@ impl Link {
         Ok(address)
     }
 
-    /// The number of the live connection, and where it leads; where there is none, of the one that would be made.
+    /// Where the live connection leads, or where one would be made, and the number that stands for that.
     pub(super) async fn whereabouts(&self) -> Result<(u64, Arc<Address>), Failure> {
         if let Some(live) = self.live() {
             return Ok((live.epoch, live.address.clone()));
@@ -246,14 +258,20 @@ impl Link {
                 // The one that was suspect has answered meanwhile.
                 return Ok(live.clone());
             }
+            // Under the lock: whoever finds out that the server has moved either finds this one live, or is found out here.
+            if !self.server.locator.is_current(&address) {
+                return Err(Failure::unsent(Error::unavailable(format!(
+                    "the server has moved from {address} while a connection to it was made"
+                ))));
+            }
             let epoch = self.epoch.load(Ordering::Acquire) + 1;
             let connection = Connection::new(epoch, address.clone(), connected);
             self.epoch.store(epoch, Ordering::Release);
+            self.made.fetch_add(1, Ordering::AcqRel);
             connections.live = Some(connection.clone());
             connection
         };
-        let epoch = connection.epoch;
-        if epoch > 1 {
+        if self.reconnects() > 0 {
             tracing::info!(
                 target: "leaselock",
                 event = "reconnect",
@@ -293,6 +311,7 @@ impl Link {
     /// The connection numbered `epoch` has ended. If it was the live one, news may be lost with it.
     pub(super) fn lose(&self, epoch: u64) {
         self.change(true, |connections| {
+            self.end_beside(connections, epoch);
             let lost = connections.live.take_if(|live| live.epoch == epoch);
             lost.is_some()
         });
@@ -315,6 +334,7 @@ impl Link {
     /// The connection is one to the wrong server, by its own words, which may be the wrong one for a while.
     pub(super) fn misled(&self, connection: &Connection, words: &str) {
         self.change(true, |connections| {
+            self.end_beside(connections, connection.epoch);
             let lost = connections
                 .live
                 .take_if(|live| live.epoch == connection.epoch);
@@ -430,6 +450,8 @@ impl Link {
         if let Some(live) = connections.live.take() {
             live.end();
         }
+        drop(connections);
+        self.server.locator.close();
     }
 }
 

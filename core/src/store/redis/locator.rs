@@ -1,9 +1,13 @@
 //! Where the server is that keeps the locks: asked whenever the shared connection is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::Address;
 use crate::store::{BoxFuture, Failure};
+
+/// Callers that meet a failed connect within this time share its failure instead of trying again each.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Knows where the server is, or finds out.
 pub(super) trait Locator: Send + Sync {
@@ -16,6 +20,30 @@ pub(super) trait Locator: Send + Sync {
 
     /// For messages: what was named to find the server by.
     fn address(&self) -> String;
+
+    /// Whether the server is still there, as far as is known.
+    fn is_current(&self, _address: &Address) -> bool {
+        true
+    }
+
+    /// How long to wait after so many attempts in a row that failed.
+    fn pause(&self, _failures: u32) -> Duration {
+        RETRY_PAUSE
+    }
+
+    /// What to say of `address` beside that it cannot be reached.
+    fn advice(&self, _address: &Address) -> Option<String> {
+        None
+    }
+
+    /// A lock is held or waited for from now on: where the server goes is to be found out when it goes.
+    fn watch(&self) {}
+
+    /// A message has come that is none of ours.
+    fn on_message(&self, _message: &str) {}
+
+    /// Ends for good what was begun to find the server.
+    fn close(&self) {}
 }
 
 /// A server that is where its URL says. A host name is resolved anew for each connection.

@@ -14,8 +14,17 @@ use crate::sync::lock;
 pub(super) struct LogIn {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// A function gave it.
-    is_asked_for: bool,
+    origin: Origin,
+}
+
+/// Where a log-in comes from.
+#[derive(Clone, Copy, Default)]
+enum Origin {
+    #[default]
+    Url,
+    /// What the URL says beside that, for the sentinels.
+    SentinelOptions,
+    Function,
 }
 
 impl LogIn {
@@ -23,7 +32,14 @@ impl LogIn {
         Self {
             user,
             password,
-            is_asked_for: false,
+            origin: Origin::Url,
+        }
+    }
+
+    pub(super) fn of_sentinels(user: Option<String>, password: Option<String>) -> Self {
+        Self {
+            origin: Origin::SentinelOptions,
+            ..Self::of_url(user, password)
         }
     }
 
@@ -51,10 +67,12 @@ impl LogIn {
 
     /// Where the user and the password come from, for messages.
     pub(super) fn origin(&self) -> &'static str {
-        if self.is_asked_for {
-            "that the function of credentials gave"
-        } else {
-            "in the URL"
+        match self.origin {
+            Origin::Url => "in the URL",
+            Origin::SentinelOptions => {
+                "of sentinel_username and sentinel_password: those in the URL before the '@' are for the data servers"
+            }
+            Origin::Function => "that the function of credentials gave",
         }
     }
 }
@@ -105,7 +123,7 @@ impl LogIns {
                 let log_in = LogIn {
                     user: given.user,
                     password: Some(given.password),
-                    is_asked_for: true,
+                    origin: Origin::Function,
                 };
                 (Ok(Arc::new(log_in)), true)
             }

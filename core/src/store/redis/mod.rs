@@ -24,6 +24,7 @@ mod reply;
 mod rights;
 mod route;
 mod running;
+mod sentinels;
 mod shortcuts;
 mod slots;
 mod socket;
@@ -36,7 +37,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::config::Config;
+use self::config::{Config, Topology};
 use self::exchange::{Asking, Inspecting, LookingForHolder, Releasing};
 use self::route::Route;
 use super::{
@@ -139,12 +140,20 @@ impl Store for RedisStore {
         self.config.replicas() == 0
     }
 
+    fn may_be_succeeded(&self) -> bool {
+        matches!(self.config.topology(), Topology::Sentinel(_))
+    }
+
     fn left_behind(&self, lock: &LockId) {
         self.route.contended().note(lock);
     }
 
     fn standing(&self, _lock: &LockId) -> Standing {
         Standing::of(self.route.standing())
+    }
+
+    fn watch(&self) {
+        self.route.watch();
     }
 
     fn reconnects(&self) -> u64 {

@@ -20,6 +20,7 @@ use super::redirection::{Redirection, Stop};
 use super::running::{go_on, run};
 use super::wire::{self, Answer, By, Packed};
 use crate::clock::Moment;
+use crate::error::Error;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::{AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Renewal, Scope};
@@ -215,24 +216,24 @@ impl Node {
 
     /// Opens one more connection for callers who block, if there are too few.
     pub(super) async fn open_blocking(&self) {
-        let opened = async {
-            let (epoch, address) = self.link.whereabouts().await?;
-            self.pool.open(epoch, address).await
-        };
-        if let Err(failure) = opened.await {
+        if let Err(failure) = self.pool.open(&self.link).await {
             tracing::debug!(target: "leaselock", error = %failure.error, "no connection for blocking calls");
         }
     }
 
     /// Opens a connection for an event loop.
     pub(super) async fn open_line(&self) -> Result<Box<dyn LineStore>, Failure> {
-        let (_, address) = self.link.whereabouts().await?;
-        let connected = self.server.connect(&address).await?;
-        let link = Arc::downgrade(&self.link);
-        let (server, inbox_id) = (self.server.clone(), self.link.inbox_id().clone());
-        Ok(Box::new(Line::new(
-            connected, address, server, inbox_id, link,
-        )))
+        let (epoch, address) = self.link.whereabouts().await?;
+        let (conn, socket) = self.server.connect(&address).await?;
+        let socket = Arc::new(socket);
+        if !self.link.admits(epoch, &address, &socket) {
+            return Err(Failure::unsent(Error::unavailable(format!(
+                "the shared connection to {address} has changed while one beside it was made"
+            ))));
+        }
+        let (server, link) = (self.server.clone(), Arc::downgrade(&self.link));
+        let (opened, inbox_id) = ((conn, socket), self.link.inbox_id().clone());
+        Ok(Box::new(Line::new(opened, address, server, inbox_id, link)))
     }
 
     /// Extends many leases, in few pipelines; `read` reads the reply to each.

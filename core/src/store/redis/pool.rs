@@ -15,6 +15,7 @@ use super::confirming::Confirming;
 use super::conn::{Arrivals, Broken, Conn, Progress};
 use super::connect::Server;
 use super::failure;
+use super::link::Link;
 use super::socket::Socket;
 use super::wire::Packed;
 use crate::clock::Moment;
@@ -32,7 +33,7 @@ pub(super) const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 /// One blocking connection.
 pub(super) struct Blocking {
     conn: Conn<()>,
-    socket: Socket,
+    socket: Arc<Socket>,
     pub(super) address: Arc<Address>,
     /// Kept for its memory.
     arrived: Arrivals<()>,
@@ -102,18 +103,23 @@ impl Pool {
         drop(idle);
     }
 
-    /// Opens one more connection to `address`, beside the shared one there numbered `epoch`, unless there are enough.
-    pub(super) async fn open(&self, epoch: u64, address: Arc<Address>) -> Result<(), Failure> {
+    /// Opens one more connection to where the shared one of `link` leads, unless there are enough.
+    pub(super) async fn open(&self, link: &Link) -> Result<(), Failure> {
         if self.total.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             self.total.fetch_sub(1, Ordering::AcqRel);
             return Ok(());
         }
         let total = Counted(Some(self.total.clone()));
+        let (epoch, address) = link.whereabouts().await?;
         let (conn, socket) = self.server.connect(&address).await?;
+        let socket = Arc::new(socket);
         let silence = self.server.health.silence();
         blocking(&socket, silence.min(INTERRUPT_CHECK), silence).map_err(|error| {
             Failure::unsent(failure::from_broken(&address, Broken::Io(error)).error)
         })?;
+        if !link.admits(epoch, &address, &socket) {
+            return Ok(());
+        }
         self.put_back(Blocking {
             conn,
             socket,
@@ -195,7 +201,7 @@ impl Blocking {
     /// Sends a request whose answer nobody reads, and ends the connection; whether the server has it.
     pub(super) fn send_unheard(mut self, pack: impl FnOnce(&mut Packed)) -> bool {
         self.conn.begin((), None, |(), out| pack(out));
-        matches!(self.conn.flush(&mut &self.socket), Ok(true))
+        matches!(self.conn.flush(&mut &*self.socket), Ok(true))
     }
 
     /// Sends a request and reads its replies, in the calling thread. After an error the connection must be dropped.
@@ -210,10 +216,10 @@ impl Blocking {
             .begin_confirmed((), limit, confirming, |(), out| pack(out));
         loop {
             // What could not be written shows when it is read, behind what the server said before.
-            let flushed = self.conn.flush(&mut &self.socket);
+            let flushed = self.conn.flush(&mut &*self.socket);
             let progress = self
                 .conn
-                .read(&mut &self.socket, &mut self.arrived)
+                .read(&mut &*self.socket, &mut self.arrived)
                 .map_err(|broken| failure::from_broken(&self.address, broken))?;
             // Nothing is subscribed to here.
             self.arrived.pushes.clear();

@@ -12,9 +12,10 @@ use super::contended::Contended;
 use super::exchange::{Exchange, no_script};
 use super::health::Health;
 use super::link::Link;
-use super::locator::Fixed;
+use super::locator::{Fixed, Locator};
 use super::node::Node;
 use super::redirection::Stop;
+use super::sentinels::Sentinels;
 use super::wire::{self, Answer};
 use crate::store::{Cursor, Failure, Host, LateRenewals, Ownership, Page, Renewal, Renewed, Scope};
 
@@ -32,16 +33,25 @@ impl Route {
         timeout: Duration,
         host: Host,
     ) -> Self {
-        let locator = match config.topology() {
+        let mut sentinels = None;
+        let locator: Box<dyn Locator> = match config.topology() {
             Topology::Cluster => {
                 return Self::Cluster(Cluster::new(config, client_id, timeout, host));
             }
-            Topology::One | Topology::Sentinel(_) => Box::new(Fixed::at(&config.endpoints()[0])),
+            Topology::One => Box::new(Fixed::at(&config.endpoints()[0])),
+            Topology::Sentinel(service) => {
+                let spawn = host.spawn.clone();
+                let known = Sentinels::new(config, service, client_id, timeout, spawn);
+                Box::new(sentinels.insert(known).clone())
+            }
         };
         let health = Health::new(timeout);
         let server = Server::new(config.clone(), locator, health, Arc::default());
         let (address, used) = (&config.endpoints()[0], Arc::default());
         let node = Node::new(server, address, client_id.clone(), host, Scope::all(), used);
+        if let Some(sentinels) = sentinels {
+            sentinels.lead(&node.link);
+        }
         Self::One(node)
     }
 
@@ -128,6 +138,15 @@ impl Route {
         match self {
             Self::One(node) => node.link.epoch(),
             Self::Cluster(cluster) => cluster.changes(),
+        }
+    }
+
+    /// A lock is held from now on.
+    pub(super) fn watch(&self) {
+        match self {
+            Self::One(node) => node.server.locator.watch(),
+            // Its nodes tell themselves.
+            Self::Cluster(_) => {}
         }
     }
 

@@ -104,6 +104,8 @@ impl Link {
                 Error::unavailable("the connection is replaced by one that hears of fewer locks");
             return Err(Stop::Failed(Failure::unsent(error)));
         }
+        // Whoever waits is to hear where the server goes.
+        self.server.locator.watch();
         let prefix = self.server.config.prefix();
         let (verb, channel) = if is_sharded {
             ("SSUBSCRIBE", prefix.inbox_of_slot(&self.client_id, slot))

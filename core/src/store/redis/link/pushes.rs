@@ -36,6 +36,10 @@ impl Link {
         if self.live().is_none_or(|live| live.epoch != epoch) {
             return;
         }
+        if self.server.config.is_for_sentinels() {
+            self.server.locator.on_message(payload);
+            return;
+        }
         match wire::message(payload) {
             Some(wire::Message::Granted { lock, owner, grant }) => {
                 if let Some(lock) = self.server.config.prefix().parse(lock) {

@@ -8,6 +8,7 @@ use crate::store::BoxFuture;
 use crate::store::redis::config::Config;
 use crate::store::redis::health::Health;
 use crate::store::redis::locator::Locator;
+use crate::store::redis::locator::RETRY_PAUSE;
 
 /// Goes round its addresses, and notes which one it was told to have failed.
 struct Moving {

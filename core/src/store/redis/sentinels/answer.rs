@@ -1,0 +1,130 @@
+//! What a sentinel answers: where it says that the master is, how new that is, and which other sentinels it knows.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use crate::store::Failure;
+use crate::store::redis::config::{Address, Config};
+use crate::store::redis::failure;
+use crate::store::redis::wire::Packed;
+
+/// Where a master is.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// How many failovers the sentinels had agreed on by then, more or less: of two places the one with the greater number is the
+    /// newer one.
+    epoch: u64,
+    /// The sentinel leads a failover that has come so far that the new master is one, and the replicas are about to be led to it.
+    is_promoted: bool,
+    pub(super) announced: Address,
+    pub(super) reached: Arc<Address>,
+}
+
+impl Place {
+    pub(super) fn rank(&self) -> (u64, bool) {
+        (self.epoch, self.is_promoted)
+    }
+
+    /// Whether the master went here after it was at `other`.
+    pub(super) fn is_after(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+}
+
+/// What a sentinel says of a service that it knows.
+pub(super) struct Said {
+    pub(super) place: Place,
+    /// The other sentinels, where they are reached.
+    pub(super) others: Vec<Address>,
+}
+
+/// What a sentinel answered.
+pub(super) enum Asked {
+    Said(Said),
+    /// It does not know the service.
+    Unknown,
+}
+
+/// Asks where the master of `service` is, what came before it, and who else watches it.
+pub(super) fn ask(out: &mut Packed, service: &str) {
+    out.words(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service]);
+    out.words(&["SENTINEL", "MASTER", service]);
+    out.words(&["SENTINEL", "SENTINELS", service]);
+}
+
+/// Reads the replies of the sentinel at `asked`.
+pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Result<Asked, Failure> {
+    let unexpected = || Failure::answered(failure::unexpected("sentinel master", replies));
+    let [named, master, sentinels] = replies else {
+        return Err(unexpected());
+    };
+    let named = match named {
+        Value::Nil => return Ok(Asked::Unknown),
+        Value::Array(named) => named,
+        Value::ServerError(error) => return Err(Failure::answered(failure::from_server(error))),
+        _ => return Err(unexpected()),
+    };
+    if let Value::ServerError(error) = master {
+        // It was forgotten between the two.
+        if failure::words_of(error).contains("No such master") {
+            return Ok(Asked::Unknown);
+        }
+        return Err(Failure::answered(failure::from_server(error)));
+    }
+    let announced = match named.as_slice() {
+        [host, port] => address(text(host), text(port), asked),
+        _ => None,
+    };
+    let before = address(field(master, "ip"), field(master, "port"), asked);
+    let epoch = field(master, "config-epoch").and_then(|epoch| epoch.parse().ok());
+    let (Some(announced), Some(before), Some(epoch)) = (announced, before, epoch) else {
+        return Err(unexpected());
+    };
+    let others = match sentinels {
+        Value::Array(sentinels) => sentinels.iter(),
+        // Whoever may not be told of them does without.
+        _ => [].iter(),
+    };
+    let others = others
+        .filter_map(|it| address(field(it, "ip"), field(it, "port"), asked))
+        .map(|it| config.reach(it))
+        .collect();
+    let place = Place {
+        epoch,
+        is_promoted: announced != before,
+        reached: Arc::new(config.reach(announced.clone())),
+        announced,
+    };
+    Ok(Asked::Said(Said { place, others }))
+}
+
+fn address(host: Option<&str>, port: Option<&str>, asked: &Address) -> Option<Address> {
+    let port = port?.parse().ok()?;
+    Some(Address::announced(host?, port).beside(asked))
+}
+
+/// A field of what a sentinel knows of a server: a map, or a list of names and values.
+fn field<'a>(known: &'a Value, name: &str) -> Option<&'a str> {
+    match known {
+        Value::Map(pairs) => {
+            let mut pairs = pairs.iter();
+            pairs.find_map(|(key, value)| text(value).filter(|_| text(key) == Some(name)))
+        }
+        Value::Array(parts) => {
+            let mut pairs = parts.chunks_exact(2);
+            pairs.find_map(|pair| text(&pair[1]).filter(|_| text(&pair[0]) == Some(name)))
+        }
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(text) => std::str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
