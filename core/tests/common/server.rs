@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// What makes plain connections to it.
-    pub(super) fn plain_client(&self) -> redis::Client {
+    pub fn plain_client(&self) -> redis::Client {
         redis::Client::open(format!("redis://127.0.0.1:{}", self.plain_port())).expect("a URL")
     }
 

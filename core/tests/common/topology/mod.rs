@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, Move};
 use redis::{RedisResult, Value, from_redis_value};
-pub use sentinels::Sentinels;
+pub use sentinels::{SERVICE, Sentinels};
 
 use super::server::command;
 use super::{Binary, Server, ms};

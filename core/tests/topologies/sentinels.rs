@@ -1,0 +1,83 @@
+//! A master that its sentinels name: found, followed when it goes elsewhere, and told apart from what was the master.
+
+mod access;
+mod dapr;
+mod failovers;
+mod listening;
+mod reach;
+mod split;
+mod workers;
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::APP;
+use crate::common::server::{Binary, command};
+use crate::common::topology::{SERVICE, Sentinels};
+use crate::common::{Keys, Server, binaries, ms};
+
+/// Runs a test on every server, on all at once: these wait more than they work.
+async fn on_each<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Binary) -> F) {
+    all(binaries().into_iter().map(test)).await;
+}
+
+/// Waits for all of them at once; the first panic is the test's.
+async fn all<F: Future<Output = ()> + Send + 'static>(parts: impl IntoIterator<Item = F>) {
+    let mut parts: JoinSet<()> = parts.into_iter().collect();
+    while let Some(ended) = parts.join_next().await {
+        if let Err(error) = ended {
+            match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn start(binary: &Binary) -> Sentinels {
+    let binary = binary.clone();
+    apart(move || Sentinels::start(&binary)).await
+}
+
+/// Something that blocks, in a thread of its own.
+async fn apart<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn keys(name: &str) -> Keys {
+    Keys::new(APP, name)
+}
+
+/// Waits until every replica has what the master has.
+async fn replicated(sentinels: &Sentinels, name: &str, owner: &str) {
+    let lock = keys(name).lock;
+    crate::common::until("every replica has it", ms(10_000), async || {
+        let has = |node: &Server| node.text(&["GET", &lock]).as_deref() == Some(owner);
+        sentinels.nodes.iter().all(has)
+    })
+    .await;
+}
+
+/// Waits until a sentinel names another master than the one at `old`; how long that took, and where in `nodes` it is.
+async fn named(sentinels: &Sentinels, old: u16, since: Instant) -> (Duration, usize) {
+    let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
+    loop {
+        for sentinel in &sentinels.sentinels {
+            let connection = sentinel.plain_client().get_connection();
+            let Ok(named) = connection.and_then(|mut it| command(&words).query(&mut it)) else {
+                continue;
+            };
+            let (_, port): (String, u16) = redis::from_redis_value(named).expect("host and port");
+            if port != old {
+                let at = sentinels.nodes.iter().position(|node| node.port == port);
+                return (since.elapsed(), at.expect("one of the nodes"));
+            }
+        }
+        assert!(since.elapsed() < ms(30_000), "no failover");
+        tokio::time::sleep(ms(5)).await;
+    }
+}
