@@ -98,6 +98,10 @@ impl Connecting {
                     Ok(_) => 0,
                     Err(_) => connections.failures.saturating_add(1),
                 };
+                if connected.is_err() {
+                    // Where it has gone is to be heard of before the next attempt has failed, too.
+                    link.server.locator.watch();
+                }
                 let failure = connected.as_ref().err().cloned();
                 let until = Moment::now() + link.server.locator.pause(connections.failures);
                 connections.failed = failure.map(|failure| (until, failure));
@@ -271,7 +275,7 @@ impl Link {
             connections.live = Some(connection.clone());
             connection
         };
-        if self.reconnects() > 0 {
+        if self.reconnects() > 0 && !self.server.config.is_for_sentinels() {
             tracing::info!(
                 target: "leaselock",
                 event = "reconnect",

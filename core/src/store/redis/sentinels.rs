@@ -262,22 +262,34 @@ impl Sentinels {
 
 /// Listens to a sentinel, and asks it whenever there is news, and when news may have been missed.
 async fn watch(sentinels: Weak<Sentinels>, sentinel: &Sentinel) {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut has_warned) = (Backoff::new(), false);
     loop {
         let asked = sentinel.listen().await;
         let Some(sentinels) = sentinels.upgrade() else {
             return;
         };
-        if let Ok(asked) = asked {
-            if let Asked::Said(said) = asked {
-                sentinels.learn(&said);
+        match asked {
+            Ok(asked) => {
+                if let Asked::Said(said) = asked {
+                    sentinels.learn(&said);
+                }
+                backoff = Backoff::new();
+                drop(sentinels);
+                let _ = tokio::time::timeout(LOOK + jitter(LOOK), sentinel.news()).await;
             }
-            backoff = Backoff::new();
-            drop(sentinels);
-            let _ = tokio::time::timeout(LOOK + jitter(LOOK), sentinel.news()).await;
-        } else {
-            drop(sentinels);
-            tokio::time::sleep(backoff.next()).await;
+            Err(failure) => {
+                if !failure.is_temporary() && !std::mem::replace(&mut has_warned, true) {
+                    tracing::warn!(
+                        target: "leaselock",
+                        event = "unheard",
+                        client = %sentinels.client_id,
+                        error = %failure.error,
+                        "a sentinel cannot be listened to; a failover is noticed later without it"
+                    );
+                }
+                drop(sentinels);
+                tokio::time::sleep(backoff.next()).await;
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ async fn whoever_works_goes_on_by_itself_when_the_master_is_killed() {
             assert!(worked < GOES_ON, "{worked:?}");
 
             sentinels.nodes[master].start_again();
-            whole(&sentinels).await;
+            whole(&sentinels, master).await;
         }
         let turns = workers.end().await;
         eprintln!("{}: {turns} turns", binary.name);
@@ -47,31 +47,56 @@ async fn whoever_works_goes_on_by_itself_when_the_master_is_killed() {
     .await;
 }
 
-/// Waits until the sentinels agree on a master, and all other nodes follow it: one that comes back is told to, or the sentinels
-/// would have none to choose next.
-async fn whole(sentinels: &Sentinels) {
+/// As a machine that has vanished: connections stay open, and can be made, and nothing answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_works_goes_on_by_itself_when_the_master_hangs() {
+    on_each(|binary| async move {
+        let sentinels = start(&binary).await;
+        let mut workers = Workers::start(&sentinels.url()).await;
+        let old = sentinels.nodes[0].port;
+        sentinels.nodes[0].pause();
+        let (took, _) = named(&sentinels, old, Instant::now()).await;
+        let worked = workers.all_since(Instant::now()).await;
+        eprintln!(
+            "{}: failover {took:?}, all have worked {worked:?} later",
+            binary.name
+        );
+        assert!(worked < GOES_ON, "{worked:?}");
+        sentinels.nodes[0].resume();
+        workers.all_since(Instant::now()).await;
+        workers.end().await;
+    })
+    .await;
+}
+
+/// Waits until the sentinels agree on a master, and all other nodes follow it. The one that `came_back` is told to, or the
+/// sentinels would have none to choose next for some ten seconds.
+async fn whole(sentinels: &Sentinels, came_back: usize) {
+    let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
+    let facts = |node: &Server| node.text(&["INFO", "replication"]).unwrap_or_default();
     until("all follow one master", ms(45_000), async || {
-        let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
         let told = sentinels
             .sentinels
             .iter()
             .map(|it| format!("{:?}", it.run(&words)));
-        let told: HashSet<String> = told.collect();
-        let port = sentinels.master_port().to_string();
-        let (master, others): (Vec<_>, Vec<_>) = sentinels
-            .nodes
-            .iter()
-            .partition(|node| node.port.to_string() == port);
-        let facts = |node: &Server| node.text(&["INFO", "replication"]).unwrap_or_default();
-        let follow = others.into_iter().all(|node| {
+        if told.collect::<HashSet<_>>().len() > 1 {
+            return false;
+        }
+        let master = sentinels.master();
+        let port = sentinels.nodes[master].port.to_string();
+        if came_back != master && facts(&sentinels.nodes[came_back]).contains("role:master") {
+            sentinels.nodes[came_back].run(&["REPLICAOF", "127.0.0.1", &port]);
+        }
+        let follows = format!("master_port:{port}");
+        sentinels.nodes.iter().enumerate().all(|(at, node)| {
             let facts = facts(node);
-            if facts.contains("role:master") {
-                node.run(&["REPLICAOF", "127.0.0.1", &port]);
+            let up = facts.contains(&follows) && facts.contains("master_link_status:up");
+            if at == master {
+                facts.contains("role:master")
+            } else {
+                up
             }
-            facts.contains(&format!("master_port:{port}"))
-                && facts.contains("master_link_status:up")
-        });
-        told.len() == 1 && follow && facts(master[0]).contains("role:master")
+        })
     })
     .await;
 }

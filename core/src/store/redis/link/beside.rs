@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Connections, Link};
-use crate::store::Event;
+use crate::error::Error;
 use crate::store::redis::config::Address;
 use crate::store::redis::socket::Socket;
+use crate::store::{Event, Failure};
 use crate::sync::lock;
 
 impl Link {
@@ -46,6 +47,11 @@ impl Link {
             connections.failed = None;
             connections.failures = 0;
             let was_tried = connections.tried.take_if(|tried| leaves(tried)).is_some();
+            if was_tried && let Some(connecting) = connections.connecting.take() {
+                // A connection to a server that has vanished takes its time to fail.
+                let error = Error::unavailable(format!("the server has moved to {address}"));
+                connecting.send_replace(Some(Err(Failure::unsent(error))));
+            }
             let live = connections.live.take_if(|live| leaves(&live.address));
             let suspect = connections.suspect.drain(..).filter_map(|it| it.upgrade());
             let (gone, stay): (Vec<_>, Vec<_>) = suspect.partition(|it| leaves(&it.address));
