@@ -90,6 +90,9 @@ export interface NativeAccess {
   tlsKey?: string
   tlsInsecureSkipVerify?: boolean
   keyPrefix?: string
+  /** Pairs of addresses, announced and reachable. */
+  addressMap?: Array<[string, string]>
+  replicas?: number
   /** The number of the function that gives the credentials. */
   credentials?: number
 }

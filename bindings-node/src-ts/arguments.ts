@@ -1,5 +1,6 @@
 // The types of arguments, checked before anything is sent. Ranges are the core's to check.
 
+import { types } from "node:util";
 import { InvalidArgumentError } from "./errors.js";
 
 /** A `TypeError` as Node's own functions throw it. It tells the type alone: a value may be a secret. */
@@ -37,6 +38,16 @@ export function number(what: string, value: unknown): number {
     throw wrongType(what, "a number", value);
   }
   return value;
+}
+
+/** The pairs of an object or a `Map` of strings. */
+export function strings(what: string, value: unknown): [string, string][] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw wrongType(what, "an object or a Map of strings", value);
+  }
+  // Of another realm, too.
+  const pairs = types.isMap(value) ? [...value] : Object.entries(value);
+  return pairs.map(([key, text]) => [string(`a key of ${what}`, key), string(`${what}["${key}"]`, text)]);
 }
 
 /** A boolean. */

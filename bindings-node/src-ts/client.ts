@@ -1,7 +1,7 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
 import type { NativeAccess, NativeClient, NativeLease, Page } from "../native.js";
-import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
+import { abortSignal, boolean, callable, number, optional, options, string, strings } from "./arguments.js";
 import { dropFunction, keepFunction } from "./credentials.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
@@ -11,7 +11,15 @@ import { type Inspect, SHOW, shown } from "./showing.js";
 import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
 import { warn } from "./warnings.js";
 
-const CLIENT_OPTIONS = ["appId", "commandTimeout", "tls", "keyPrefix", "credentials"] as const;
+const CLIENT_OPTIONS = [
+  "appId",
+  "commandTimeout",
+  "tls",
+  "keyPrefix",
+  "addressMap",
+  "replicas",
+  "credentials",
+] as const;
 const TLS_OPTIONS = ["ca", "cert", "key", "insecureSkipVerify"] as const;
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
@@ -187,8 +195,9 @@ export class Client {
 }
 
 /** What is said of the access to a server; nothing, if nothing is. */
-function access({ tls, keyPrefix, credentials }: ClientOptions): NativeAccess | undefined {
-  if (tls === undefined && keyPrefix === undefined && credentials === undefined) {
+function access(given: ClientOptions): NativeAccess | undefined {
+  const { tls, keyPrefix, addressMap, replicas, credentials } = given;
+  if ([tls, keyPrefix, addressMap, replicas, credentials].every((said) => said === undefined)) {
     return undefined;
   }
   const { ca, cert, key, insecureSkipVerify } = options("tls", tls, TLS_OPTIONS);
@@ -198,6 +207,8 @@ function access({ tls, keyPrefix, credentials }: ClientOptions): NativeAccess | 
     tlsKey: optional(string, "tls.key", key),
     tlsInsecureSkipVerify: optional(boolean, "tls.insecureSkipVerify", insecureSkipVerify),
     keyPrefix: optional(string, "keyPrefix", keyPrefix),
+    addressMap: optional(strings, "addressMap", addressMap),
+    replicas: optional(number, "replicas", replicas),
     // Last: it is kept from here on.
     credentials: credentials === undefined ? undefined : keepFunction(credentials),
   };

@@ -30,6 +30,16 @@ export interface ClientOptions {
   /** Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr. */
   keyPrefix?: string | undefined;
   /**
+   * Where servers are reached that announce other addresses than this client can reach, as
+   * `{ "announced:port": "reachable:port" }`: behind NAT, in containers. For sentinels and clusters.
+   */
+  addressMap?: Readonly<Record<string, string>> | ReadonlyMap<string, string> | undefined;
+  /**
+   * How many replicas have to have a lock before it counts as acquired or renewed; 0 when it is not given. An acquire that
+   * fewer confirm is undone, and rejects with a `StoreUnavailableError`.
+   */
+  replicas?: number | undefined;
+  /**
    * Called for each new connection, for passwords that expire or are rotated, in place of those in the URL. It must not use
    * the client itself, and has 1000 ms, more when it was slow before, `commandTimeout` at most. What it throws is the
    * `cause` of the `StoreUnavailableError`.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use leaselock::options::{Unit, duration};
+use leaselock::options::{Unit, duration, replicas};
 use napi::{Either, Env};
 use napi_derive::napi;
 
@@ -31,6 +31,9 @@ pub struct NativeAccess {
     pub tls_key: Option<String>,
     pub tls_insecure_skip_verify: Option<bool>,
     pub key_prefix: Option<String>,
+    /// Pairs of addresses, announced and reachable.
+    pub address_map: Option<Vec<(String, String)>>,
+    pub replicas: Option<f64>,
     /// The number of the function that gives the credentials.
     pub credentials: Option<u32>,
 }
@@ -100,7 +103,7 @@ impl Reactor {
                 builder.command_timeout(duration("commandTimeout", value, Unit::Milliseconds)?);
         }
         if let Some(access) = access {
-            builder = self.said(builder, access);
+            builder = self.said(builder, access)?;
         }
         builder.build()
     }
@@ -109,7 +112,7 @@ impl Reactor {
         &self,
         mut builder: leaselock::ClientBuilder,
         access: NativeAccess,
-    ) -> leaselock::ClientBuilder {
+    ) -> leaselock::Result<leaselock::ClientBuilder> {
         if let Some(ca) = access.tls_ca {
             builder = builder.tls_ca(ca);
         }
@@ -125,6 +128,12 @@ impl Reactor {
         if let Some(prefix) = access.key_prefix {
             builder = builder.key_prefix(prefix);
         }
+        if let Some(pairs) = access.address_map {
+            builder = builder.address_map(pairs);
+        }
+        if let Some(value) = access.replicas {
+            builder = builder.replicas(replicas(value)?);
+        }
         if let Some(function) = access.credentials {
             let asked = Arc::new(Asked {
                 function,
@@ -133,7 +142,7 @@ impl Reactor {
             });
             builder = builder.credentials(move || asked.clone().ask());
         }
-        builder
+        Ok(builder)
     }
 
     /// What a function of credentials gave for the call of this number.

@@ -15,6 +15,8 @@ pub(crate) struct Access {
     tls: [Option<PathBuf>; 3],
     skip_verify: Option<bool>,
     key_prefix: Option<String>,
+    address_map: Vec<(String, String)>,
+    replicas: Option<u32>,
     credentials: Option<credentials::Function>,
 }
 
@@ -23,6 +25,8 @@ impl Access {
         tls: [Option<&Bound<'_, PyAny>>; 3],
         skip_verify: &Given<'_>,
         key_prefix: Option<&Bound<'_, PyAny>>,
+        address_map: Option<&Bound<'_, PyAny>>,
+        replicas: &Given<'_>,
         credentials: Option<&Bound<'_, PyAny>>,
         has_loop: bool,
     ) -> PyResult<Self> {
@@ -43,6 +47,14 @@ impl Access {
             key_prefix: key_prefix
                 .map(|prefix| args::text("key_prefix", prefix).map(str::to_owned))
                 .transpose()?,
+            address_map: match address_map {
+                None => Vec::new(),
+                Some(map) => args::texts("address_map", map)?,
+            },
+            replicas: match replicas {
+                Given::Default => None,
+                Given::Value(value) => Some(args::replicas(value)?),
+            },
             credentials: credentials
                 .map(|given| credentials::Function::new(given, has_loop))
                 .transpose()?,
@@ -71,6 +83,12 @@ impl Access {
         }
         if let Some(prefix) = &self.key_prefix {
             builder = builder.key_prefix(prefix);
+        }
+        if !self.address_map.is_empty() {
+            builder = builder.address_map(self.address_map.iter().cloned());
+        }
+        if let Some(replicas) = self.replicas {
+            builder = builder.replicas(replicas);
         }
         if let Some(given) = &self.credentials {
             let asked = given.asked(py, loops);

@@ -7,7 +7,7 @@ use leaselock::{AcquireOptions, Request, Unit};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple, PyType};
 
 use crate::errors;
 
@@ -132,12 +132,7 @@ pub(crate) fn seconds(field: &'static str, value: &Bound<'_, PyAny>) -> PyResult
             value,
         ));
     } else if value.is_instance_of::<PyInt>() {
-        // Past what a float can say it is too large for any duration, and reads as such.
-        match value.extract::<f64>() {
-            Ok(number) => number,
-            Err(_) if value.lt(0)? => f64::NEG_INFINITY,
-            Err(_) => f64::INFINITY,
-        }
+        number(value)?
     } else if value.is_instance(timedelta(py)?)? {
         value.call_method0("total_seconds")?.extract()?
     } else {
@@ -166,6 +161,39 @@ pub(crate) fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         .cast::<PyBool>()
         .map(PyBoolMethods::is_true)
         .map_err(|_| wrong_type(field, "a bool", value))
+}
+
+/// A mapping of str to str.
+pub(crate) fn texts(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+    let wrong = || wrong_type(field, "a mapping of str to str", value);
+    let map = value.cast::<PyMapping>().map_err(|_| wrong())?;
+    let mut texts = Vec::new();
+    for pair in map.items()?.iter() {
+        let (key, of_key): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
+        let key = text(&format!("a key of {field}"), &key)?.to_owned();
+        texts.push((
+            key,
+            text(&format!("a value of {field}"), &of_key)?.to_owned(),
+        ));
+    }
+    Ok(texts)
+}
+
+/// A number of replicas.
+pub(crate) fn replicas(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    if value.is_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
+        return Err(wrong_type("replicas", "an int", value));
+    }
+    leaselock::options::replicas(number(value)?).map_err(|e| errors::raise(value.py(), &e))
+}
+
+/// An int as a float. Past what a float can say it is too large for anything, and reads as such.
+fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    match value.extract::<f64>() {
+        Ok(number) => Ok(number),
+        Err(_) if value.lt(0)? => Ok(f64::NEG_INFINITY),
+        Err(_) => Ok(f64::INFINITY),
+    }
 }
 
 fn wrong_type(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {

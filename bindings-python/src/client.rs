@@ -94,6 +94,10 @@ impl Made {
 ///     tls_key: PEM file of that certificate's key.
 ///     tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
 ///     key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
+///     address_map: Where servers are reached that announce other addresses than this client can reach, as
+///         `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
+///     replicas: How many replicas have to have a lock before it counts as acquired or renewed. An acquire that fewer
+///         confirm is undone: StoreUnavailableError.
 ///     credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
 ///         URL: for passwords that expire or are rotated. It is called in a thread of its own. It must not use
 ///         the client itself, and has 1 second, more when it was slow before, `command_timeout` at most. An object of
@@ -153,7 +157,7 @@ fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
 impl Client {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, credentials=None)")]
+           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, address_map=None, replicas=0, credentials=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             of: OnceLock::new(),
@@ -161,7 +165,8 @@ impl Client {
     }
 
     #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default, tls_ca=None, tls_cert=None, tls_key=None,
-                        tls_insecure_skip_verify=Given::Default, key_prefix=None, credentials=None))]
+                        tls_insecure_skip_verify=Given::Default, key_prefix=None, address_map=None,
+                        replicas=Given::Default, credentials=None))]
     #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
     fn __init__(
         &self,
@@ -174,11 +179,21 @@ impl Client {
         tls_key: Option<&Bound<'_, PyAny>>,
         tls_insecure_skip_verify: Given<'_>,
         key_prefix: Option<&Bound<'_, PyAny>>,
+        address_map: Option<&Bound<'_, PyAny>>,
+        replicas: Given<'_>,
         credentials: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let tls = [tls_ca, tls_cert, tls_key];
         let skip_verify = &tls_insecure_skip_verify;
-        let access = Access::new(tls, skip_verify, key_prefix, credentials, false)?;
+        let access = Access::new(
+            tls,
+            skip_verify,
+            key_prefix,
+            address_map,
+            &replicas,
+            credentials,
+            false,
+        )?;
         let made = Made::new(url, app_id, &command_timeout, access)?;
         let core = PerProcess::new(build(py, &made)?);
         let closed = AtomicBool::new(false);

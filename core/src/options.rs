@@ -94,6 +94,21 @@ pub fn duration(field: &'static str, value: f64, unit: Unit) -> Result<Duration>
     Ok(Duration::from_millis(millis as u64))
 }
 
+/// A number of replicas from any number.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is negative or not whole.
+pub fn replicas(value: f64) -> Result<u32> {
+    // Both ends are whole numbers that a float can say.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+        return Ok(value as u32);
+    }
+    Err(Error::invalid(format!(
+        "replicas is {value}; it must be a whole number, zero or more: how many replicas have to have a lock"
+    )))
+}
+
 /// How to take a lock.
 #[derive(Clone, Debug)]
 pub struct AcquireOptions {

@@ -103,6 +103,20 @@ def test_a_right_that_is_of_use_and_not_needed_is_named_with_what_is_lost(
     assert doctor(url).level("rights") == "ok"
 
 
+def test_who_waits_for_replicas_needs_one_right_more(
+    start: Callable[..., Server], doctor: Callable[..., Report]
+) -> None:
+    server = start()
+    url = login(server, "joe", *documented("SECURITY.md").split())
+    assert doctor(url).level("rights") == "ok"
+    report = doctor(f"{url}?replicas=1")
+    assert report.level("rights") == "problem"
+    assert 'user "joe" lacks +wait' in report["rights"]["seen"]
+    for command in report["rights"]["commands"]:
+        run_on(server, command)
+    assert doctor(f"{url}?replicas=1").level("rights") == "ok"
+
+
 def test_a_narrower_rule_is_enough_for_its_app_id(start: Callable[..., Server], doctor: Callable[..., Report]) -> None:
     rule = documented("SECURITY.md").replace("~lock||*", "~lock||shop||*").replace("~{lock||*", "~{lock||shop||*")
     url = login(start(), "joe", *rule.split())

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 import weakref
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import certs
@@ -49,6 +50,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("rediss://localhost", {"tls_cert": "/a.pem"}, ("tls_cert", "tls_key")),
         ("memory:access", {"tls_key": "/a.pem"}, ("tls_key", "memory:")),
         ("file:/tmp/access.db", {"key_prefix": "a"}, ("key_prefix", "file:")),
+        ("redis://localhost?replicas=1", {"replicas": 2}, ("replicas", "differ")),
+        ("redis://localhost", {"replicas": -1}, ("replicas", "-1", "whole number")),
+        ("redis://localhost", {"replicas": 10**400}, ("replicas", "whole number")),
+        ("memory:access", {"replicas": 1}, ("replicas", "memory:")),
+        ("redis://localhost", {"address_map": {"a:1": "b:2"}}, ("address_map", "announce")),
+        ("redis+cluster://localhost", {"address_map": {"a:1": "b"}}, ("address_map", '"b"')),
+        ("file:/tmp/access.db", {"address_map": {"a:1": "b:2"}}, ("address_map", "file:")),
         ("memory:access", {"credentials": lambda: ("u", "p")}, ("credentials", "memory:")),
         ("redis://:c4nary@localhost", {"credentials": lambda: ("u", "p")}, ("credentials", "URL")),
         ("redis://u:c4nary/x@localhost", {}, ("%2F",)),
@@ -71,6 +79,42 @@ def test_what_is_said_twice_or_cannot_be_obeyed_is_refused(
 def test_a_value_of_the_wrong_type_is_a_type_error(kind: Kind, option: str, value: object) -> None:
     with pytest.raises(TypeError, match=option):
         kind("rediss://localhost", **{option: value})  # type: ignore[arg-type]
+
+
+@both
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("replicas", [True, None, 1.0, "1", []]),
+        ("address_map", [1, "a:1", ["a:1"], {"a:1": 2}, {1: "a:1"}, {b"a:1": "b:1"}]),
+    ],
+)
+def test_replicas_are_an_int_and_a_map_is_of_texts(kind: Kind, option: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(TypeError, match=option):
+            kind("redis+cluster://localhost", **{option: value})  # type: ignore[arg-type]
+
+
+@both
+def test_any_mapping_of_addresses_does(kind: Kind) -> None:
+    kind("redis+cluster://localhost", address_map=MappingProxyType({"10.0.0.7:6379": "localhost:7001"}))
+    kind("redis://localhost", address_map={}, replicas=0)
+
+
+@both
+async def test_a_lock_counts_when_replicas_have_it(kind: Kind, own_server: Server, app_id: str, name: str) -> None:
+    async with face(kind, own_server.url, app_id, replicas=1, command_timeout=2) as one:
+        with pytest.raises(StoreUnavailableError, match="0 of 1 replicas confirmed"):
+            await one.acquire(name)
+        key = f"lock||{app_id}||{name}"
+        await eventually("it is given back", lambda: own_server.command("EXISTS", key) == 0)
+        with Server(own_server.binary, "--replicaof", "127.0.0.1", f"{own_server.port}") as replica:
+            await eventually("in touch", lambda: own_server.command("WAIT", 1, 100) == 1, 20)
+            # By every connection there may be.
+            for _ in range(30):
+                lease = await one.acquire(name)
+                assert replica.command("EXISTS", key) == 1
+                assert await one.release(lease)
 
 
 @both

@@ -37,6 +37,10 @@ class AsyncClient(AsyncClientCore):
         tls_key: PEM file of that certificate's key.
         tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
         key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
+        address_map: Where servers are reached that announce other addresses than this client can reach, as
+            `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
+        replicas: How many replicas have to have a lock before it counts as acquired or renewed. An acquire that fewer
+            confirm is undone: StoreUnavailableError.
         credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
             URL: for passwords that expire or are rotated. A coroutine function is awaited in the loop
             where the client was used last, any other function is called in a thread of its own. It must not use

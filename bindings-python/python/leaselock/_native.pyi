@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import Generic, NoReturn, ParamSpec, TypeAlias, TypeVar, final
@@ -59,6 +59,8 @@ class Client:
         tls_key: _Path | None = None,
         tls_insecure_skip_verify: bool = False,
         key_prefix: str | None = None,
+        address_map: Mapping[str, str] | None = None,
+        replicas: int = 0,
         credentials: Credentials | None = None,
     ) -> None: ...
     @property
@@ -226,6 +228,8 @@ class AsyncClientCore:
         tls_key: _Path | None = None,
         tls_insecure_skip_verify: bool = False,
         key_prefix: str | None = None,
+        address_map: Mapping[str, str] | None = None,
+        replicas: int = 0,
         credentials: AsyncCredentials | None = None,
     ) -> None: ...
     @property

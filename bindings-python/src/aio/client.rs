@@ -119,7 +119,7 @@ fn build(py: Python<'_>, made: &Made) -> PyResult<Core> {
 impl AsyncClientCore {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, credentials=None)")]
+           text_signature = "(url=None, *, app_id=None, command_timeout=5, tls_ca=None, tls_cert=None, tls_key=None, tls_insecure_skip_verify=False, key_prefix=None, address_map=None, replicas=0, credentials=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             number: LAST_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -130,7 +130,8 @@ impl AsyncClientCore {
     }
 
     #[pyo3(signature = (url=None, *, app_id=None, command_timeout=Given::Default, tls_ca=None, tls_cert=None, tls_key=None,
-                        tls_insecure_skip_verify=Given::Default, key_prefix=None, credentials=None))]
+                        tls_insecure_skip_verify=Given::Default, key_prefix=None, address_map=None,
+                        replicas=Given::Default, credentials=None))]
     #[allow(clippy::too_many_arguments, reason = "each is an option of its own")]
     fn __init__(
         &self,
@@ -143,11 +144,21 @@ impl AsyncClientCore {
         tls_key: Option<&Bound<'_, PyAny>>,
         tls_insecure_skip_verify: Given<'_>,
         key_prefix: Option<&Bound<'_, PyAny>>,
+        address_map: Option<&Bound<'_, PyAny>>,
+        replicas: Given<'_>,
         credentials: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let tls = [tls_ca, tls_cert, tls_key];
         let skip_verify = &tls_insecure_skip_verify;
-        let access = Access::new(tls, skip_verify, key_prefix, credentials, true)?;
+        let access = Access::new(
+            tls,
+            skip_verify,
+            key_prefix,
+            address_map,
+            &replicas,
+            credentials,
+            true,
+        )?;
         let made = Made::new(url, app_id, &command_timeout, access)?;
         let core = PerProcess::new(build(py, &made)?);
         let of = Of { made, core };

@@ -35,6 +35,14 @@ nodeTest("what is said twice or cannot be obeyed is refused, in the words of thi
     ["rediss://localhost", { tls: { ca: "-----BEGIN CERTIFICATE-----\nc4nary" } }, ["tls.ca", "path"]],
     ["memory:access", { tls: { key: "/a.pem" } }, ["tls.key", "memory:"]],
     ["file:/tmp/access.db", { keyPrefix: "a" }, ["keyPrefix", "file:"]],
+    ["redis://localhost?replicas=1", { replicas: 2 }, ["replicas", "differ"]],
+    ["redis://localhost", { replicas: -1 }, ["replicas", "-1", "whole number"]],
+    ["redis://localhost", { replicas: 1.5 }, ["replicas", "1.5", "whole number"]],
+    ["redis://localhost", { replicas: Number.NaN }, ["replicas", "NaN", "whole number"]],
+    ["memory:access", { replicas: 1 }, ["replicas", "memory:"]],
+    ["redis://localhost", { addressMap: { "a:1": "b:2" } }, ["addressMap", "announce"]],
+    ["redis+cluster://localhost", { addressMap: new Map([["a:1", "b"]]) }, ["addressMap", '"b"']],
+    ["file:/tmp/access.db", { addressMap: { "a:1": "b:2" } }, ["addressMap", "file:"]],
     ["memory:access", { credentials: give }, ["credentials", "memory:"]],
     ["redis://:c4nary@localhost", { credentials: give }, ["credentials", "URL"]],
     ["redis://u:c4nary/x@localhost", {}, ["%2F"]],
@@ -65,6 +73,13 @@ nodeTest("a value of the wrong type, and an option that is misspelt, are TypeErr
     { tls: { insecureSkipVerify: "true" } },
     { tls: { rejectUnauthorized: false } },
     { keyPrefix: 1 },
+    { replicas: true },
+    { replicas: "1" },
+    { addressMap: "a:1" },
+    { addressMap: null },
+    { addressMap: [["a:1", "b:1"]] },
+    { addressMap: { "a:1": 1 } },
+    { addressMap: new Map([[1, "a:1"]]) },
     { credentials: "secret" },
     { credentials: give() },
   ]) {
@@ -109,6 +124,42 @@ test("certificates and a prefix are obeyed", async (bench) => {
     assert.match(error.message, /client's certificate/);
     return true;
   });
+});
+
+nodeTest("addresses are mapped by an object or a Map, of any realm", () => {
+  const addresses = { "10.0.0.7:6379": "localhost:7001" };
+  const strange = runInNewContext("new Map(pairs)", { pairs: Object.entries(addresses) });
+  for (const addressMap of [addresses, new Map(Object.entries(addresses)), strange]) {
+    new Client("redis+cluster://localhost", { addressMap });
+  }
+  new Client("redis://localhost", { addressMap: {}, replicas: 0 });
+});
+
+test("a lock counts when replicas have it", async (bench) => {
+  const server = await OwnServer.start(bench.server.binary);
+  const redis = plainRedis(server.url);
+  bench.test.after(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+  const client = bench.client({ replicas: 1, commandTimeout: 2_000 }, server.url);
+  await assert.rejects(client.acquire(bench.name), (error) => {
+    assert.ok(error instanceof StoreUnavailableError, `${error}`);
+    assert.match(error.message, /0 of 1 replicas confirmed/);
+    return true;
+  });
+  const port = new URL(server.url).port;
+  const replica = await OwnServer.start(bench.server.binary, "--replicaof", "127.0.0.1", port);
+  bench.test.after(() => replica.stop());
+  await eventually("in touch", async () => (await redis.call("WAIT", "1", "100")) === 1, 20_000);
+  const copy = plainRedis(replica.url);
+  bench.test.after(() => copy.disconnect());
+  // By every connection there may be.
+  for (let time = 0; time < 30; time += 1) {
+    const lease = await client.acquire(bench.name);
+    assert.equal(await copy.get(`lock||${bench.app}||${bench.name}`), lease.owner);
+    assert.equal(await lease.release(), true);
+  }
 });
 
 for (const [kind, credentials] of [

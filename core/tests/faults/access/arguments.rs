@@ -51,6 +51,16 @@ fn an_argument_that_differs_from_the_url_is_refused_and_one_that_agrees_is_not()
         |b| b.key_prefix("b"),
         &["key_prefix", "differ"],
     );
+    refused(
+        "redis://localhost:1?replicas=1",
+        |b| b.replicas(2),
+        &["replicas", "differ"],
+    );
+    Client::builder()
+        .url("redis://localhost:1?replicas=1")
+        .replicas(1)
+        .build()
+        .expect("they say the same");
     let url =
         format!("rediss://localhost:1?tls_ca={ca}&tls_cert={cert}&ssl_keyfile={key}&key_prefix=a");
     let builder = Client::builder().url(url).tls_ca(ca).tls_cert(cert);
@@ -102,6 +112,12 @@ fn what_a_store_without_a_server_or_tls_cannot_obey_is_refused() {
     }
     for url in ["file:/tmp/locks.db", "memory:access"] {
         refused(url, |b| b.key_prefix("a"), &["key_prefix", "server"]);
+        refused(url, |b| b.replicas(1), &["replicas", "server"]);
+        refused(
+            url,
+            |b| b.address_map([("a:1", "b:2")]),
+            &["address_map", "server"],
+        );
         refused(url, given, &["credentials", "server"]);
         let quiet = Client::builder().url("memory:access");
         quiet
@@ -141,9 +157,32 @@ fn an_error_spells_the_options_as_the_caller_does() {
     let error = builder().url("memory:a").key_prefix("a").build();
     let error = error.map(drop).expect_err("no server");
     assert!(error.message().contains("keyPrefix"), "{error}");
+    let map = [("a:1", "b:2")];
+    let error = builder()
+        .url("redis://localhost:1")
+        .address_map(map)
+        .build();
+    let error = error.map(drop).expect_err("nobody announces");
+    assert!(error.message().contains("addressMap"), "{error}");
     let error = builder().url("redis://localhost:1").tls_ca("/x").build();
     let error = error.map(drop).expect_err("no TLS");
     assert!(error.message().contains("tls.ca"), "{error}");
+}
+
+/// Of what a language has numbers for, whole ones count replicas.
+#[test]
+fn a_number_of_replicas_is_whole_and_not_negative() {
+    for (given, number) in [(0.0, 0), (3.0, 3), (4_294_967_295.0, u32::MAX)] {
+        assert_eq!(
+            leaselock::options::replicas(given).expect("a number"),
+            number
+        );
+    }
+    for wrong in [-1.0, 0.5, f64::NAN, f64::INFINITY, 4_294_967_296.0] {
+        let error = leaselock::options::replicas(wrong).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.message().contains("replicas"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
