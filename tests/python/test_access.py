@@ -109,7 +109,8 @@ async def test_a_lock_counts_when_replicas_have_it(kind: Kind, own_server: Serve
         key = f"lock||{app_id}||{name}"
         await eventually("it is given back", lambda: own_server.command("EXISTS", key) == 0)
         with Server(own_server.binary, "--replicaof", "127.0.0.1", f"{own_server.port}") as replica:
-            await eventually("in touch", lambda: own_server.command("WAIT", 1, 100) == 1, 20)
+            own_server.command("SET", "probe", "x")
+            await eventually("in touch", lambda: replica.command("EXISTS", "probe") == 1, 20)
             # By every connection there may be.
             for _ in range(30):
                 lease = await one.acquire(name)

@@ -29,8 +29,13 @@ impl Pair {
     }
 
     fn in_touch(&self) {
+        let mut master = self.master.connect();
         let start = Instant::now();
-        while !matches!(self.master.run(&["WAIT", "1", "100"]), redis::Value::Int(1)) {
+        let mut written = redis::pipe();
+        // Only what the connection wrote has to be there.
+        written.cmd("INCR").arg("probe").ignore();
+        written.cmd("WAIT").arg(1).arg(1_000);
+        while written.query::<(i64,)>(&mut master).expect("a count") != (1,) {
             assert!(start.elapsed() < ms(20_000), "{}", self.replica.log());
         }
     }
@@ -425,5 +430,27 @@ async fn the_right_to_wait_for_replicas_is_asked_for() {
         assert_eq!(lease.state(), LeaseState::Held, "renewed");
         lease.extend(None).await.expect("extended");
         assert!(lease.release().await.expect("released"));
+    }
+}
+
+/// WAIT tells of what its own connection wrote, and a renewal of what lives for longer writes nothing.
+#[tokio::test]
+async fn a_renewal_that_wrote_nothing_is_not_confirmed_by_replicas_that_are_there() {
+    for pair in Pair::each() {
+        let client = pair.client(ms(700));
+        let lease = client
+            .acquire("job")
+            .ttl(ms(4_000))
+            .await
+            .expect("acquired");
+        pair.replica.pause();
+        let refused = lease.extend(Some(ms(60_000))).await;
+        assert_unconfirmed(&refused.expect_err("no replica answers"));
+        pair.master
+            .run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        let left = lease.expires_in();
+        assert!(left < ms(4_000), "{left:?}");
+        let reason = lost_within(&lease, left + ms(500)).await;
+        assert_eq!(reason, LossReason::Expired);
     }
 }

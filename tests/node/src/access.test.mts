@@ -151,9 +151,10 @@ test("a lock counts when replicas have it", async (bench) => {
   const port = new URL(server.url).port;
   const replica = await OwnServer.start(bench.server.binary, "--replicaof", "127.0.0.1", port);
   bench.test.after(() => replica.stop());
-  await eventually("in touch", async () => (await redis.call("WAIT", "1", "100")) === 1, 20_000);
   const copy = plainRedis(replica.url);
   bench.test.after(() => copy.disconnect());
+  await redis.set("probe", "x");
+  await eventually("in touch", async () => (await copy.exists("probe")) === 1, 20_000);
   // By every connection there may be.
   for (let time = 0; time < 30; time += 1) {
     const lease = await client.acquire(bench.name);

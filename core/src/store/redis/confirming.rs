@@ -83,6 +83,14 @@ pub(super) fn split(
     }
 }
 
+/// What a renewal comes to that had nothing to write, on a connection that has written nothing before it: replicas may lack
+/// what was written elsewhere.
+pub(super) fn nothing_written() -> Failure {
+    Failure::answered(Error::unavailable(
+        "replicas may not have what an earlier connection wrote of the lock",
+    ))
+}
+
 /// The result of an exchange: a lease counts when replicas have it. What is not counted is left as it is, in the store: to be
 /// confirmed when whoever asked asks again, or else to be given back.
 pub(super) fn judged<E: Exchange>(

@@ -73,6 +73,8 @@ pub(super) struct Connection {
     /// The server was sent the text of the script that renews.
     pub(super) has_renewed: AtomicBool,
     pub(super) tracking: Arc<Tracking>,
+    /// A renewal has written something on it.
+    pub(super) has_written: AtomicBool,
     /// The server was sent the text of the script that releases.
     pub(super) has_released: AtomicBool,
     /// Its task was dropped with the runtime: nobody reads it any more, but a last release can be written.
@@ -100,6 +102,7 @@ impl Connection {
             ending: AtomicBool::new(false),
             subscribed: Mutex::default(),
             has_renewed: AtomicBool::new(false),
+            has_written: AtomicBool::new(false),
             tracking: Arc::default(),
             has_released: AtomicBool::new(false),
             orphaned: AtomicBool::new(false),

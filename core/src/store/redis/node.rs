@@ -341,8 +341,21 @@ impl Node {
                     Confirmation::Awaited(_) => confirmed,
                     Confirmation::Failed(failure) => Err(failure.clone()),
                 };
-                let results = replies.iter().map(|it| read(it, &address));
-                let results = results.map(|it| confirm(it, &confirmed)).collect();
+                let results: Vec<_> = replies.iter().map(|it| read(it, &address)).collect();
+                if confirming.is_some()
+                    && results.iter().any(|it| matches!(it, Ok(Ownership::Mine)))
+                {
+                    connection.has_written.store(true, Ordering::Relaxed);
+                }
+                let wrote = connection.has_written.load(Ordering::Relaxed);
+                let confirmed_as = |it: Result<Ownership, E>| match it {
+                    // WAIT tells of what was written on its own connection.
+                    Ok(Ownership::MineForLonger) if confirming.is_some() && !wrote => {
+                        Err(confirming::nothing_written().into())
+                    }
+                    it => confirm(it, &confirmed),
+                };
+                let results = results.into_iter().map(confirmed_as).collect();
                 return Ok((results, confirmed));
             }
             by = By::Text;
