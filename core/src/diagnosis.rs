@@ -2,6 +2,7 @@
 //! judgement.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,10 @@ pub type Look<T> = std::result::Result<T, Refusal>;
 pub enum Diagnosis {
     /// A Redis or Valkey server.
     Server(Box<ServerFacts>),
+    /// The master that sentinels name.
+    Sentinel(Box<SentinelFacts>),
+    /// A cluster of servers.
+    Cluster(Box<ClusterFacts>),
     /// A file of this machine.
     File(FileFacts),
     /// The memory of this process.
@@ -54,6 +59,73 @@ pub struct ServerFacts {
     pub round_trips: Vec<Duration>,
     /// What the user may do.
     pub rights: Rights,
+    /// When the certificate runs out that the server showed; `None` without TLS.
+    pub certificate: Option<SystemTime>,
+    /// The fields of `CLUSTER INFO`, of a cluster's node.
+    pub cluster: Option<Look<BTreeMap<String, String>>>,
+}
+
+/// A server that others announce, looked at from here.
+#[derive(Clone, Debug)]
+pub struct Announced<T> {
+    /// The address that they announce.
+    pub announced: String,
+    /// Where it was looked for: there, or where `address_map` says.
+    pub reached_at: String,
+    /// What was seen, or why nothing was.
+    pub found: std::result::Result<T, String>,
+}
+
+/// What a cluster shows.
+#[derive(Clone, Debug)]
+pub struct ClusterFacts {
+    /// The hosts that the URL names.
+    pub address: String,
+    /// The servers that have slots; where nobody told which have, those that the URL names.
+    pub primaries: Vec<PrimaryFacts>,
+    /// The slots that no server has, or what was said instead of telling.
+    pub unowned: Look<Vec<RangeInclusive<u16>>>,
+}
+
+/// A server of a cluster that has slots.
+#[derive(Clone, Debug)]
+pub struct PrimaryFacts {
+    /// The server itself.
+    pub server: Announced<ServerFacts>,
+    /// The server's slots.
+    pub slots: Vec<RangeInclusive<u16>>,
+    /// The server's replicas that the cluster takes for well, and whether they can be reached from here.
+    pub replicas: Vec<Announced<()>>,
+}
+
+/// What the sentinels of a service show, and the service's servers.
+#[derive(Clone, Debug)]
+pub struct SentinelFacts {
+    /// The service that the URL names.
+    pub service: String,
+    /// The user by which the sentinels are asked.
+    pub user: String,
+    /// All that a user of the sentinels needs, in the words of an ACL rule.
+    pub rule: String,
+    /// Those that the URL names, and those that they announce.
+    pub sentinels: Vec<Announced<ServiceFacts>>,
+    /// The master that they name; where they disagree, the newest.
+    pub master: Option<Announced<ServerFacts>>,
+    /// The master's replicas, as far as anybody tells of them, and whether they can be reached from here.
+    pub replicas: Vec<Announced<()>>,
+}
+
+/// What one sentinel shows of a service.
+#[derive(Clone, Debug)]
+pub struct ServiceFacts {
+    /// Where the master is; `None` where the sentinel knows no such service.
+    pub master: Look<Option<String>>,
+    /// The fields of `SENTINEL MASTER`.
+    pub state: Look<BTreeMap<String, String>>,
+    /// What the user lacks at this sentinel, in the words of an ACL rule.
+    pub missing: Vec<String>,
+    /// When the certificate runs out that the sentinel showed; `None` without TLS.
+    pub certificate: Option<SystemTime>,
 }
 
 /// How a server is reached.
@@ -65,8 +137,10 @@ pub enum Transport {
     Loopback,
     /// TCP in plain text, over a network.
     Plain,
-    /// TLS.
+    /// TLS, the certificate verified.
     Tls,
+    /// TLS with whoever answers: the certificate was not verified.
+    UnverifiedTls,
 }
 
 /// A command that kept the server busy: nobody else is served meanwhile.

@@ -43,6 +43,10 @@ pub(super) struct Finding {
     /// What was looked at, in a word or two: for programs, too.
     pub(super) check: &'static str,
     pub(super) level: Level,
+    /// The servers it was seen at, where there are several.
+    pub(super) at: Vec<String>,
+    /// Whether these are all that were looked at.
+    pub(super) is_everywhere: bool,
     /// What was seen there.
     pub(super) seen: String,
     /// What it means for locks.
@@ -88,6 +92,8 @@ impl Finding {
         Self {
             check,
             level,
+            at: Vec::new(),
+            is_everywhere: true,
             seen: seen.into(),
             means: String::new(),
             todo: String::new(),
@@ -110,14 +116,44 @@ impl Finding {
         self
     }
 
+    /// Whether the same was found, wherever that was.
+    fn is_alike(&self, other: &Self) -> bool {
+        let parts = |it: &Self| (it.check, it.level);
+        let texts = |it: &Self| [it.seen.clone(), it.means.clone(), it.todo.clone()];
+        parts(self) == parts(other)
+            && texts(self) == texts(other)
+            && self.commands == other.commands
+    }
+
     pub(super) fn to_json(&self) -> Value {
         json!({
             "check": self.check,
             "level": self.level.as_str(),
+            "at": self.at,
             "seen": self.seen,
             "means": self.means,
             "todo": self.todo,
             "commands": self.commands,
         })
     }
+}
+
+/// What was found at several servers, each by its address: what is alike is said once.
+pub(super) fn merged(found: Vec<(String, Vec<Finding>)>) -> Vec<Finding> {
+    let servers = found.len();
+    let mut merged: Vec<Finding> = Vec::new();
+    for (address, findings) in found {
+        for mut finding in findings {
+            if let Some(known) = merged.iter_mut().find(|it| it.is_alike(&finding)) {
+                known.at.push(address.clone());
+            } else {
+                finding.at.push(address.clone());
+                merged.push(finding);
+            }
+        }
+    }
+    for finding in &mut merged {
+        finding.is_everywhere = finding.at.len() == servers;
+    }
+    merged
 }

@@ -1,10 +1,13 @@
 //! `leaselock doctor`: what would break the promises on this store.
 
+mod announced;
+mod cluster;
 mod data;
 mod file;
 mod finding;
 mod network;
 mod report;
+mod sentinel;
 mod server;
 mod size;
 
@@ -16,6 +19,7 @@ use leaselock::{AcquireOptions, ErrorKind, Request, Unit};
 
 use self::finding::{Finding, Level};
 use self::report::Report;
+use self::server::Part;
 use crate::connection::Connection;
 use crate::duration;
 use crate::exit::{Exit, Failure};
@@ -23,7 +27,7 @@ use crate::exit::{Exit, Failure};
 /// Say what would break the promises on this store
 ///
 /// Looks at whatever it is allowed to, changes nothing, and says for each thing what was seen, what it means for locks
-/// and what to do. What it may not look at it leaves out, and says so: an administrator of the server sees more.
+/// and what to do. Of a cluster it looks at every primary, and with sentinels at each of these and at the master. What it may not look at it leaves out, and says so: an administrator of the server sees more.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -34,7 +38,7 @@ pub(crate) struct Args {
     /// Print one JSON object
     ///
     /// `problems`, `warnings` and `unknown` are counts; each of `checks` has a `check` (its name), a `level` (problem,
-    /// warning, unknown, ok), what was `seen`, what it `means`, what to do (`todo`) and `commands` for the server that do it
+    /// warning, unknown, ok), the servers it was seen `at` (of a cluster, or with sentinels), what was `seen`, what it `means`, what to do (`todo`) and `commands` for the server that do it
     #[arg(long)]
     json: bool,
 }
@@ -85,7 +89,12 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
 
 fn examined(diagnosis: &Diagnosis, ttl: Duration) -> Report {
     let (store, findings) = match diagnosis {
-        Diagnosis::Server(facts) => (server::title(facts), server::examine(facts, ttl)),
+        Diagnosis::Server(facts) => (
+            server::title(facts),
+            server::examine(facts, ttl, Part::Alone),
+        ),
+        Diagnosis::Sentinel(facts) => (sentinel::title(facts), sentinel::examine(facts, ttl)),
+        Diagnosis::Cluster(facts) => (cluster::title(facts), cluster::examine(facts, ttl)),
         Diagnosis::File(facts) => (
             format!("The store in {}", facts.path.display()),
             file::examine(facts),

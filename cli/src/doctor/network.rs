@@ -17,6 +17,8 @@ const ANSWER_PART: u32 = 6;
 const LITTLE_ROOM: u32 = 4;
 /// What is further back in the slow log tells little of today.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
+/// Whoever renews certificates by hand needs some time.
+const RENEW_CERTIFICATE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Clocks that are kept by NTP agree far better than this.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 /// From this share of maxclients on, there is little room left.
@@ -124,6 +126,22 @@ pub(super) fn clock(facts: &ServerFacts) -> Finding {
     .todo("Keep the clocks of the server, its replicas and this machine by NTP.")
 }
 
+/// The certificate that a server showed, which runs out at `expiry`.
+pub(super) fn certificate(expiry: SystemTime) -> Finding {
+    const CHECK: &str = "certificate";
+    let left = expiry.duration_since(SystemTime::now());
+    let finding = match left {
+        Err(past) => Finding::problem(CHECK, format!("it ran out {} ago", short(past.duration()))),
+        Ok(left) if left >= RENEW_CERTIFICATE => {
+            return Finding::ok(CHECK, format!("good for {}", short(left)));
+        }
+        Ok(left) => Finding::warning(CHECK, format!("it runs out in {}", short(left))),
+    };
+    finding
+        .means("From then on every new connection is refused: leases last as long as the connections that there are.")
+        .todo("Have it renewed, and the server read it: `CONFIG SET tls-cert-file` with the file's name does so without a restart.")
+}
+
 pub(super) fn connections(facts: &ServerFacts) -> Finding {
     const CHECK: &str = "connections";
     let limit = number(&facts.info, "maxclients").or_else(|| number(&facts.config, "maxclients"));
@@ -143,6 +161,9 @@ pub(super) fn transport(facts: &ServerFacts) -> Finding {
     const CHECK: &str = "network";
     match facts.transport {
         Transport::Tls => Finding::ok(CHECK, "TLS, the certificate verified"),
+        Transport::UnverifiedTls => Finding::warning(CHECK, "TLS with whoever answers")
+            .means("Whoever can get between has the password, and with it the locks: the certificate is not verified.")
+            .todo("Trust the server's authority by tls_ca in place of tls_insecure_skip_verify."),
         Transport::Unix => Finding::ok(CHECK, "a socket of this machine"),
         Transport::Loopback => Finding::ok(CHECK, "within this machine"),
         Transport::Plain if facts.has_password => {

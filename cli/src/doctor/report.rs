@@ -57,7 +57,12 @@ impl Report {
                 continue;
             }
             writeln!(out)?;
-            let seen = format!("{}: {}", finding.check, finding.seen);
+            let place = if finding.is_everywhere {
+                String::new()
+            } else {
+                format!(" at {}", finding.at.join(", "))
+            };
+            let seen = format!("{}{place}: {}", finding.check, finding.seen);
             begin(out, finding.level, &seen, INDENT)?;
             let further = [&finding.means, &finding.todo];
             for text in further.into_iter().filter(|text| !text.is_empty()) {
@@ -73,8 +78,22 @@ impl Report {
             writeln!(out)?;
         }
         self.unseen(out)?;
+        let mut told: Vec<&str> = Vec::new();
         for finding in self.of(Level::Ok) {
-            let seen = format!("{:<14} {}", finding.check, finding.seen);
+            if told.contains(&finding.check) {
+                continue;
+            }
+            told.push(finding.check);
+            let alike = self.of(Level::Ok).filter(|it| it.check == finding.check);
+            let others: usize = alike.map(|it| it.at.len()).sum::<usize>() - finding.at.len();
+            let seen = match others {
+                0 => finding.seen.clone(),
+                _ => format!(
+                    "{} (at {}; well at {others} more)",
+                    finding.seen, finding.at[0]
+                ),
+            };
+            let seen = format!("{:<14} {seen}", finding.check);
             begin(out, Level::Ok, &seen, INDENT + 15)?;
         }
         writeln!(out)?;
@@ -94,6 +113,7 @@ impl Report {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for finding in self.of(Level::Unknown) {
             match reasons.iter_mut().find(|(why, _)| *why == finding.seen) {
+                Some((_, checks)) if checks.contains(&finding.check) => {}
                 Some((_, checks)) => checks.push(finding.check),
                 None => reasons.push((&finding.seen, vec![finding.check])),
             }

@@ -12,22 +12,42 @@ use super::{data, network};
 const OLDEST_REDIS: (u32, u32) = (6, 2);
 const OLDEST_VALKEY: (u32, u32) = (7, 2);
 
-/// All that can be said of a server, for leases of `ttl`.
-pub(super) fn examine(facts: &ServerFacts, ttl: Duration) -> Vec<Finding> {
-    let what = [version(facts), mode(facts), role(facts)];
-    let mut findings: Vec<_> = what.into_iter().chain(writes(facts)).collect();
+/// What a server is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It is the one that the URL names.
+    Alone,
+    /// Sentinels name it as the master.
+    Master,
+    /// It has slots of a cluster.
+    Primary,
+}
+
+/// All that can be said of a server, for leases of `ttl`; of its replicas only where it is alone.
+pub(super) fn examine(facts: &ServerFacts, ttl: Duration, part: Part) -> Vec<Finding> {
+    let mut findings = vec![version(facts)];
+    if part != Part::Primary {
+        findings.push(mode(facts));
+    }
+    findings.push(role(facts, part));
+    findings.extend(writes(facts));
     findings.extend([
-        rights(facts),
+        rights(facts, part),
         data::eviction(facts),
         data::memory(facts),
         data::persistence(facts),
-        data::replicas(facts),
+    ]);
+    if part == Part::Alone {
+        findings.push(data::replicas(facts));
+    }
+    findings.extend([
         network::round_trip(facts, ttl),
         network::slow_commands(facts, ttl),
         network::clock(facts),
         network::connections(facts),
         network::transport(facts),
     ]);
+    findings.extend(facts.certificate.map(network::certificate));
     findings
 }
 
@@ -93,7 +113,7 @@ fn mode(facts: &ServerFacts) -> Finding {
     match mode {
         Some("sentinel") => Finding::problem(CHECK, "this is a Sentinel, not a server")
             .means("It keeps no data, so there can be no lock in it.")
-            .todo("Give the URL of the server that the Sentinel watches."),
+            .todo("Name the service whose master it watches: redis+sentinel://HOST:PORT/SERVICE."),
         Some("cluster") => cluster(CHECK),
         _ if in_cluster => cluster(CHECK),
         Some(_) => Finding::ok(CHECK, "one server, no cluster"),
@@ -103,26 +123,33 @@ fn mode(facts: &ServerFacts) -> Finding {
 
 fn cluster(check: &'static str) -> Finding {
     Finding::problem(check, "cluster mode is on")
-        .means("A lock, its queue and the token counter lie in different slots, which one command cannot reach together: acquiring is refused (CROSSSLOT, MOVED).")
-        .todo("Use a server without cluster mode for the locks.")
+        .means("The server has a part of the locks only, and of those that it has a lock, its queue and the token counter lie in different slots: acquiring is refused (CROSSSLOT, MOVED).")
+        .todo("Begin the URL with redis+cluster:// (TLS: rediss+cluster://).")
 }
 
-fn role(facts: &ServerFacts) -> Finding {
+fn role(facts: &ServerFacts, part: Part) -> Finding {
     const CHECK: &str = "role";
     let role = field(&facts.info, "role").or_else(|| field(&facts.hello, "role"));
     let read_only = matches!(&facts.rights.unwritable, Some(why) if why.code == "READONLY");
     match role {
-        _ if read_only => replica(CHECK),
-        Some("slave" | "replica") => replica(CHECK),
+        Some("slave" | "replica") => replica(CHECK, part),
+        _ if read_only => replica(CHECK, part),
         Some(_) => Finding::ok(CHECK, "primary: it takes writes"),
         None => Finding::not_in_info(CHECK, facts),
     }
 }
 
-fn replica(check: &'static str) -> Finding {
-    Finding::problem(check, "this is a replica")
-        .means("A lock must be taken where all writes go. A replica refuses them (READONLY); one that is set up to take them would lose each again.")
-        .todo("Give the URL of its primary; `INFO replication` names it as master_host.")
+fn replica(check: &'static str, part: Part) -> Finding {
+    let finding = Finding::problem(check, "this is a replica")
+        .means("A lock must be taken where all writes go. A replica refuses them (READONLY); one that is set up to take them would lose each again.");
+    match part {
+        Part::Alone => finding.todo(
+            "Give the URL of its primary; `INFO replication` names it as master_host. One that changes is found by redis+sentinel:// or redis+cluster://.",
+        ),
+        Part::Master | Part::Primary => finding.todo(
+            "Others take it for the primary: if that stays so after a failover's time, look at their logs.",
+        ),
+    }
 }
 
 /// Why the server takes no writes, if it does not.
@@ -142,14 +169,23 @@ fn writes(facts: &ServerFacts) -> Option<Finding> {
         "NOREPLICAS" => "Bring its replicas back, or lower min-replicas-to-write.",
         "LOADING" => "Wait until it has read its data.",
         "MASTERDOWN" => "Give the URL of its primary.",
+        "CLUSTERDOWN" => {
+            "Bring the servers of the cluster back; what is said of slots tells which."
+        }
         _ => "Look at the server's log.",
     };
     let finding = Finding::problem("writes", format!("it takes no writes now: {}", why.words));
     Some(finding.means("No lock can be acquired.").todo(todo))
 }
 
-fn rights(facts: &ServerFacts) -> Finding {
+fn rights(facts: &ServerFacts, part: Part) -> Finding {
     const CHECK: &str = "rights";
+    let each = match part {
+        Part::Alone => "",
+        Part::Master | Part::Primary => {
+            " at every server, replicas too, for users are not replicated"
+        }
+    };
     let (rights, user) = (&facts.rights, &facts.user);
     if !rights.unknown.is_empty() {
         let unknown = rights.unknown.join(", ").to_uppercase();
@@ -167,7 +203,7 @@ fn rights(facts: &ServerFacts) -> Finding {
         let without = rights.without.join(" ");
         return Finding::warning(CHECK, format!("user {user:?} may do all that is needed, and not {without}"))
             .means("Locks work without. But what ends a lease elsewhere (released by hand, broken, evicted, flushed) shows at its next renewal and not at once, and a waiter behind a lock of Dapr's looks every three seconds and is not told.")
-            .todo("If that matters, have an administrator of the server run this, where the server has these commands:")
+            .todo(format!("If that matters, have an administrator run this{each}, where the server has these commands:"))
             .command(format!("ACL SETUSER {user} {}", rights.without.join(" ")));
     }
     if rights.missing.is_empty() {
@@ -179,6 +215,6 @@ fn rights(facts: &ServerFacts) -> Finding {
     }
     Finding::problem(CHECK, seen)
         .means("The server refuses what needs it (NOPERM): depending on the command nothing can be acquired, waited for, renewed or given back.")
-        .todo("Have an administrator of the server run this, which grants all that leaselock needs and nothing else:")
+        .todo(format!("Have an administrator run this{each}, which grants all that leaselock needs and nothing else:"))
         .command(format!("ACL SETUSER {user} {}", rights.rule))
 }

@@ -183,12 +183,18 @@ impl Config {
 
     /// For messages: what the URL names, without credentials.
     pub(super) fn address(&self) -> String {
-        let endpoints: Vec<String> = self.endpoints.iter().map(Address::to_string).collect();
+        let hosts = self.hosts();
         match &self.topology {
-            Topology::One => endpoints.concat(),
-            Topology::Sentinel(service) => format!("{service} by {}", endpoints.join(",")),
-            Topology::Cluster => format!("the cluster of {}", endpoints.join(",")),
+            Topology::One => hosts,
+            Topology::Sentinel(service) => format!("{service} by {hosts}"),
+            Topology::Cluster => format!("the cluster of {hosts}"),
         }
+    }
+
+    /// For messages: the hosts that the URL names.
+    pub(super) fn hosts(&self) -> String {
+        let hosts: Vec<String> = self.endpoints.iter().map(Address::to_string).collect();
+        hosts.join(",")
     }
 
     pub(super) fn topology(&self) -> &Topology {
@@ -219,6 +225,11 @@ impl Config {
 
     pub(super) fn speaks_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Whether the certificates of servers are verified, where TLS is spoken.
+    pub(super) fn verifies(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.verifies())
     }
 
     pub(super) fn log_ins(&self) -> &LogIns {

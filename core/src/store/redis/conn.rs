@@ -9,7 +9,7 @@ mod silence;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redis::{ServerError, Value};
 use rustls::ClientConnection;
@@ -19,6 +19,7 @@ use super::confirming::{Confirming, LATENESS};
 use super::failure;
 use super::health::Health;
 use super::reply::{Garbage, Incoming, Replies};
+use super::tls;
 use super::wire::Packed;
 use crate::clock::Moment;
 
@@ -413,6 +414,11 @@ impl<W> Conn<W> {
             told: request.told,
             replies: request.replies,
         });
+    }
+
+    /// When the certificate runs out that the server showed; `None` without TLS.
+    pub(super) fn certificate_expiry(&self) -> Option<SystemTime> {
+        self.tls.as_deref().and_then(tls::expiry)
     }
 
     /// Whether nothing is under way.

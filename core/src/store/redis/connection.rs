@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redis::Value;
 use tokio::sync::{Notify, OnceCell, oneshot};
@@ -221,6 +221,11 @@ impl Connection {
         if let Some(conn) = &mut *lock(&self.conn) {
             conn.set_seeded(slot, at);
         }
+    }
+
+    /// When the certificate runs out that the server showed; `None` without TLS.
+    pub(super) fn certificate_expiry(&self) -> Option<SystemTime> {
+        lock(&self.conn).as_ref()?.certificate_expiry()
     }
 
     /// Whether it hears of the inbox of `slot`, once that is confirmed.

@@ -1,21 +1,30 @@
 //! What a server shows of itself, asked on a connection of its own. Whatever is denied is left out, in the server's words.
 
+mod cluster;
+mod reading;
+mod sentinels;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 
+pub(super) use self::reading::refusal;
+use self::reading::{clock_offset, fields, lines, look, slow_commands};
 use super::RedisStore;
-use super::config::{Address, Config};
+use super::config::{Address, Config, Topology};
+use super::connect::Server;
 use super::connection::Connection;
-use super::failure;
+use super::health::Health;
+use super::link::Link;
+use super::locator::Fixed;
 use super::rights::Probe;
-use crate::diagnosis::{
-    ClockOffset, Diagnosis, Look, Refusal, Rights, ServerFacts, SlowCommand, Transport,
-};
-use crate::store::Failure;
+use super::wire::Packed;
+use crate::diagnosis::{Announced, ClockOffset, Diagnosis, Look, Rights, ServerFacts, Transport};
+use crate::store::{Failure, Host, Scope};
 
 /// Probes of the round trip, after a first one that pays for what is cold.
 const PROBES: usize = 20;
@@ -28,6 +37,8 @@ const SLOW_ENTRIES: usize = 128;
 const SETTINGS: &[&str] = &[
     "appendfsync",
     "appendonly",
+    "cluster-node-timeout",
+    "cluster-require-full-coverage",
     "maxclients",
     "maxmemory",
     "maxmemory-policy",
@@ -39,33 +50,57 @@ const SETTINGS: &[&str] = &[
 
 impl RedisStore {
     pub(super) async fn look(&self, app_id: &Arc<str>) -> Result<Diagnosis, Failure> {
-        let connection = self.route.any_link().await?.connect_apart().await?;
-        let address = connection.address.clone();
-        let server = Examined {
-            connection,
+        match self.config.topology() {
+            Topology::One => {
+                let server = self.open(&self.config, &self.config.endpoints()[0]).await?;
+                let facts = server.facts(self, app_id, |_| true).await?;
+                Ok(Diagnosis::Server(Box::new(facts)))
+            }
+            Topology::Sentinel(service) => self.look_at_sentinels(service, app_id).await,
+            Topology::Cluster => self.look_at_cluster(app_id).await,
+        }
+    }
+
+    /// A connection of its own to whatever answers at `address`.
+    async fn open(&self, config: &Arc<Config>, address: &Address) -> Result<Examined, Failure> {
+        let locator = Box::new(Fixed::at(address));
+        let health = Health::new(self.timeout);
+        let server = Server::new(config.clone(), locator, health, Arc::default());
+        let host = Host {
+            listener: Arc::new(|_| {}),
+            spawn: self.spawn.clone(),
+        };
+        let link = Link::new(server, self.client_id.clone(), host, Scope::all());
+        Ok(Examined {
+            connection: link.connect_apart().await?,
             timeout: self.timeout,
+        })
+    }
+
+    /// A server that is announced, with what `look` sees there.
+    async fn reach<T>(
+        &self,
+        config: &Arc<Config>,
+        announced: &Address,
+        look: impl AsyncFnOnce(Examined) -> Result<T, Failure>,
+    ) -> Announced<T> {
+        let address = self.config.reach(announced.clone());
+        let found = match self.open(config, &address).await {
+            Ok(server) => look(server).await,
+            Err(failure) => Err(failure),
         };
-        let config = &self.config;
-        let info = server.ask(redis::pipe().cmd("INFO")).await?;
-        let hello = server.ask(redis::pipe().cmd("HELLO")).await?;
-        let slow = server
-            .ask(redis::pipe().cmd("SLOWLOG").arg("GET").arg(SLOW_ENTRIES))
-            .await?;
-        let (round_trips, clock) = server.probe().await?;
-        let facts = ServerFacts {
-            address: address.to_string(),
-            transport: transport(&address, config),
-            user: config.log_ins().user().unwrap_or("default".to_owned()),
-            has_password: config.log_ins().has_password(),
-            hello: look(&hello, fields),
-            info: look(&info, |value| Some(info_fields(&text(value)?))),
-            config: server.config().await?,
-            slow: look(&slow, slow_commands),
-            clock,
-            round_trips,
-            rights: server.rights(config, app_id, &self.client_id).await?,
-        };
-        Ok(Diagnosis::Server(Box::new(facts)))
+        Announced {
+            announced: announced.to_string(),
+            reached_at: address.to_string(),
+            found: found.map_err(|failure| failure.error.message().to_owned()),
+        }
+    }
+
+    /// Whether each of these can be reached.
+    async fn reach_all(&self, announced: &[Address]) -> Vec<Announced<()>> {
+        let each = announced.iter();
+        let look = async |_| Ok(());
+        join_all(each.map(|address| self.reach(&self.config, address, look))).await
     }
 }
 
@@ -82,6 +117,43 @@ impl Drop for Examined {
 }
 
 impl Examined {
+    /// All that a server shows; `has` knows its slots.
+    async fn facts(
+        &self,
+        store: &RedisStore,
+        app_id: &Arc<str>,
+        has: impl Fn(u16) -> bool,
+    ) -> Result<ServerFacts, Failure> {
+        let (config, address) = (&store.config, &self.connection.address);
+        let info = self.ask(&["INFO"]).await?;
+        let hello = self.ask(&["HELLO"]).await?;
+        let entries = SLOW_ENTRIES.to_string();
+        let slow = self.ask(&["SLOWLOG", "GET", &entries]).await?;
+        let (round_trips, clock) = self.probe().await?;
+        let cluster = if *config.topology() == Topology::Cluster {
+            let told = self.ask(&["CLUSTER", "INFO"]).await?;
+            Some(look(&told, lines))
+        } else {
+            None
+        };
+        let probe = Probe::new(config, app_id, &store.client_id, has);
+        Ok(ServerFacts {
+            address: address.to_string(),
+            transport: transport(address, config),
+            user: config.log_ins().user().unwrap_or("default".to_owned()),
+            has_password: config.log_ins().has_password(),
+            hello: look(&hello, fields),
+            info: look(&info, lines),
+            config: self.config().await?,
+            slow: look(&slow, slow_commands),
+            clock,
+            round_trips,
+            rights: self.rights(&probe).await?,
+            certificate: self.connection.certificate_expiry(),
+            cluster,
+        })
+    }
+
     async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
         let packed = pipeline.into();
         let answer = self
@@ -91,8 +163,12 @@ impl Examined {
     }
 
     /// The reply to one command.
-    async fn ask(&self, pipeline: &Pipeline) -> Result<Value, Failure> {
-        Ok(self.send(pipeline).await?.pop().unwrap_or_default())
+    async fn ask(&self, words: &[&str]) -> Result<Value, Failure> {
+        let asked = |out: &mut Packed| out.words(words);
+        let answer = self.connection.ask(Some(self.timeout), asked);
+        answer
+            .await
+            .map(|(_, mut replies)| replies.pop().unwrap_or_default())
     }
 
     /// The settings that matter, those that the server has.
@@ -113,14 +189,12 @@ impl Examined {
 
     /// Round trips, and the server's clock by the quickest of them.
     async fn probe(&self) -> Result<(Vec<Duration>, Look<ClockOffset>), Failure> {
-        let mut time = redis::pipe();
-        time.cmd("TIME");
-        let mut clock = look(&self.ask(&time).await?, |_| None);
+        let mut clock = look(&self.ask(&["TIME"]).await?, |_| None);
         let (mut round_trips, mut quickest) = (Vec::with_capacity(PROBES), Duration::MAX);
         let start = Instant::now();
         while round_trips.len() < PROBES && (round_trips.is_empty() || start.elapsed() < PROBING) {
             let (sent_at, sent) = (SystemTime::now(), Instant::now());
-            let reply = self.ask(&time).await?;
+            let reply = self.ask(&["TIME"]).await?;
             let took = sent.elapsed();
             round_trips.push(took);
             if took < quickest {
@@ -131,19 +205,7 @@ impl Examined {
         Ok((round_trips, clock))
     }
 
-    async fn rights(
-        &self,
-        config: &Config,
-        app_id: &Arc<str>,
-        client_id: &str,
-    ) -> Result<Rights, Failure> {
-        let probe = Probe::new(
-            config.prefix(),
-            app_id,
-            client_id,
-            config.database(),
-            config.replicas(),
-        );
+    async fn rights(&self, probe: &Probe) -> Result<Rights, Failure> {
         let replies = self.send(&Probe::harmless()).await?;
         if let Some(rights) = probe.without_transactions(&replies) {
             return Ok(rights);
@@ -152,31 +214,11 @@ impl Examined {
     }
 }
 
-/// The refusal that a reply is, if it is one.
-pub(super) fn refusal(reply: &Value) -> Option<Refusal> {
-    let Value::ServerError(error) = reply else {
-        return None;
-    };
-    Some(Refusal {
-        code: error.code().to_owned(),
-        words: failure::words_of(error),
-    })
-}
-
-fn look<T>(reply: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Look<T> {
-    match refusal(reply) {
-        Some(refusal) => Err(refusal),
-        None => read(reply).ok_or_else(|| Refusal {
-            code: String::new(),
-            words: "it gave an answer that makes no sense".to_owned(),
-        }),
-    }
-}
-
 fn transport(address: &Address, config: &Config) -> Transport {
     match address {
         Address::Unix(_) => Transport::Unix,
-        Address::Tcp { .. } if config.speaks_tls() => Transport::Tls,
+        Address::Tcp { .. } if config.speaks_tls() && config.verifies() => Transport::Tls,
+        Address::Tcp { .. } if config.speaks_tls() => Transport::UnverifiedTls,
         Address::Tcp { host, .. } => {
             let local = host == "localhost"
                 || host.parse::<IpAddr>().is_ok_and(|address| {
@@ -190,84 +232,4 @@ fn transport(address: &Address, config: &Config) -> Transport {
             }
         }
     }
-}
-
-/// A text or a number, as text.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Okay => Some("OK".to_owned()),
-        _ => None,
-    }
-}
-
-/// The fields of a map, or of a list of names and values, those whose value is text.
-fn fields(value: &Value) -> Option<BTreeMap<String, String>> {
-    let pair = |(name, value)| Some((text(name)?, text(value)?));
-    match value {
-        Value::Map(pairs) => Some(pairs.iter().map(|(k, v)| (k, v)).filter_map(pair).collect()),
-        Value::Array(parts) => Some(
-            parts
-                .chunks_exact(2)
-                .map(|two| (&two[0], &two[1]))
-                .filter_map(pair)
-                .collect(),
-        ),
-        _ => None,
-    }
-}
-
-fn info_fields(info: &str) -> BTreeMap<String, String> {
-    let lines = info.lines().filter(|line| !line.starts_with('#'));
-    let pairs = lines.filter_map(|line| line.split_once(':'));
-    pairs
-        .map(|(name, value)| (name.to_owned(), value.trim_end().to_owned()))
-        .collect()
-}
-
-/// Reads entries of the slow log: number, time in seconds, duration in µs, command, and more. Arguments are not kept.
-fn slow_commands(value: &Value) -> Option<Vec<SlowCommand>> {
-    let Value::Array(entries) = value else {
-        return None;
-    };
-    let read = |entry: &Value| {
-        let Value::Array(parts) = entry else {
-            return None;
-        };
-        let [_, Value::Int(at), Value::Int(took), Value::Array(words), ..] = parts.as_slice()
-        else {
-            return None;
-        };
-        Some(SlowCommand {
-            command: text(words.first()?)?.to_ascii_uppercase(),
-            at: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(*at).ok()?),
-            took: Duration::from_micros(u64::try_from(*took).ok()?),
-        })
-    };
-    entries.iter().map(read).collect()
-}
-
-/// The server's clock beside ours: it was read about the middle of the round trip.
-fn clock_offset(value: &Value, sent_at: SystemTime, took: Duration) -> Option<ClockOffset> {
-    let Value::Array(parts) = value else {
-        return None;
-    };
-    let [seconds, micros] = parts.as_slice() else {
-        return None;
-    };
-    let seconds = Duration::from_secs(text(seconds)?.parse().ok()?);
-    let theirs =
-        SystemTime::UNIX_EPOCH + seconds + Duration::from_micros(text(micros)?.parse().ok()?);
-    let ours = sent_at + took / 2;
-    let (ahead, offset) = match theirs.duration_since(ours) {
-        Ok(offset) => (true, offset),
-        Err(behind) => (false, behind.duration()),
-    };
-    Some(ClockOffset {
-        offset,
-        ahead,
-        within: took / 2,
-    })
 }

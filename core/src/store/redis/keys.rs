@@ -66,6 +66,11 @@ impl Prefix {
         &self.text
     }
 
+    /// Whether all keys and channels are in one slot.
+    pub(super) fn has_tag(&self) -> bool {
+        self.has_tag
+    }
+
     /// The lock that `key` belongs to; `None` for a key that does not begin as those of locks do.
     pub(super) fn parse(&self, key: &str) -> Option<LockId> {
         let rest = key.strip_prefix(&self.text)?.strip_prefix(LOCK)?;

@@ -42,7 +42,7 @@ use self::exchange::{Asking, Inspecting, LookingForHolder, Releasing};
 use self::route::Route;
 use super::{
     Ask, Asked, BoxFuture, Cursor, Failure, Host, Ownership, Page, Quick, Releaser, Renewal,
-    Renewed, Standing, Store,
+    Renewed, Spawn, Standing, Store,
 };
 use crate::access::ServerAccess;
 use crate::claim::Claim;
@@ -60,6 +60,7 @@ pub(crate) struct RedisStore {
     route: Route,
     client_id: Arc<str>,
     timeout: Duration,
+    spawn: Spawn,
 }
 
 impl RedisStore {
@@ -74,6 +75,7 @@ impl RedisStore {
         let config = Arc::new(Config::parse(url, access)?);
         wire::prepare();
         Ok(Self {
+            spawn: host.spawn.clone(),
             route: Route::new(&config, &client_id, timeout, host),
             config,
             client_id,

@@ -1,14 +1,17 @@
 //! What a user must be allowed to do: the documented ACL rule, and whether the user at hand has it.
 
+use std::sync::Arc;
+
 use redis::{Pipeline, Value};
 
+use super::config::{Config, Topology};
 use super::diagnose::refusal;
 use super::keys::{Keys, Prefix};
 use crate::diagnosis::Rights;
 use crate::name::LockId;
 
-/// The commands, in the order of the documented rule.
-const COMMANDS: &[&str] = &[
+/// The commands on keys, in the order of the documented rules.
+const ON_KEYS: &[&str] = &[
     "set",
     "get",
     "del",
@@ -30,10 +33,22 @@ const COMMANDS: &[&str] = &[
     "exec",
     "eval",
     "evalsha",
-    "publish",
-    "pubsub|numsub",
-    "subscribe",
 ];
+/// How waiters are told.
+const TELLING: &[&str] = &["publish", "pubsub|numsub", "subscribe"];
+/// How waiters are told in a cluster, and how the node is found that has a lock.
+const IN_CLUSTER: &[&str] = &[
+    "spublish",
+    "pubsub|shardnumsub",
+    "ssubscribe",
+    "cluster|slots",
+    "asking",
+];
+
+/// Names that are tried for one in a node's slots: enough to find one in a single slot.
+const NAMES: u32 = 150_000;
+/// What a node answers that has not got a slot, or not now: nothing of the user.
+const ELSEWHERE: &[&str] = &["MOVED", "ASK", "TRYAGAIN"];
 
 /// What locks work without: news then come later.
 const OPTIONAL: &[&str] = &["client|tracking", "client|caching"];
@@ -46,6 +61,7 @@ pub(super) struct Probe {
     select: Option<String>,
     /// Locks count only when replicas have them.
     waits: bool,
+    is_of_cluster: bool,
     patterns: Patterns,
 }
 
@@ -78,22 +94,36 @@ impl Patterns {
 }
 
 impl Probe {
-    /// A probe of the rights to the locks of `app_id`, by names that nobody uses.
+    /// A probe of the rights to the locks of `app_id`, by names that nobody uses, in slots that the server has.
     pub(super) fn new(
-        prefix: &Prefix,
-        app_id: &std::sync::Arc<str>,
+        config: &Config,
+        app_id: &Arc<str>,
         client_id: &str,
-        database: u32,
-        replicas: u32,
+        has: impl Fn(u16) -> bool,
     ) -> Self {
-        let name = format!("leaselock-doctor-{client_id}");
-        let keys = Keys::new(prefix, &LockId::of_key(app_id.clone(), &name));
+        let prefix = config.prefix();
+        let keys_of = |number: u32| {
+            let name = format!("leaselock-doctor-{client_id}-{number}");
+            Keys::new(prefix, &LockId::of_key(app_id.clone(), &name))
+        };
+        let is_of_cluster = *config.topology() == Topology::Cluster;
+        let mut keys = keys_of(0);
+        if is_of_cluster && !prefix.has_tag() {
+            let mut further = 1..NAMES;
+            while !has(keys.slot)
+                && let Some(number) = further.next()
+            {
+                keys = keys_of(number);
+            }
+        }
+        let database = config.database();
         Self {
             channel: prefix.inbox(client_id),
             keys,
             patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),
-            waits: replicas > 0,
+            waits: config.replicas() > 0,
+            is_of_cluster,
         }
     }
 
@@ -119,18 +149,28 @@ impl Probe {
         pipeline
     }
 
-    /// The commands tried between MULTI and EXEC.
-    fn commands(&self) -> impl Iterator<Item = &'static str> {
-        let tried = COMMANDS.iter().copied();
-        let tried = tried.filter(|command| !matches!(*command, "multi" | "exec"));
-        let optional = OPTIONAL.iter().copied();
-        tried.chain(self.further()).chain(optional)
+    /// The commands that are needed.
+    fn needed(&self) -> impl Iterator<Item = &'static str> {
+        let telling = if self.is_of_cluster {
+            IN_CLUSTER
+        } else {
+            TELLING
+        };
+        ON_KEYS.iter().chain(telling).copied()
     }
 
     /// The commands of options.
     fn further(&self) -> impl Iterator<Item = &'static str> {
         let select = self.select.is_some().then_some("select");
         select.into_iter().chain(self.waits.then_some("wait"))
+    }
+
+    /// The commands tried between MULTI and EXEC.
+    fn commands(&self) -> impl Iterator<Item = &'static str> {
+        let tried = self.needed();
+        let tried = tried.filter(|command| !matches!(*command, "multi" | "exec"));
+        let optional = OPTIONAL.iter().copied();
+        tried.chain(self.further()).chain(optional)
     }
 
     fn arguments(&self, command: &str) -> Vec<&str> {
@@ -155,9 +195,9 @@ impl Probe {
             ],
             "client|tracking" => vec!["ON", "OPTIN", "NOLOOP"],
             "client|caching" => vec!["YES"],
+            "publish" | "spublish" => vec![&self.channel, "x"],
+            "subscribe" | "ssubscribe" => vec![&self.channel],
             "wait" => vec!["0", "0"],
-            "publish" => vec![&self.channel, "x"],
-            "subscribe" => vec![&self.channel],
             "select" => self.select.iter().map(String::as_str).collect(),
             _ => Vec::new(),
         }
@@ -181,15 +221,12 @@ impl Probe {
         let mut rights = self.rights();
         for (command, reply) in self.commands().zip(replies.iter().skip(1)) {
             let reaches = self.arguments(command);
-            let pattern = if command == "publish" || command == "subscribe" {
-                &self.patterns.inboxes
-            } else if command.starts_with("eval") {
+            let pattern = match reaches.first() {
                 // It names keys of both kinds; the commands before have told which.
-                ""
-            } else if reaches.first() == Some(&self.keys.queue.as_str()) {
-                &self.patterns.queues
-            } else {
-                &self.patterns.locks
+                _ if command.starts_with("eval") => "",
+                Some(channel) if *channel == self.channel => &self.patterns.inboxes,
+                Some(key) if key.starts_with('{') => &self.patterns.queues,
+                _ => &self.patterns.locks,
             };
             note(&mut rights, command, pattern, reply);
         }
@@ -197,7 +234,7 @@ impl Probe {
     }
 
     fn rights(&self) -> Rights {
-        let commands = COMMANDS.iter().chain(OPTIONAL).copied();
+        let commands = self.needed().chain(OPTIONAL.iter().copied());
         let commands = commands.chain(self.further());
         let commands: Vec<String> = commands.map(|command| format!("+{command}")).collect();
         let Patterns {
@@ -246,6 +283,7 @@ fn note(rights: &mut Rights, command: &'static str, pattern: &str, reply: &Value
         "ERR" if words.contains("unknown command") => rights.unknown.push(command),
         // How a command that was made to fail ends.
         "ERR" => {}
+        code if ELSEWHERE.contains(&code) => {}
         _ => {
             rights.unwritable.get_or_insert(refusal);
         }

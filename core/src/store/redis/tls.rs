@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
 
 use super::config::Address;
@@ -64,6 +68,11 @@ impl Tls {
             .map_err(|error| unusable("TLS", &error))?;
         connection.set_buffer_limit(None);
         Ok(connection)
+    }
+
+    /// Whether the server's certificate is verified.
+    pub(super) fn verifies(&self) -> bool {
+        !self.options.skip_verify
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>> {
@@ -126,6 +135,20 @@ impl TlsOptions {
             ));
         }
         Ok(roots)
+    }
+}
+
+/// When the certificate runs out that the server showed; `None` for one that never does.
+pub(super) fn expiry(connection: &ClientConnection) -> Option<SystemTime> {
+    let shown = ParsedCertificate::try_from(connection.peer_certificates()?.first()?).ok()?;
+    // Its dates are looked at before who signed it, and at the end of time it has run out.
+    let end = UnixTime::since_unix_epoch(Duration::MAX);
+    let nobody = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&shown, &nobody, &[], end, &[]) {
+        Err(TlsError::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after, ..
+        })) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(not_after.as_secs())),
+        _ => None,
     }
 }
 
