@@ -192,8 +192,15 @@ impl Cluster {
                 .expect("redis-cli runs");
             said = String::from_utf8_lossy(&done.stdout).into_owned();
             let disagree = said.contains("Please fix your cluster problems");
-            assert!(done.status.success() || disagree, "{said}");
-            !disagree
+            // A replica that is late on a busy machine leaves a slot half moved, and so all the next tries.
+            let is_open = said.contains("NOREPLICAS") || said.contains("open slots");
+            if is_open {
+                let fix = ["--cluster", "fix", &address];
+                let _ = Command::new("redis-cli").args(fix).output();
+            }
+            let done = done.status.success();
+            assert!(done || disagree || is_open, "{said}");
+            done && !disagree
         });
     }
 

@@ -71,6 +71,8 @@ async fn must_have_6_users_with_the_documented_rights_alone_hold_wait_and_fail_o
         .await;
         let old = sentinels.sentinel_failover();
         let (_, new) = named(&sentinels, old, Instant::now()).await;
+        // Until then a client may be with the old one.
+        tokio::time::sleep(ms(1_500)).await;
         for (.., lease) in held {
             assert!(lease.release().await.unwrap());
         }
