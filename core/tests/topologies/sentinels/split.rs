@@ -114,3 +114,43 @@ async fn an_old_master_that_lives_on_is_left_by_all_and_no_lease_is_kept_there()
     })
     .await;
 }
+
+/// The old master was told of a release, and its successor was not: there the lock would be held by nobody until its TTL ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_to_the_old_master_is_given_back_to_its_successor() {
+    on_each(|binary| async move {
+        let sentinels = start(&binary).await;
+        let mut given_back = Vec::new();
+        for kind in KINDS {
+            let client = Caller::warm(kind, &sentinels.url()).await;
+            let (name, listens) = (format!("{kind:?}"), format!("listens-{kind:?}"));
+            let lease = client.acquire(&name, None).await.unwrap();
+            let owner = lease.owner().to_owned();
+            assert!(lease.release().await.unwrap());
+            let lock = keys(&name).lock;
+            for replica in &sentinels.nodes[1..] {
+                replica.run(&["CONFIG", "SET", "replica-read-only", "no"]);
+                replica.run(&["SET", &lock, &owner, "PX", "60000"]);
+                replica.run(&["CONFIG", "SET", "replica-read-only", "yes"]);
+            }
+            let held = client.acquire(&listens, None).await.unwrap();
+            given_back.push((client, name, held));
+        }
+        let old = sentinels.sentinel_failover();
+        let (_, new) = named(&sentinels, old, Instant::now()).await;
+        for (client, name, _held) in given_back {
+            let lease = client.acquire(&name, Some(ms(10_000))).await.unwrap();
+            let there = sentinels.nodes[new].text(&["GET", &keys(&name).lock]);
+            if there.is_some() {
+                assert_eq!(there.as_deref(), Some(lease.owner()));
+            }
+        }
+        until("nothing is left of them", ms(5_000), async || {
+            KINDS
+                .iter()
+                .all(|kind| !sentinels.nodes[new].exists(&keys(&format!("{kind:?}")).lock))
+        })
+        .await;
+    })
+    .await;
+}
