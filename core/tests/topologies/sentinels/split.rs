@@ -138,19 +138,16 @@ async fn what_was_given_back_to_the_old_master_is_given_back_to_its_successor() 
         }
         let old = sentinels.sentinel_failover();
         let (_, new) = named(&sentinels, old, Instant::now()).await;
-        for (client, name, _held) in given_back {
-            let lease = client.acquire(&name, Some(ms(10_000))).await.unwrap();
-            let there = sentinels.nodes[new].text(&["GET", &keys(&name).lock]);
-            if there.is_some() {
-                assert_eq!(there.as_deref(), Some(lease.owner()));
-            }
-        }
-        until("nothing is left of them", ms(5_000), async || {
-            KINDS
-                .iter()
-                .all(|kind| !sentinels.nodes[new].exists(&keys(&format!("{kind:?}")).lock))
+        until("all have left", LEFT, async || {
+            clients_of_locks(&sentinels.nodes[0]).is_empty()
         })
         .await;
+        for (client, name, _held) in given_back {
+            let lease = client.acquire(&name, Some(ms(5_000))).await.unwrap();
+            let there = sentinels.nodes[new].text(&["GET", &keys(&name).lock]);
+            assert_eq!(there.as_deref(), Some(lease.owner()));
+            assert!(lease.release().await.unwrap());
+        }
     })
     .await;
 }
