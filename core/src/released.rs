@@ -5,23 +5,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
-
 use crate::claim::Claim;
 use crate::clock::Moment;
-use crate::shared::ClientCore;
-use crate::store::{AtOnce, Scope};
+use crate::store::Scope;
 use crate::sync::lock;
-use crate::undo::undo;
 
 /// Where no sentinel is in reach, a master that was succeeded while it lived tells its clients about eleven seconds later.
 const LATELY: Duration = Duration::from_secs(15);
 /// No more are remembered than these.
 const MOST: usize = 8192;
-/// What was under way to the old store is answered by then.
-const AGAIN: Duration = Duration::from_secs(1);
-/// So many are given back at the same time.
-const AT_ONCE: usize = 64;
 
 /// The claims of leases that were given back lately, the oldest first.
 #[derive(Default)]
@@ -40,7 +32,7 @@ impl Released {
     }
 
     /// Those of locks in `scope`, which are forgotten.
-    fn take(&self, scope: &Scope) -> Vec<Arc<Claim>> {
+    pub(crate) fn take(&self, scope: &Scope) -> Vec<Arc<Claim>> {
         let mut released = lock(&self.0);
         let all = std::mem::take(&mut *released).into_iter();
         let (taken, kept) = all.partition(|(_, claim)| scope.holds(&claim.lock));
@@ -48,29 +40,4 @@ impl Released {
         drop(released);
         VecDeque::into_iter(taken).map(|(_, claim)| claim).collect()
     }
-}
-
-/// Gives back once more, at the store's successor, what was given back before.
-pub(crate) async fn give_back_again(client: Arc<ClientCore>, scope: Scope) -> bool {
-    let Some(released) = &client.released else {
-        return true;
-    };
-    give_back(&client, released.take(&scope)).await;
-    tokio::select! {
-        () = tokio::time::sleep(AGAIN) => {}
-        () = client.closing() => {}
-    }
-    give_back(&client, released.take(&scope)).await
-}
-
-async fn give_back(client: &Arc<ClientCore>, claims: Vec<Arc<Claim>>) -> bool {
-    let undone = stream::iter(claims).map(|claim| {
-        let sent_in = client.store.standing(&claim.lock);
-        let lasts = client.command_timeout;
-        undo(client.clone(), claim, lasts, sent_in, false, AtOnce::Unsent)
-    });
-    undone
-        .buffer_unordered(AT_ONCE)
-        .all(std::future::ready)
-        .await
 }

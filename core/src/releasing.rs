@@ -1,13 +1,21 @@
 //! Giving a lease back: until the store has answered, and in the background where nobody waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
 
 use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
 use crate::shared::ClientCore;
-use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser};
+use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser, Scope};
 use crate::undo;
+
+/// What was under way to a store that was succeeded is answered by then.
+const SUCCESSION: Duration = Duration::from_secs(1);
+/// So many leases are given back again at the same time.
+const AT_ONCE: usize = 64;
 
 /// How a release begins.
 pub(crate) enum Begun {
@@ -187,4 +195,28 @@ fn end_release(
         client.background(again);
     }
     error.map_or(Ok(gave_back), Err)
+}
+
+/// Gives back once more, at the store's successor, what was given back before.
+pub(crate) async fn give_back_again(client: Arc<ClientCore>, scope: Scope) -> bool {
+    let Some(released) = &client.released else {
+        return true;
+    };
+    undo_all(&client, released.take(&scope)).await;
+    tokio::select! {
+        () = tokio::time::sleep(SUCCESSION) => {}
+        () = client.closing() => {}
+    }
+    undo_all(&client, released.take(&scope)).await
+}
+
+async fn undo_all(client: &Arc<ClientCore>, claims: Vec<Arc<Claim>>) -> bool {
+    let undone = stream::iter(claims).map(|claim| {
+        let sent_in = client.store.standing(&claim.lock);
+        let lasts = client.command_timeout;
+        undo::undo(client.clone(), claim, lasts, sent_in, false, AtOnce::Unsent)
+    });
+    let answered = undone.buffer_unordered(AT_ONCE);
+    let all = answered.fold(true, async |all, answered| all && answered);
+    all.await
 }

@@ -10,6 +10,7 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
+use redis::{FromRedisValue, RedisResult};
 use tokio::task::JoinSet;
 
 use crate::APP;
@@ -62,16 +63,19 @@ async fn replicated(sentinels: &Sentinels, name: &str, owner: &str) {
     .await;
 }
 
+/// Asks a server that may be down, or end connections: sentinels that lead it to another master have it do so.
+fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> RedisResult<T> {
+    command(words).query(&mut server.plain_client().get_connection()?)
+}
+
 /// Waits until a sentinel names another master than the one at `old`; how long that took, and where in `nodes` it is.
 async fn named(sentinels: &Sentinels, old: u16, since: Instant) -> (Duration, usize) {
     let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
     loop {
         for sentinel in &sentinels.sentinels {
-            let connection = sentinel.plain_client().get_connection();
-            let Ok(named) = connection.and_then(|mut it| command(&words).query(&mut it)) else {
+            let Ok((_, port)) = ask::<(String, u16)>(sentinel, &words) else {
                 continue;
             };
-            let (_, port): (String, u16) = redis::from_redis_value(named).expect("host and port");
             if port != old {
                 let at = sentinels.nodes.iter().position(|node| node.port == port);
                 return (since.elapsed(), at.expect("one of the nodes"));

@@ -12,8 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Place, Said};
-use self::sentinel::{Asked, Sentinel};
+use self::answer::{Said, Whereabouts};
+use self::sentinel::{Heard, Sentinel};
 use super::config::{Address, Config};
 use super::link::Link;
 use super::locator::{Locator, RETRY_PAUSE};
@@ -43,7 +43,7 @@ pub(super) struct Sentinels {
     spawn: Spawn,
     /// Those of the URL, and those that they know of.
     known: Mutex<Vec<Arc<Sentinel>>>,
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<Whereabouts>>,
     /// The link to the master.
     led: OnceLock<Weak<Link>>,
     watching: AtomicBool,
@@ -114,7 +114,7 @@ impl Sentinels {
     }
 
     /// What leads elsewhere ends.
-    fn leave_for(&self, place: &Place) {
+    fn leave_for(&self, place: &Whereabouts) {
         if let Some(link) = self.led.get().and_then(Weak::upgrade) {
             link.move_to(&place.reached);
         }
@@ -159,8 +159,8 @@ impl Sentinels {
         while let Ok(Some((sentinel, asked_for))) = timeout_at(until, asked.next()).await {
             silent.retain(|it| !Arc::ptr_eq(it, &sentinel));
             let said = match asked_for {
-                Ok(Asked::Said(said)) => said,
-                Ok(Asked::Unknown) => {
+                Ok(Heard::Said(said)) => said,
+                Ok(Heard::Unknown) => {
                     failures.push((sentinel, None));
                     continue;
                 }
@@ -202,7 +202,7 @@ impl Sentinels {
     }
 
     /// The newest place that is known; there is one.
-    fn place_or(&self, place: Place) -> Arc<Address> {
+    fn place_or(&self, place: Whereabouts) -> Arc<Address> {
         lock(&self.place).get_or_insert(place).reached.clone()
     }
 
@@ -270,7 +270,7 @@ async fn watch(sentinels: Weak<Sentinels>, sentinel: &Sentinel) {
         };
         match asked {
             Ok(asked) => {
-                if let Asked::Said(said) = asked {
+                if let Heard::Said(said) = asked {
                     sentinels.learn(&said);
                 }
                 backoff = Backoff::new();

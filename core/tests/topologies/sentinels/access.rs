@@ -106,9 +106,10 @@ fn keys_of(lease: &crate::callers::Held, sentinels: &Sentinels, node: usize) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_have_a_log_in_of_their_own_and_say_what_is_wrong_with_it() {
     on_each(|binary| async move {
+        let fewer = ON_SENTINELS.replace("+sentinel|sentinels", "");
         let sentinels = apart(move || {
             let options = Options {
-                sentinel: &format!("user watcher {ON_SENTINELS}\nuser bare on >bare -@all\n"),
+                sentinel: &format!("user fewer {fewer}\nuser bare on >bare -@all\n"),
                 ..Options::default()
             };
             Sentinels::start_with(&binary, &options)
@@ -121,6 +122,10 @@ async fn sentinels_have_a_log_in_of_their_own_and_say_what_is_wrong_with_it() {
         let at = |options: &str| format!("{}?{options}", sentinels.url());
         let good = Caller::new(Kind::Async, &at("sentinel_password=open"));
         assert!(good.try_acquire("job").await.unwrap().is_some());
+        // Whoever may not be told of the others does with those of the URL.
+        let fewer = at("sentinel_username=fewer&sentinel_password=watch");
+        let fewer = Caller::new(Kind::Blocking, &fewer);
+        assert!(fewer.try_acquire("other").await.unwrap().is_some());
         for (options, words) in [
             ("", ["NOAUTH", "sentinel_username and sentinel_password"]),
             (

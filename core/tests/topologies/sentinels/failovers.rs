@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::workers::Workers;
-use super::{named, on_each, start};
+use super::{ask, named, on_each, start};
 use crate::common::topology::{SERVICE, Sentinels};
 use crate::common::{Server, ms, until};
 
@@ -73,11 +73,7 @@ async fn whoever_works_goes_on_by_itself_when_the_master_hangs() {
 /// sentinels would have none to choose next for some ten seconds.
 async fn whole(sentinels: &Sentinels, came_back: usize) {
     let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
-    // A sentinel that leads a node to another master ends its connections.
-    let facts = |node: &Server| match node.try_run(&["INFO", "replication"]) {
-        Ok(facts) => redis::from_redis_value::<String>(facts).expect("a text"),
-        Err(_) => String::new(),
-    };
+    let facts = |node: &Server| ask::<String>(node, &["INFO", "replication"]).unwrap_or_default();
     until("all follow one master", ms(45_000), async || {
         let told = sentinels
             .sentinels
@@ -89,7 +85,10 @@ async fn whole(sentinels: &Sentinels, came_back: usize) {
         let master = sentinels.master();
         let port = sentinels.nodes[master].port.to_string();
         if came_back != master && facts(&sentinels.nodes[came_back]).contains("role:master") {
-            let _ = sentinels.nodes[came_back].try_run(&["REPLICAOF", "127.0.0.1", &port]);
+            let _ = ask::<String>(
+                &sentinels.nodes[came_back],
+                &["REPLICAOF", "127.0.0.1", &port],
+            );
         }
         let follows = format!("master_port:{port}");
         sentinels.nodes.iter().enumerate().all(|(at, node)| {

@@ -11,7 +11,7 @@ use crate::store::redis::wire::Packed;
 
 /// Where a master is.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct Whereabouts {
     /// How many failovers the sentinels had agreed on by then, more or less: of two places the one with the greater number is the
     /// newer one.
     epoch: u64,
@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) reached: Arc<Address>,
 }
 
-impl Place {
+impl Whereabouts {
     pub(super) fn rank(&self) -> (u64, bool) {
         (self.epoch, self.is_promoted)
     }
@@ -34,13 +34,13 @@ impl Place {
 
 /// What a sentinel says of a service that it knows.
 pub(super) struct Said {
-    pub(super) place: Place,
+    pub(super) place: Whereabouts,
     /// The other sentinels, where they are reached.
     pub(super) others: Vec<Address>,
 }
 
 /// What a sentinel answered.
-pub(super) enum Asked {
+pub(super) enum Heard {
     Said(Said),
     /// It does not know the service.
     Unknown,
@@ -54,13 +54,13 @@ pub(super) fn ask(out: &mut Packed, service: &str) {
 }
 
 /// Reads the replies of the sentinel at `asked`.
-pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Result<Asked, Failure> {
+pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Result<Heard, Failure> {
     let unexpected = || Failure::answered(failure::unexpected("sentinel master", replies));
     let [named, master, sentinels] = replies else {
         return Err(unexpected());
     };
     let named = match named {
-        Value::Nil => return Ok(Asked::Unknown),
+        Value::Nil => return Ok(Heard::Unknown),
         Value::Array(named) => named,
         Value::ServerError(error) => return Err(Failure::answered(failure::from_server(error))),
         _ => return Err(unexpected()),
@@ -68,7 +68,7 @@ pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Resul
     if let Value::ServerError(error) = master {
         // It was forgotten between the two.
         if failure::words_of(error).contains("No such master") {
-            return Ok(Asked::Unknown);
+            return Ok(Heard::Unknown);
         }
         return Err(Failure::answered(failure::from_server(error)));
     }
@@ -90,13 +90,13 @@ pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Resul
         .filter_map(|it| address(field(it, "ip"), field(it, "port"), asked))
         .map(|it| config.reach(it))
         .collect();
-    let place = Place {
+    let place = Whereabouts {
         epoch,
         is_promoted: announced != before,
         reached: Arc::new(config.reach(announced.clone())),
         announced,
     };
-    Ok(Asked::Said(Said { place, others }))
+    Ok(Heard::Said(Said { place, others }))
 }
 
 fn address(host: Option<&str>, port: Option<&str>, asked: &Address) -> Option<Address> {

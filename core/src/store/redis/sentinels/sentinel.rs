@@ -8,7 +8,7 @@ use redis::Value;
 use tokio::sync::Notify;
 
 use super::answer;
-pub(super) use super::answer::Asked;
+pub(super) use super::answer::Heard;
 use crate::store::redis::config::{Address, Config};
 use crate::store::redis::connect::Server;
 use crate::store::redis::failure;
@@ -76,7 +76,7 @@ impl Sentinel {
     }
 
     /// Asks it; it has `limit` to answer, or the connection's patience.
-    pub(super) async fn ask(&self, limit: Option<Duration>) -> Result<Asked, Failure> {
+    pub(super) async fn ask(&self, limit: Option<Duration>) -> Result<Heard, Failure> {
         let asked = self.ask_once(limit).await;
         self.failed.store(asked.is_err(), Ordering::Relaxed);
         asked
@@ -92,7 +92,7 @@ impl Sentinel {
         self.failed.load(Ordering::Relaxed)
     }
 
-    async fn ask_once(&self, limit: Option<Duration>) -> Result<Asked, Failure> {
+    async fn ask_once(&self, limit: Option<Duration>) -> Result<Heard, Failure> {
         let connection = self.link.connection().await?;
         let ask = |out: &mut Packed| answer::ask(out, &self.service);
         let (_, replies) = connection.ask(limit, ask).await?;
@@ -100,7 +100,7 @@ impl Sentinel {
     }
 
     /// Listens to it, and asks what it may have told before.
-    pub(super) async fn listen(&self) -> Result<Asked, Failure> {
+    pub(super) async fn listen(&self) -> Result<Heard, Failure> {
         let connection = self.link.connection().await?;
         let subscribe = async || {
             let subscribe = |out: &mut Packed| {

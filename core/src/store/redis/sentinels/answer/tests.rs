@@ -25,11 +25,11 @@ fn config() -> Config {
     Config::parse("redis+sentinel://s/mymaster", access).expect("a URL")
 }
 
-fn place(named: &[&str], master: Value) -> Place {
+fn place(named: &[&str], master: Value) -> Whereabouts {
     let replies = [list(named), master, Value::Array(Vec::new())];
     let asked = Address::announced("s", 26_379);
     match read(&replies, &asked, &config()) {
-        Ok(Asked::Said(said)) => said.place,
+        Ok(Heard::Said(said)) => said.place,
         _ => panic!("it says where the master is"),
     }
 }
@@ -59,7 +59,7 @@ fn lists_and_maps_are_read_and_other_sentinels_are_reached_by_the_map() {
     ]);
     let replies = [list(&["fd00::7", "6379"]), master, others];
     let asked = Address::announced("s", 26_379);
-    let Ok(Asked::Said(said)) = read(&replies, &asked, &config()) else {
+    let Ok(Heard::Said(said)) = read(&replies, &asked, &config()) else {
         panic!("it says where the master is");
     };
     assert_eq!(said.place.rank(), (4, false));
@@ -74,7 +74,7 @@ fn an_unknown_service_and_a_missing_right_are_told_apart() {
     let unknown = [Value::Nil, Value::Nil, Value::Nil];
     assert!(matches!(
         read(&unknown, &asked, &config()),
-        Ok(Asked::Unknown)
+        Ok(Heard::Unknown)
     ));
     let short = [Value::Nil];
     let failure = read(&short, &asked, &config()).err().expect("no sense");
