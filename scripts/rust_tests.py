@@ -2,8 +2,9 @@
 
     rust_tests.py model        those of one folder
     rust_tests.py --not model  all others, and the tests in the docs
-    rust_tests.py --topologies those on Sentinels and clusters, which these two leave out
-    rust_tests.py --alone      the few that a busy machine would spoil, which these three leave out
+    rust_tests.py --alone      the few that a busy machine would spoil, which these two leave out
+    rust_tests.py --topologies those on Sentinels and clusters, which these three leave out
+    rust_tests.py --topologies --alone
 
 Each one's output is printed whole when it has ended; any failure makes the exit code 1.
 """
@@ -61,6 +62,8 @@ ALONE = [
     "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
     "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
     "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",
+    "scenarios::scenarios_through_the_async_client",
+    "scenarios::scenarios_through_the_blocking_client",
     "scenarios_through_the_async_client",
     "scenarios_through_the_blocking_client",
     "told::field_bug_57_a_lease_that_another_process_ends_shows_when_it_happens",
@@ -95,15 +98,17 @@ def programs(options: list[str]) -> list[Program]:
 
 def main() -> int:
     """Entry point."""
-    match sys.argv[1:]:
+    on_topologies = sys.argv[1:2] == ["--topologies"]
+    more: list[Program] = []
+    match sys.argv[1 + on_topologies :]:
         case ["--alone"]:
-            options, wanted, more = ["--test-threads", "1", "--exact", *ALONE], {"core"}, []
-        case ["--topologies"]:
-            options, wanted, more = SKIPPED, {"core"}, []
+            options, wanted = ["--test-threads", "1", "--exact", *ALONE], {"core"}
+        case [] if on_topologies:
+            options, wanted = SKIPPED, {"core"}
         case ["--not", folder]:
             options, wanted, more = SKIPPED, {member.name for member in ROOT.iterdir()} - {folder}, [DOCS]
         case [folder] if (ROOT / folder).is_dir():
-            options, wanted, more = SKIPPED, {folder}, []
+            options, wanted = SKIPPED, {folder}
         case _:
             print(__doc__)
             return 2
@@ -111,8 +116,7 @@ def main() -> int:
         found = [p for p in programs(options) if p.folder.relative_to(ROOT).parts[0] in wanted]
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
-    if "--exact" not in options:
-        found = [p for p in found if (p.name == TOPOLOGIES) == (sys.argv[1] == "--topologies")] + more
+    found = [p for p in found if (p.name == TOPOLOGIES) == on_topologies] + more
     ok = True
     with ThreadPoolExecutor(1 if "--exact" in options else len(found)) as pool:
         for ended in as_completed([pool.submit(program.run) for program in found]):

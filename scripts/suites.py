@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv" / "bin"
 SERVERS = [str(VENV / "python"), "tests/servers.py", "--"]
+TOPOLOGIES = [str(VENV / "python"), "tests/servers.py", "--topologies", "--"]
 # Tests mostly wait: more of them at once than there are cores.
 WORKERS = "6"
-PYTEST = [*SERVERS, str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
+RUN_PYTEST = [str(VENV / "python"), "-m", "pytest", "-q", "-ra"]
+PYTEST = [*SERVERS, *RUN_PYTEST]
 SPREAD = ["-n", WORKERS, "-m", "not alone"]
 ALONE = ["-m", "alone"]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One command; `counted` is how its output tells what ran (none: its exit code says it all).
+    """One command, or none; `counted` is how its output tells what ran (none: its exit code says it all).
 
     `alone` is another command, for tests that a busy machine would spoil: it runs when all suites have ended.
     """
@@ -65,7 +67,7 @@ TEST = [
         "python",
         [*PYTEST, *SPREAD, "tests/python", *(f"--ignore={file}" for file in [*PROCESSES, ON_TOPOLOGIES])],
         "pytest",
-        alone=[*PYTEST, *ALONE, "tests/python"],
+        alone=[*PYTEST, *ALONE, "tests/python", f"--ignore={ON_TOPOLOGIES}"],
     ),
     Suite(
         "node",
@@ -86,7 +88,15 @@ TEST = [
         [*SERVERS, sys.executable, "scripts/rust_tests.py", "--topologies"],
         "cargo",
         env={"RUST_TEST_THREADS": "6"},
+        alone=[*SERVERS, sys.executable, "scripts/rust_tests.py", "--topologies", "--alone"],
     ),
+    Suite(
+        "topologies-python",
+        [*PYTEST, "-m", "not alone", ON_TOPOLOGIES],
+        "pytest",
+        alone=[*TOPOLOGIES, *RUN_PYTEST, *ALONE, ON_TOPOLOGIES],
+    ),
+    Suite("topologies-node", [], "node", alone=[*TOPOLOGIES, "npm", "run", "--silent", "test:topologies"]),
     Suite("mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"]),
     Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest"),
     Suite("docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"]),
@@ -173,6 +183,8 @@ class Show:
 
     def run(self, suite: Suite, command: list[str]) -> Outcome:
         """Runs a command of a suite, with its output in one piece."""
+        if not command:
+            return Outcome(suite, ok=True, seconds=0, counts=(0, 0, 0))
         if self._live:
             return run(suite, command, _write)
         with self._lock:
@@ -217,13 +229,18 @@ def main() -> int:
         print(__doc__)
         return 2
     suites, wanted = lists[sys.argv[1]], sys.argv[2:]
+
+    def wants(suite: Suite) -> bool:
+        """Whether it was asked for, by its name or by that of all its kind."""
+        return suite.name in wanted or suite.name.split("-")[0] in wanted
+
     if unknown := set(wanted) - {s.name for s in suites}:
         print(f"no such suite: {', '.join(sorted(unknown))}; there are: {', '.join(s.name for s in suites)}")
         return 2
 
     if sys.argv[1] == "test":
         look_for_programs()
-    outcomes = run_all([s for s in suites if not wanted or s.name in wanted], AT_ONCE[sys.argv[1]])
+    outcomes = run_all([s for s in suites if not wanted or wants(s)], AT_ONCE[sys.argv[1]])
 
     print(f"\n=== make {sys.argv[1]}")
     for o in outcomes:

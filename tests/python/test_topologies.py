@@ -47,6 +47,7 @@ def test_a_cluster_moves_its_primaries(server_name: str) -> None:
         assert it.kill("key").port == first.port
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda topology: topology["name"])
 def test_plain_commands_find_their_keys(topology: dict[str, Any]) -> None:
     plain = Plain(topology)
@@ -62,6 +63,7 @@ def test_plain_commands_find_their_keys(topology: dict[str, Any]) -> None:
     plain.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=lambda topology: topology["name"])
 def test_the_counters_of_an_app_id_are_one_to_plain_commands(topology: dict[str, Any]) -> None:
     plain = Plain(topology)
@@ -96,6 +98,7 @@ def outcomes(request: pytest.FixtureRequest) -> Outcomes:
     return asyncio.run(run_all(wanted, on_topology(topology), face))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("outcomes", "scenario"),
     [

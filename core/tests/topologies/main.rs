@@ -2,12 +2,26 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code)] // another program checks the file
+#[path = "../scenarios/driver.rs"]
+mod driver;
+#[path = "../scenarios/face.rs"]
+mod face;
+#[path = "../scenarios/file.rs"]
+mod file;
+#[path = "../scenarios/place.rs"]
+mod place;
+#[path = "../scenarios/plain.rs"]
+mod plain;
+#[path = "../scenarios/play.rs"]
+mod play;
 
 mod callers;
 mod cluster;
 mod cluster_changes;
 mod connections;
 mod moved_name;
+mod scenarios;
 mod sentinels;
 mod starters;
 
