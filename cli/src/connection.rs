@@ -18,6 +18,19 @@ pub(crate) struct Connection {
     /// The application whose locks these are; without it, what LEASELOCK_APP_ID says, or none
     #[arg(long, global = true, value_name = "ID")]
     app_id: Option<String>,
+
+    /// Where the server is reached that sentinels or a cluster announce under another address; may be repeated
+    ///
+    /// For servers behind NAT or in containers: --address-map 10.0.0.7:6379=localhost:7001
+    #[arg(long, global = true, value_name = "ADDRESS=REACHABLE", value_parser = pair)]
+    address_map: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (announced, reachable) = text
+        .split_once('=')
+        .ok_or("it is to be two addresses, as in 10.0.0.7:6379=localhost:7001")?;
+    Ok((announced.to_owned(), reachable.to_owned()))
 }
 
 impl Connection {
@@ -38,6 +51,7 @@ impl Connection {
         if let Some(app_id) = &self.app_id {
             builder = builder.app_id(app_id);
         }
-        Ok(builder.build()?)
+        let pairs = self.address_map.iter().cloned();
+        Ok(builder.address_map(pairs).build()?)
     }
 }

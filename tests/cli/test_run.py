@@ -227,6 +227,12 @@ def test_killed_itself_it_leaves_the_lock_to_its_ttl_and_the_command_goes_on(
         (["run", "a||b", "--", "true"], "||"),
         (["run", "job", "--label", "two\nlines", "--", "true"], "control character U+000A"),
         (["--app-id", "|", "run", "job", "--", "true"], 'app_id "|"'),
+        (["--address-map", "10.0.0.7:6379", "ls"], "it is to be two addresses, as in 10.0.0.7:6379=localhost:7001"),
+        (["--address-map", "a:1=b:2", "ls"], "address_map is for addresses that sentinels or a cluster announce"),
+        (
+            ["--url", "redis+cluster://h", "--address-map", "a:1=b", "ls"],
+            'address_map has "b" where an address is to be',
+        ),
     ],
 )
 def test_what_can_never_work_is_refused_in_one_line(path: str, arguments: list[str], complaint: str) -> None:
