@@ -37,7 +37,7 @@ fn crossslot(cluster: &Cluster) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_finds_its_node() {
+async fn field_bug_32_every_operation_finds_its_node_and_none_names_keys_of_two() {
     for binary in binaries() {
         let cluster = Cluster::start(&binary);
         let app = fresh();
@@ -98,7 +98,7 @@ async fn every_operation_finds_its_node() {
             client.close().unwrap();
         };
         tokio::task::spawn_blocking(blocking).await.unwrap();
-        assert!(!crossslot(&cluster), "field bug 32");
+        assert!(!crossslot(&cluster));
         assert_eq!(mine.stats().reconnects + theirs.stats().reconnects, 0);
     }
 }
@@ -357,7 +357,7 @@ async fn must_have_8_a_thousand_hand_overs_send_no_message_to_all_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leases_of_other_nodes_live_while_one_hangs_and_all_are_renewed_after_a_failover() {
+async fn field_bug_34_leases_of_other_nodes_live_while_one_hangs_and_all_after_its_failover() {
     for binary in binaries() {
         let cluster = Cluster::start(&binary);
         let app = fresh();

@@ -34,7 +34,7 @@ async fn refused(url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinels_that_are_down_or_silent_from_the_start_hold_up_nobody() {
+async fn field_bug_34_sentinels_that_are_down_or_silent_from_the_start_hold_up_nobody() {
     on_each(|binary| async move {
         let sentinels = start(&binary).await;
         let silent = Proxy::start(sentinels.sentinels[0].port).await;

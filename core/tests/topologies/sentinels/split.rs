@@ -52,7 +52,7 @@ fn unreplicated(sentinels: &Sentinels, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_master_that_lives_on_is_left_by_all_and_no_lease_is_kept_there() {
+async fn field_bug_37_an_old_master_that_lives_on_is_left_by_all_and_no_lease_is_kept_there() {
     on_each(|binary| async move {
         let sentinels = Arc::new(start(&binary).await);
         let mut holders = Vec::new();
