@@ -46,11 +46,11 @@ def is_for(scenario: dict[str, Any], kind: str) -> bool:
     return kind in scenario.get("stores", [kind])
 
 
-async def run_all(scenarios: list[dict[str, Any]], store: Store, face: str) -> Outcomes:
+async def run_all(scenarios: list[dict[str, Any]], store: Store, face: str, at_once: int = AT_ONCE) -> Outcomes:
     """Runs those that may run together together, and then the others."""
     made = SyncFace() if face == "Client" else AsyncFace()
     outcomes: Outcomes = {}
-    room = asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(at_once)
 
     async def play(scenario: dict[str, Any]) -> None:
         async with room:

@@ -18,6 +18,8 @@ from topologies import cluster, sentinel
 TOPOLOGIES: list[dict[str, Any]] = json.loads(os.environ.get("LEASELOCK_TEST_TOPOLOGIES", "[]"))
 # Where a face runs all scenarios; elsewhere those that are for everywhere.
 WHOLE = {"cluster-redis": "Client", "sentinel-valkey": "AsyncClient"}
+# A client of a cluster connects to more than one server, which shows in the times that scenarios measure.
+AT_ONCE = 6
 Play = tuple[dict[str, Any], str]
 PLAYS: list[Play] = [(topology, face) for topology in TOPOLOGIES for face in ("Client", "AsyncClient")]
 each_server = pytest.mark.parametrize("server_name", [server["name"] for server in SERVERS])
@@ -95,7 +97,7 @@ def outcomes(request: pytest.FixtureRequest) -> Outcomes:
     cases = [item.callspec.params for item in items if getattr(item, "originalname", "") == "test_scenario"]
     wanted = [case["scenario"] for case in cases if case["outcomes"] is request.param]
     topology, face = request.param
-    return asyncio.run(run_all(wanted, on_topology(topology), face))
+    return asyncio.run(run_all(wanted, on_topology(topology), face, AT_ONCE))
 
 
 @pytest.mark.alone
