@@ -90,7 +90,12 @@ async fn whole(sentinels: &Sentinels, came_back: usize) {
             }
         });
         let agree = told.iter().all(|it| it.1 == port);
-        if agree && is_whole {
+        let may_choose = sentinels.sentinels.iter().all(|sentinel| {
+            let replicas = sentinel.run(&["SENTINEL", "REPLICAS", SERVICE]);
+            let replicas = format!("{replicas:?}");
+            !replicas.contains("s_down") && !replicas.contains("disconnected")
+        });
+        if agree && is_whole && may_choose {
             return;
         }
         let back = &sentinels.nodes[came_back];

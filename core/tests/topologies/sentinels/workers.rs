@@ -16,7 +16,7 @@ const CLIENTS: usize = 20;
 /// How many locks they work with.
 const LOCKS: usize = 6;
 /// No failover keeps anybody waiting for longer than this.
-const WAIT: Duration = ms(25_000);
+const WAIT: Duration = ms(90_000);
 
 /// What the locks guard: the last token that it took for each.
 #[derive(Default)]
