@@ -235,7 +235,6 @@ impl ClientCore {
             Event::Flushed { scope } => self.keeper.on_flushed(scope),
             Event::Succeeded { scope } => {
                 self.background(give_back_again(self.clone(), scope.clone()));
-                return;
             }
             _ => {}
         }

@@ -366,7 +366,8 @@ impl WaitingRoom {
             }
             Event::Touched { lock } => room.on_touched(lock),
             Event::Flushed { scope } | Event::Reset { scope, .. } => room.on_reset(scope),
-            Event::Succeeded { .. } => {}
+            // The successor may not have heard that they were served, and grant them the name again: that is handed on.
+            Event::Succeeded { .. } => room.served.clear(),
         }
         true
     }
