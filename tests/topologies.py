@@ -23,6 +23,8 @@ SERVICE = "mymaster"
 LIMIT_SECONDS = 30
 SLOTS = 16_384
 BUS = 10_000
+# How long a server may be silent where nothing is to fail over.
+CALM_MS = 20_000
 CLUSTER_OPTIONS = [
     *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000"),
     # CLUSTER SLOTS of Redis 7.0 lists a replica when it has been sent something.
@@ -85,6 +87,10 @@ class Topology:
         """Starts it as far as can be, and says what to wait for before it can go on."""
         raise NotImplementedError
 
+    def stay(self) -> None:
+        """Have no failover come of a busy machine."""
+        raise NotImplementedError
+
     @property
     def url(self) -> str:
         raise NotImplementedError
@@ -139,6 +145,11 @@ class Sentinels(Topology):
     @property
     def url(self) -> str:
         return f"redis+sentinel://{addresses(self.sentinels)}/{SERVICE}"
+
+    def stay(self) -> None:
+        """Have no failover come of a busy machine."""
+        for server in self.sentinels:
+            server.command("SENTINEL", "SET", SERVICE, "down-after-milliseconds", CALM_MS)
 
     def named(self) -> set[int]:
         """The ports of the master that the sentinels name."""
@@ -200,6 +211,11 @@ class Cluster(Topology):
     @property
     def url(self) -> str:
         return f"redis+cluster://{addresses(self.nodes)}"
+
+    def stay(self) -> None:
+        """Have no failover come of a busy machine."""
+        for node in self.nodes:
+            node.command("CONFIG", "SET", "cluster-node-timeout", CALM_MS)
 
     def is_whole(self) -> bool:
         """Whether every node sees all slots served, and each primary with a replica."""
@@ -284,6 +300,8 @@ def every(servers: Mapping[str, str]) -> Iterator[list[Topology]]:
     topologies = [kind(name, binary) for kind in KINDS.values() for name, binary in servers.items()]
     try:
         start(topologies)
+        for topology in topologies:
+            topology.stay()
         yield topologies
     finally:
         for topology in topologies:

@@ -30,14 +30,15 @@ impl Place {
     }
 
     pub(crate) fn sentinels(binary: &Binary) -> Self {
-        Self::Sentinels(
-            format!("sentinel-{}", binary.name),
-            Sentinels::start(binary),
-        )
+        let sentinels = Sentinels::start(binary);
+        sentinels.stay();
+        Self::Sentinels(format!("sentinel-{}", binary.name), sentinels)
     }
 
     pub(crate) fn cluster(binary: &Binary) -> Self {
-        Self::Cluster(format!("cluster-{}", binary.name), Cluster::start(binary))
+        let cluster = Cluster::start(binary);
+        cluster.stay();
+        Self::Cluster(format!("cluster-{}", binary.name), cluster)
     }
 
     /// The kind, as the file names it.

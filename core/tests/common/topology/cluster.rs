@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use redis::{Value, from_redis_value};
 
-use super::{BUS, Options, ask, says, start_all, try_text, until, url};
+use super::{BUS, CALM_MS, Options, ask, says, start_all, try_text, until, url};
 use crate::common::{Binary, Server, ms};
 
 pub const SLOTS: u16 = 16_384;
@@ -93,6 +93,13 @@ impl Cluster {
                     && says(node, &["CLUSTER", "INFO"], "cluster_state:ok")
             })
         });
+    }
+
+    /// Has no failover come of a busy machine.
+    pub fn stay(&self) {
+        for node in &self.nodes {
+            node.run(&["CONFIG", "SET", "cluster-node-timeout", CALM_MS]);
+        }
     }
 
     /// `redis+cluster://…`, naming all nodes.

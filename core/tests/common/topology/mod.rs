@@ -19,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long a node is given to answer one question: it may be stopped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a server may be silent where nothing is to fail over.
+const CALM_MS: &str = "20000";
+
 /// How the nodes differ from plain ones. `Options::default()` is: not at all.
 #[derive(Default)]
 pub struct Options<'a> {

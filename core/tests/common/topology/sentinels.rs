@@ -2,7 +2,7 @@
 
 use redis::from_redis_value;
 
-use super::{Options, ask, says, start_all, try_text, until, url};
+use super::{CALM_MS, Options, ask, says, start_all, try_text, until, url};
 use crate::common::{Binary, Server};
 
 /// The service that the sentinels watch.
@@ -60,6 +60,18 @@ impl Sentinels {
         });
         started.each_sentinel(&["SENTINEL", "DEBUG", "PUBLISH-PERIOD", "2000"]);
         started
+    }
+
+    /// Has no failover come of a busy machine.
+    pub fn stay(&self) {
+        let words = [
+            "SENTINEL",
+            "SET",
+            SERVICE,
+            "down-after-milliseconds",
+            CALM_MS,
+        ];
+        self.each_sentinel(&words);
     }
 
     /// `redis+sentinel://…`, naming all sentinels.
