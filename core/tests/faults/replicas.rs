@@ -437,10 +437,10 @@ async fn the_right_to_wait_for_replicas_is_asked_for() {
 #[tokio::test]
 async fn a_renewal_that_wrote_nothing_is_not_confirmed_by_replicas_that_are_there() {
     for pair in Pair::each() {
-        let client = pair.client(ms(2_000));
+        let client = pair.client(ms(1_000));
         let lease = client
             .acquire("job")
-            .ttl(ms(8_000))
+            .ttl(ms(4_000))
             .await
             .expect("acquired");
         pair.replica.pause();
@@ -449,7 +449,7 @@ async fn a_renewal_that_wrote_nothing_is_not_confirmed_by_replicas_that_are_ther
         pair.master
             .run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         let left = lease.expires_in();
-        assert!(left < ms(8_000), "{left:?}");
+        assert!(left < ms(4_000), "{left:?}");
         let reason = lost_within(&lease, left + ms(500)).await;
         assert_eq!(reason, LossReason::Expired);
     }
