@@ -84,7 +84,7 @@ impl Cluster {
             }
         }
         let again = again.into_iter().map(|at| async move {
-            let one = RenewingOne::new(self.config.prefix(), &renewals[at]);
+            let one = RenewingOne::new(&self.config, &renewals[at]);
             let renewed = tokio::time::timeout_at(until, self.run(one)).await;
             let late = || Err(Failure::unanswered(no_answer(limit)));
             (at, renewed.unwrap_or_else(|_| late()))

@@ -8,6 +8,8 @@ use redis::Value;
 use super::{Exchange, Step, by_text, no_script, refused};
 use crate::clock::Moment;
 use crate::name::LockId;
+use crate::store::redis::config::Config;
+use crate::store::redis::confirming::nothing_written;
 use crate::store::redis::keys::{Keys, Prefix};
 use crate::store::redis::tracking::Arming;
 use crate::store::redis::wire::{self, Answer, By, Inspected, Packed};
@@ -18,12 +20,16 @@ pub(in crate::store::redis) struct RenewingOne<'a> {
     key: String,
     slot: u16,
     renewal: &'a Renewal,
+    /// Replicas have to have what is renewed.
+    is_to_be_confirmed: bool,
     by: By,
 }
 
 impl<'a> RenewingOne<'a> {
-    pub(in crate::store::redis) fn new(prefix: &Prefix, renewal: &'a Renewal) -> Self {
+    pub(in crate::store::redis) fn new(config: &Config, renewal: &'a Renewal) -> Self {
+        let prefix = config.prefix();
         Self {
+            is_to_be_confirmed: config.replicas() > 0,
             key: prefix.lock_key(&renewal.claim.lock),
             slot: prefix.slot_of(&renewal.claim.lock),
             renewal,
@@ -54,6 +60,10 @@ impl Exchange for RenewingOne<'_> {
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {
         match replies.first().map(wire::renewed) {
+            // The connection may have written nothing yet.
+            Some(Answer::Ok(Ownership::MineForLonger)) if self.is_to_be_confirmed => {
+                Step::Done(Err(nothing_written()))
+            }
             Some(Answer::Ok(ownership)) => Step::Done(Ok(ownership)),
             Some(Answer::NoScript) => by_text(&mut self.by),
             Some(Answer::Err(error)) => refused(error),
