@@ -21,6 +21,7 @@ mod cluster;
 mod cluster_changes;
 mod connections;
 mod moved_name;
+mod rights;
 mod scenarios;
 mod sentinels;
 mod starters;

@@ -148,7 +148,7 @@ impl Examined {
             slow: look(&slow, slow_commands),
             clock,
             round_trips,
-            rights: self.rights(&probe).await?,
+            rights: self.rights(probe).await?,
             certificate: self.connection.certificate_expiry(),
             cluster,
         })
@@ -205,12 +205,18 @@ impl Examined {
         Ok((round_trips, clock))
     }
 
-    async fn rights(&self, probe: &Probe) -> Result<Rights, Failure> {
+    async fn rights(&self, mut probe: Probe) -> Result<Rights, Failure> {
         let replies = self.send(&Probe::harmless()).await?;
         if let Some(rights) = probe.without_transactions(&replies) {
             return Ok(rights);
         }
-        Ok(probe.rights_shown(&self.send(&probe.request()).await?))
+        loop {
+            let rights = probe.rights_shown(&self.send(&probe.request()).await?);
+            match probe.without_slots(&rights) {
+                Some(other) => probe = other,
+                None => return Ok(rights),
+            }
+        }
     }
 }
 

@@ -36,14 +36,10 @@ const ON_KEYS: &[&str] = &[
 ];
 /// How waiters are told.
 const TELLING: &[&str] = &["publish", "pubsub|numsub", "subscribe"];
-/// How waiters are told in a cluster, and how the node is found that has a lock.
-const IN_CLUSTER: &[&str] = &[
-    "spublish",
-    "pubsub|shardnumsub",
-    "ssubscribe",
-    "cluster|slots",
-    "asking",
-];
+/// The same in a cluster, where the server knows channels with slots.
+const TELLING_IN_SLOTS: &[&str] = &["spublish", "pubsub|shardnumsub", "ssubscribe"];
+/// How the node of a cluster is found that has a lock.
+const FINDING: &[&str] = &["cluster|slots", "asking"];
 
 /// Names that are tried for one in a node's slots: enough to find one in a single slot.
 const NAMES: u32 = 150_000;
@@ -62,6 +58,8 @@ pub(super) struct Probe {
     /// Locks count only when replicas have them.
     waits: bool,
     is_of_cluster: bool,
+    /// Waiters are told by channels with slots.
+    is_sharded: bool,
     patterns: Patterns,
 }
 
@@ -118,13 +116,27 @@ impl Probe {
         }
         let database = config.database();
         Self {
-            channel: prefix.inbox(client_id),
+            channel: if is_of_cluster {
+                prefix.inbox_of_slot(client_id, keys.slot)
+            } else {
+                prefix.inbox(client_id)
+            },
             keys,
             patterns: Patterns::new(prefix),
             select: (database != 0).then(|| database.to_string()),
             waits: config.replicas() > 0,
             is_of_cluster,
+            is_sharded: is_of_cluster,
         }
+    }
+
+    /// The probe for the server of a cluster that knows no channels with slots; `None` where `rights` show that it does.
+    pub(super) fn without_slots(self, rights: &Rights) -> Option<Self> {
+        let knows_none = rights.unknown.contains(&"ssubscribe");
+        knows_none.then_some(Self {
+            is_sharded: false,
+            ..self
+        })
     }
 
     /// An empty transaction: only where that works may the commands be sent.
@@ -151,12 +163,13 @@ impl Probe {
 
     /// The commands that are needed.
     fn needed(&self) -> impl Iterator<Item = &'static str> {
-        let telling = if self.is_of_cluster {
-            IN_CLUSTER
+        let telling = if self.is_sharded {
+            TELLING_IN_SLOTS
         } else {
             TELLING
         };
-        ON_KEYS.iter().chain(telling).copied()
+        let finding = if self.is_of_cluster { FINDING } else { &[] };
+        ON_KEYS.iter().chain(telling).chain(finding).copied()
     }
 
     /// The commands of options.
