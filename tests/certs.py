@@ -1,7 +1,8 @@
 """Certificates for tests: `python3 tests/certs.py FOLDER` makes them with openssl; as a module, `make(folder)`.
 
 The folder then holds `ca.crt`, and a key and a certificate each for
-`good` (localhost and 127.0.0.1, signed by the CA), `expired` (the same, run out), `wronghost` (another host's),
+`good` (localhost and 127.0.0.1, signed by the CA), `lasting` (the same, for 90 days and not 30), `expired` (the same,
+run out), `wronghost` (another host's),
 `stranger` (the right host, signed by a CA nobody trusts), `selfsigned` (the right host, and its own CA, as
 `openssl req -x509` makes it), `client` (no server's, signed by the CA), and `strange-client` (the same, by a CA nobody
 trusts).
@@ -23,6 +24,7 @@ def make(folder: str | Path) -> Path:
     _authority(folder, "ca")
     _authority(folder, "strangers-ca")
     _signed(folder, "good", HOST)
+    _signed(folder, "lasting", HOST, "-days", "90")
     _signed(folder, "expired", HOST, "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
     _signed(folder, "wronghost", "DNS:elsewhere.example")
     _signed(folder, "stranger", HOST, authority="strangers-ca")

@@ -23,7 +23,12 @@ const REPLICA: Kind = Kind {
 const SHOWN: usize = 5;
 
 pub(super) fn title(facts: &ClusterFacts) -> String {
-    format!("The cluster of {}", facts.address)
+    let mut hosts = facts.address.split(',');
+    let first = hosts.next().unwrap_or_default();
+    match hosts.count() {
+        0 => format!("The cluster of {first}"),
+        others => format!("The cluster of {first} and {others} more"),
+    }
 }
 
 /// All that can be said of a cluster, for leases of `ttl`.
