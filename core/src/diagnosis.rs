@@ -59,6 +59,8 @@ pub struct ServerFacts {
     pub round_trips: Vec<Duration>,
     /// What the user may do.
     pub rights: Rights,
+    /// How many replicas have to have a lock before it counts: `replicas` of the URL.
+    pub confirming: u32,
     /// When the certificate runs out that the server showed; `None` without TLS.
     pub certificate: Option<SystemTime>,
     /// The fields of `CLUSTER INFO`, of a cluster's node.

@@ -151,9 +151,22 @@ def test_replicas_that_need_not_follow_are_a_warning(
     assert "NOREPLICAS" in report["writes"]["seen"]
 
 
+def test_replicas_that_have_to_confirm_and_are_not_there(
+    start: Callable[..., Server], doctor: Callable[..., Report]
+) -> None:
+    primary, replica = start(), start()
+    report = doctor(f"{primary.url}?replicas=1")
+    assert (report.status, report.level("confirming")) == (1, "problem")
+    replica.command("REPLICAOF", "127.0.0.1", primary.port)
+    wait_until(lambda: "state=online" in str(primary.command("INFO", "replication")), "the primary knows")
+    assert doctor(f"{primary.url}?replicas=1").level("confirming") == "ok"
+    assert doctor(primary.url).level("confirming") is None
+
+
 def test_a_cluster_is_a_problem(start: Callable[..., Server], doctor: Callable[..., Report]) -> None:
     report = doctor(start("--cluster-enabled", "yes", "--cluster-port", str(free_port())).url)
     assert (report.status, report.level("mode")) == (1, "problem")
+    assert "redis+cluster://" in report["mode"]["todo"]
 
 
 def test_a_sentinel_is_a_problem(tmp_path: Path, doctor: Callable[..., Report]) -> None:
@@ -165,6 +178,7 @@ def test_a_sentinel_is_a_problem(tmp_path: Path, doctor: Callable[..., Report]) 
             wait_until(lambda: doctor(f"redis://127.0.0.1:{port}").level("connection") is None, "it answers")
             report = doctor(f"redis://127.0.0.1:{port}")
             assert (report.status, report.level("mode")) == (1, "problem")
+            assert "redis+sentinel://" in report["mode"]["todo"]
         finally:
             sentinel.kill()
 

@@ -141,6 +141,27 @@ pub(super) fn replicas(facts: &ServerFacts) -> Finding {
     }
 }
 
+/// Whether there are as many replicas as have to confirm a lock; `None` where none has to.
+pub(super) fn confirming(facts: &ServerFacts) -> Option<Finding> {
+    const CHECK: &str = "confirming";
+    let wanted = u64::from(facts.confirming);
+    if wanted == 0 {
+        return None;
+    }
+    let Some(connected) = number(&facts.info, "connected_slaves") else {
+        return Some(Finding::not_in_info(CHECK, facts));
+    };
+    let seen = format!("replicas={wanted}, and {connected} are connected");
+    if connected >= wanted {
+        return Some(Finding::ok(CHECK, seen));
+    }
+    Some(
+        Finding::problem(CHECK, seen)
+            .means("A lock counts only when so many have it: none can be acquired, and leases end at their deadlines.")
+            .todo("Bring the replicas back, or ask for fewer."),
+    )
+}
+
 /// A value that INFO shows, or else CONFIG GET.
 fn either<'a>(facts: &'a ServerFacts, info: &str, config: &str) -> Option<&'a str> {
     field(&facts.info, info).or_else(|| field(&facts.config, config))

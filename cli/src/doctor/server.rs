@@ -40,6 +40,7 @@ pub(super) fn examine(facts: &ServerFacts, ttl: Duration, part: Part) -> Vec<Fin
     if part == Part::Alone {
         findings.push(data::replicas(facts));
     }
+    findings.extend(data::confirming(facts));
     findings.extend([
         network::round_trip(facts, ttl),
         network::slow_commands(facts, ttl),

@@ -149,6 +149,7 @@ impl Examined {
             clock,
             round_trips,
             rights: self.rights(probe).await?,
+            confirming: config.replicas(),
             certificate: self.connection.certificate_expiry(),
             cluster,
         })
