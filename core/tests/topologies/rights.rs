@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use leaselock::diagnosis::Diagnosis;
 use leaselock::{Client, ReleaseStatus};
 use redis::{FromRedisValue, Value, from_redis_value};
 use tokio::task::JoinSet;
 
-use crate::common::topology::Cluster;
+use crate::common::topology::{Cluster, Options};
 use crate::common::{binaries, fresh, ms};
 
 /// For one step, also where what is denied is found out by a time-out.
@@ -223,6 +224,32 @@ async fn each_right_of_the_rule_for_a_cluster_is_needed() {
         assert_eq!(unmissed(), ["+asking"]);
         play_moving(&cluster, &[&moving]).await;
         assert_eq!(unmissed(), [""; 0]);
+    }
+}
+
+/// A server before Redis 7 has no sharded channels.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_no_sharded_channels_the_rights_to_ordinary_ones_are_looked_for() {
+    let args = ["--rename-command", "SSUBSCRIBE", ""];
+    let options = Options {
+        args: &args,
+        ..Options::default()
+    };
+    for binary in binaries() {
+        let cluster = Cluster::start_with(&binary, &options);
+        let rule = ["~*", "&*", "+@all", "-subscribe"].map(str::to_owned);
+        let client = client(&user(&cluster, "leaselock", &rule), &fresh());
+        let Ok(Diagnosis::Cluster(facts)) = client.diagnose().await else {
+            panic!("a cluster");
+        };
+        assert_eq!(facts.primaries.len(), 3);
+        for primary in facts.primaries {
+            let rights = primary.server.found.expect("it is reached").rights;
+            assert_eq!(rights.missing, ["+subscribe"]);
+            assert_eq!(rights.unknown, [""; 0]);
+            let rest = "+publish +pubsub|numsub +subscribe +cluster|slots +asking +client|tracking +client|caching";
+            assert!(rights.rule.ends_with(rest), "{}", rights.rule);
+        }
     }
 }
 
