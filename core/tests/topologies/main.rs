@@ -22,6 +22,7 @@ mod cluster_changes;
 mod connections;
 mod moved_name;
 mod rights;
+mod review_cluster;
 mod scenarios;
 mod sentinels;
 mod starters;

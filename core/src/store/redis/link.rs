@@ -25,6 +25,8 @@ use crate::sync::lock;
 
 /// Callers that meet a server that was reached and is the wrong one share its failure for so long.
 const MISLED_PAUSE: Duration = Duration::from_millis(250);
+/// Whoever needs a connection asks for one again sooner than this.
+const WANTED: Duration = Duration::from_secs(3);
 /// A suspect connection is replaced no sooner than this after another one was.
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -152,10 +154,13 @@ impl Link {
         self.epoch.load(Ordering::Acquire).max(1)
     }
 
-    /// Whether a connection was lost, and none has taken its place yet.
+    /// Whether a connection was lost, and another one was asked for lately, and could not be made yet.
     pub(super) fn is_broken(&self) -> bool {
         let connections = lock(&self.connections);
-        connections.live.is_none() && !connections.left && self.was_made()
+        let failed = connections.failed.as_ref();
+        let is_wanted = connections.connecting.is_some()
+            || failed.is_some_and(|(until, _)| Moment::now().since(*until) < WANTED);
+        connections.live.is_none() && !connections.left && self.was_made() && is_wanted
     }
 
     /// Whether there ever was a connection.
@@ -377,7 +382,7 @@ impl Link {
         // Its leases go on as they are; but news for its waiters was not passed on meanwhile.
         self.change(false, |connections| {
             let newest = connection.epoch == self.epoch.load(Ordering::Acquire);
-            if connections.live.is_some() || connections.closed || !newest {
+            if connections.live.is_some() || connections.over().is_some() || !newest {
                 return false;
             }
             connection.reinstate();
@@ -409,6 +414,8 @@ impl Link {
                 .take_if(|live| live.epoch == connection.epoch);
             if let Some(old) = &old {
                 old.retire();
+                // What it still answers does not make it the live one again.
+                self.epoch.store(old.epoch + 1, Ordering::Release);
             }
             old.is_some()
         });

@@ -27,7 +27,7 @@ use crate::store::{Event, Failure, Host, Scope};
 const PAUSE: Duration = Duration::from_millis(100);
 /// Many clients notice a change at the same time, and need not all ask at once.
 const JITTER: Duration = Duration::from_millis(50);
-/// While a connection is broken they are asked again and again, after pauses that double up to this.
+/// While a connection is needed and cannot be made, they are asked again and again, after pauses that double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// A node that is well answers sooner than this.
 const LIMIT: Duration = Duration::from_millis(500);

@@ -1,0 +1,83 @@
+//! A cluster's client where nothing is asked of it, after it was closed, and of slots that are on their way.
+
+use leaselock::Client;
+
+use super::cluster::client;
+use crate::common::topology::Cluster;
+use crate::common::{Server, binaries, fresh, ms, until};
+
+/// Connections of clients, the one that asks left out.
+fn of_clients(server: &Server) -> usize {
+    let list = |kind| server.text(&["CLIENT", "LIST", "TYPE", kind]);
+    let lines = |list: Option<String>| list.map_or(0, |list| list.lines().count());
+    lines(list("normal")) + lines(list("pubsub")) - 1
+}
+
+/// How often the nodes were asked who has which slot.
+fn questions(cluster: &Cluster) -> u64 {
+    let asked = |node: &Server| {
+        let facts = node.text(&["INFO", "commandstats"]).unwrap_or_default();
+        let calls = facts.lines().find_map(|line| {
+            let (_, calls) = line
+                .strip_prefix("cmdstat_cluster|slots:")?
+                .split_once("calls=")?;
+            calls.split(',').next()?.parse::<u64>().ok()
+        });
+        calls.unwrap_or(0)
+    };
+    cluster.nodes.iter().map(asked).sum()
+}
+
+/// Uses every primary.
+async fn use_all(client: &Client) {
+    for n in 0..12 {
+        let lease = client.acquire(format!("n{n}")).await.unwrap();
+        assert!(lease.release().await.unwrap());
+    }
+}
+
+/// Servers close what is idle (`timeout`), and clients that are idle are many.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_client_whose_connection_was_closed_does_not_go_on_asking() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let client = client(&cluster, &fresh());
+        use_all(&client).await;
+        for node in &cluster.nodes[..3] {
+            node.run(&["CLIENT", "KILL", "TYPE", "normal"]);
+        }
+        tokio::time::sleep(ms(2_000)).await;
+        let before = questions(&cluster);
+        tokio::time::sleep(ms(4_000)).await;
+        let asked = questions(&cluster) - before;
+        assert!(asked <= 1, "{}: asked {asked} times", binary.name);
+        use_all(&client).await;
+    }
+}
+
+/// A primary that hung while its replica took over answers when nobody asks it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_left_while_it_hung_is_not_kept() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let client = client(&cluster, &app);
+        use_all(&client).await;
+        let slot = cluster.slot_of(&format!("lock||{app}||name"));
+        let old = cluster.owner_of(slot);
+        let lease = client.acquire("name").ttl(ms(60_000)).await.unwrap();
+        cluster.nodes[old].pause();
+        let waiting = {
+            let client = client.clone();
+            tokio::spawn(async move { client.inspect("name").await })
+        };
+        tokio::time::sleep(ms(200)).await;
+        let replica = 3 + old;
+        cluster.nodes[replica].run(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
+        assert!(waiting.await.unwrap().expect("an answer").is_some());
+        cluster.nodes[old].resume();
+        let kept = &cluster.nodes[old];
+        until("it is left", ms(8_000), async || of_clients(kept) == 0).await;
+        assert!(lease.release().await.unwrap());
+    }
+}
