@@ -1,12 +1,16 @@
 //! A cluster's client where nothing is asked of it, after it was closed, and of slots that are on their way.
 
-use leaselock::Client;
+use leaselock::{Client, ErrorKind};
 
 use super::cluster::client;
 use crate::common::topology::Cluster;
 use crate::common::{Server, binaries, fresh, ms, until};
 
 /// Connections of clients, the one that asks left out.
+fn connections(cluster: &Cluster) -> usize {
+    cluster.nodes.iter().map(of_clients).sum()
+}
+
 fn of_clients(server: &Server) -> usize {
     let list = |kind| server.text(&["CLIENT", "LIST", "TYPE", kind]);
     let lines = |list: Option<String>| list.map_or(0, |list| list.lines().count());
@@ -79,5 +83,68 @@ async fn a_node_that_was_left_while_it_hung_is_not_kept() {
         let kept = &cluster.nodes[old];
         until("it is left", ms(8_000), async || of_clients(kept) == 0).await;
         assert!(lease.release().await.unwrap());
+    }
+}
+/// What is under way when a client is closed is not asked again by new connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_closed_connects_no_more() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let client = client(&cluster, &app);
+        use_all(&client).await;
+        let owner = cluster.at(&format!("lock||{app}||name"));
+        owner.pause();
+        let asking = {
+            let client = client.clone();
+            tokio::spawn(async move { client.inspect("name").await })
+        };
+        tokio::time::sleep(ms(200)).await;
+        client.close().await.unwrap();
+        owner.resume();
+        let error = asking.await.unwrap().expect_err("the client is closed");
+        assert_eq!(error.kind(), ErrorKind::ClientClosed, "{error}");
+        until("all connections are closed", ms(3_000), async || {
+            connections(&cluster) == 0
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_goes_elsewhere_is_no_reconnect() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let (holder, waiter) = (client(&cluster, &app), client(&cluster, &app));
+        use_all(&waiter).await;
+        let lease = holder.acquire("name").ttl(ms(60_000)).await.unwrap();
+        let waiting = {
+            let waiter = waiter.clone();
+            tokio::spawn(async move { waiter.acquire("name").wait(ms(30_000)).await })
+        };
+        until("it waits", ms(5_000), async || {
+            holder
+                .inspect("name")
+                .await
+                .unwrap()
+                .is_some_and(|found| found.waiters == 1)
+        })
+        .await;
+        let slot = cluster.slot_of(&format!("lock||{app}||name"));
+        let from = cluster.owner_of(slot);
+        let moved = cluster.begin_move(slot, (from + 1) % 3);
+        cluster.move_keys(&moved, None);
+        cluster.end_move(&moved);
+        tokio::time::sleep(ms(500)).await;
+        assert!(lease.release().await.unwrap());
+        waiting
+            .await
+            .unwrap()
+            .expect("granted")
+            .release()
+            .await
+            .unwrap();
+        assert_eq!(waiter.stats().reconnects, 0);
     }
 }

@@ -49,8 +49,8 @@ pub(super) struct Cluster {
     changes: AtomicU64,
     /// Told when slots have gone to other nodes.
     moved: Notify,
-    /// Connections that were lost.
-    lost: AtomicU64,
+    /// How often connections were made again to nodes that have gone, or in place of theirs.
+    reconnects_of_gone: AtomicU64,
     closed: AtomicBool,
     this: Weak<Self>,
 }
@@ -74,7 +74,7 @@ impl Cluster {
             refreshing: Refreshing::default(),
             changes: AtomicU64::new(1),
             moved: Notify::new(),
-            lost: AtomicU64::new(0),
+            reconnects_of_gone: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             this: this.clone(),
         })
@@ -89,7 +89,10 @@ impl Cluster {
     }
 
     pub(super) fn reconnects(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        let map = self.read();
+        let nodes = map.nodes().map(|node| node.link.reconnects());
+        // Of those who have gone while the map is held: neither twice nor not at all.
+        nodes.sum::<u64>() + self.reconnects_of_gone.load(Ordering::Relaxed)
     }
 
     /// The node that has `slot`, as far as is known.
@@ -255,19 +258,21 @@ impl Cluster {
             listener: self.listener_of(),
             spawn: self.spawn.clone(),
         };
-        Node::new(server, address, self.client_id.clone(), host, scope, used)
+        let node = Node::new(server, address, self.client_id.clone(), host, scope, used);
+        if self.closed.load(Ordering::Acquire) {
+            // Whoever closes has seen all nodes that there were before.
+            node.close();
+        }
+        node
     }
 
     /// Hears what a node says, too.
     fn listener_of(&self) -> Listener {
         let (this, listener) = (self.this.clone(), self.listener.clone());
         Arc::new(move |event| {
-            if let (Event::Reset { is_new, .. }, Some(this)) = (&event, this.upgrade()) {
+            if let (Event::Reset { .. }, Some(this)) = (&event, this.upgrade()) {
                 // Before anybody is told: who asks again does so under another standing.
                 this.changes.fetch_add(1, Ordering::AcqRel);
-                if *is_new {
-                    this.lost.fetch_add(1, Ordering::Relaxed);
-                }
                 this.refresh_soon();
             }
             listener(event);
@@ -277,7 +282,15 @@ impl Cluster {
     /// Ends every connection for good.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        for node in self.write().take_all() {
+        let nodes = {
+            let mut map = self.write();
+            let nodes = map.take_all();
+            let made = nodes.iter().map(|node| node.link.reconnects());
+            self.reconnects_of_gone
+                .fetch_add(made.sum(), Ordering::Relaxed);
+            nodes
+        };
+        for node in nodes {
             node.close();
         }
     }

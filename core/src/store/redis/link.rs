@@ -154,6 +154,11 @@ impl Link {
         self.epoch.load(Ordering::Acquire).max(1)
     }
 
+    /// Whether a connection was lost, and none has taken its place yet.
+    pub(super) fn is_lost(&self) -> bool {
+        lock(&self.connections).live.is_none() && self.was_made()
+    }
+
     /// Whether a connection was lost, and another one was asked for lately, and could not be made yet.
     pub(super) fn is_broken(&self) -> bool {
         let connections = lock(&self.connections);

@@ -5,6 +5,7 @@ use redis::{ServerError, Value};
 
 use super::config::Address;
 use super::failure;
+use super::slots::SLOTS;
 use crate::error::Error;
 use crate::store::Failure;
 
@@ -34,6 +35,7 @@ impl Redirection {
     fn of_error(error: &ServerError, asked: &Address) -> Option<Self> {
         let mut words = error.details().unwrap_or_default().split(' ');
         let slot = words.next().and_then(|slot| slot.parse().ok());
+        let slot = slot.filter(|slot| usize::from(*slot) < SLOTS);
         let to = words.next().and_then(|to| Address::told(to, asked));
         match error.code() {
             "MOVED" => Some(Self::Moved {
@@ -113,5 +115,6 @@ mod tests {
         ));
         assert!(of("OOM", "command not allowed").is_none());
         assert!(of("MOVED", "nonsense").is_none());
+        assert!(of("MOVED", "16384 127.0.0.1:6381").is_none());
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Map {
 
 /// What a new answer has changed.
 pub(super) struct Changed {
-    /// Slots that another node has than before.
+    /// Slots that another node has than before, or none.
     pub(super) moved: Arc<SlotSet>,
     /// Nodes that have no slot any more.
     pub(super) gone: Vec<Arc<Node>>,
@@ -110,11 +110,13 @@ impl Map {
                 if let Some(owner) = self.owners.get_mut(usize::from(slot)) {
                     *owner = place;
                 }
-                if let Some(node) = before.owner(slot)
-                    && *node.address != *address
-                {
-                    moved.add(slot);
-                }
+            }
+        }
+        for slot in (0..).take(before.owners.len()) {
+            let was = before.owner(slot);
+            // Also where nobody has it: who has it next may be who had it before, and nobody hears of it until then.
+            if was.is_some_and(|was| self.owner(slot).is_none_or(|it| !Arc::ptr_eq(&it, &was))) {
+                moved.add(slot);
             }
         }
         let is_gone = |node: &Arc<Node>| !self.nodes.iter().any(|it| Arc::ptr_eq(it, node));
@@ -162,3 +164,6 @@ impl SlotSet {
         self.0.iter().all(|word| word.load(Ordering::Relaxed) == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,9 @@ impl Cluster {
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
         let called = Instant::now();
         let mut last = self.refreshing.last.lock().await;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Failure::unsent(Error::closed()));
+        }
         if let Some((begun, outcome)) = &*last {
             if *begun >= called {
                 return outcome.clone();
@@ -109,7 +112,17 @@ impl Cluster {
     }
 
     fn set_all(&self, ranges: &[Range]) {
-        let changed = self.write().set_all(ranges, |address| self.begin(address));
+        let changed = {
+            let mut map = self.write();
+            let changed = map.set_all(ranges, |address| self.begin(address));
+            let made = changed.gone.iter().map(|node| {
+                // Another node's connection takes the place of one that was lost.
+                node.link.reconnects() + u64::from(node.link.is_lost())
+            });
+            self.reconnects_of_gone
+                .fetch_add(made.sum(), Ordering::Relaxed);
+            changed
+        };
         if !changed.moved.is_empty() {
             let (moved, config) = (changed.moved, self.config.clone());
             self.on_changed(Scope::of(move |lock| {
