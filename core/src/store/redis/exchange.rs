@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-pub(super) use self::single::{Inspecting, LookingForHolder, RenewingOne};
+pub(super) use self::single::{Inspecting, Looking, LookingForHolder, RenewingOne};
 use super::contended::Contended;
 use super::keys::{Keys, Prefix};
 use super::tracking::{Arming, Tracking};

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::config::{Config, Topology};
-use self::exchange::{Asking, Inspecting, LookingForHolder, Releasing};
+use self::exchange::{Asking, LookingForHolder, Releasing};
 use self::route::Route;
 use super::{
     Ask, Asked, BoxFuture, Cursor, Failure, Host, Ownership, Page, Quick, Releaser, Renewal,
@@ -121,11 +121,7 @@ impl Store for RedisStore {
     }
 
     fn inspect<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<LockInfo>, Failure>> {
-        Box::pin(async move {
-            let inspecting = Inspecting::new(self.config.prefix(), lock);
-            let found = self.route.run(inspecting).await?;
-            Ok(found.map(|found| found.of(lock)))
-        })
+        Box::pin(self.route.inspect(self.config.prefix(), lock))
     }
 
     fn list<'a>(

@@ -9,14 +9,17 @@ use super::cluster::Cluster;
 use super::config::{Address, Config, Topology};
 use super::connect::Server;
 use super::contended::Contended;
-use super::exchange::{Exchange, no_script};
+use super::exchange::{Exchange, Inspecting, no_script};
 use super::health::Health;
+use super::keys::Prefix;
 use super::link::Link;
 use super::locator::{Fixed, Locator};
 use super::node::Node;
 use super::redirection::Stop;
 use super::sentinels::Sentinels;
 use super::wire::{self, Answer};
+use crate::lock_info::LockInfo;
+use crate::name::LockId;
 use crate::store::{Cursor, Failure, Host, LateRenewals, Ownership, Page, Renewal, Renewed, Scope};
 
 #[derive(Clone)]
@@ -84,6 +87,21 @@ impl Route {
             Self::One(node) => Ok(node.link.clone()),
             Self::Cluster(cluster) => Ok(cluster.any_owner().await?.link.clone()),
         }
+    }
+
+    /// Looks at one lock.
+    pub(super) async fn inspect(
+        &self,
+        prefix: &Prefix,
+        lock: &LockId,
+    ) -> Result<Option<LockInfo>, Failure> {
+        let node = match self {
+            Self::One(node) => node,
+            Self::Cluster(cluster) => return cluster.inspect(lock).await,
+        };
+        let inspected = node.run(&mut Inspecting::new(prefix, lock)).await;
+        let found = inspected.map_err(Stop::into_failure)?;
+        Ok(found.map(|found| found.of(lock)))
     }
 
     pub(super) async fn renew(

@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join3};
 use redis::Value;
 use tokio::time::Instant;
 
 use super::Cluster;
 use crate::error::Error;
+use crate::lock_info::LockInfo;
+use crate::name::LockId;
 use crate::store::redis::config::Address;
-use crate::store::redis::exchange::{Inspecting, RenewingOne};
+use crate::store::redis::exchange::{Looking, RenewingOne};
+use crate::store::redis::keys::Keys;
 use crate::store::redis::node::Node;
 use crate::store::redis::redirection::{Redirection, Stop};
 use crate::store::redis::route::ownership;
+use crate::store::redis::wire;
 use crate::store::{Cursor, Failure, LateRenewals, Ownership, Page, Renewal, Renewed};
 
 impl Cluster {
@@ -101,6 +105,24 @@ impl Cluster {
         })
     }
 
+    /// Looks at one lock. While its slot is on its way, its key and its queue may be at different nodes, or nowhere: each is
+    /// looked for by itself.
+    pub(in crate::store::redis) async fn inspect(
+        &self,
+        lock: &LockId,
+    ) -> Result<Option<LockInfo>, Failure> {
+        let keys = Keys::new(self.config.prefix(), lock);
+        let look = |command, key| self.run(Looking::at(command, key, &keys));
+        let (owner, time, waiters) = try_join3(
+            look("GET", keys.lock()),
+            look("PTTL", keys.lock()),
+            look("ZCARD", &keys.queue),
+        )
+        .await?;
+        let found = wire::inspected(&[owner, time, waiters]).map_err(Failure::answered)?;
+        Ok(found.map(|found| found.of(lock)))
+    }
+
     /// A page of a listing.
     pub(in crate::store::redis) async fn page(
         &self,
@@ -128,8 +150,7 @@ impl Cluster {
         let page = page.inspect_err(|_| self.refresh_soon())?;
         let mut locks = page.locks;
         for id in page.elsewhere {
-            let inspecting = Inspecting::new(self.config.prefix(), &id);
-            locks.extend(self.run(inspecting).await?.map(|found| found.of(&id)));
+            locks.extend(self.inspect(&id).await?);
         }
         if page.at == 0 {
             servers.pop();

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::name::LockId;
 use crate::store::redis::config::Config;
 use crate::store::redis::confirming::nothing_written;
+use crate::store::redis::failure;
 use crate::store::redis::keys::{Keys, Prefix};
 use crate::store::redis::tracking::Arming;
 use crate::store::redis::wire::{self, Answer, By, Inspected, Packed};
@@ -94,6 +95,41 @@ impl Exchange for Inspecting {
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
         Step::Done(wire::inspected(replies).map_err(Failure::answered))
+    }
+}
+
+/// One command that looks at a key: in a cluster each finds the node that has its key, also while the slot is on its way.
+pub(in crate::store::redis) struct Looking<'a> {
+    command: &'static str,
+    key: &'a str,
+    slot: u16,
+}
+
+impl<'a> Looking<'a> {
+    /// At the key of a lock whose keys are `of`.
+    pub(in crate::store::redis) fn at(command: &'static str, key: &'a str, of: &Keys) -> Self {
+        let slot = of.slot;
+        Self { command, key, slot }
+    }
+}
+
+impl Exchange for Looking<'_> {
+    type Output = Value;
+
+    fn slot(&self) -> u16 {
+        self.slot
+    }
+
+    fn request(&self, out: &mut Packed) {
+        out.words(&[self.command, self.key]);
+    }
+
+    fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Value> {
+        match replies.first() {
+            Some(Value::ServerError(error)) => refused(failure::from_server(error)),
+            Some(reply) => Step::Done(Ok(reply.clone())),
+            None => refused(failure::unexpected("inspect", replies)),
+        }
     }
 }
 

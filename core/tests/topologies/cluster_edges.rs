@@ -148,3 +148,34 @@ async fn a_slot_that_goes_elsewhere_is_no_reconnect() {
         assert_eq!(waiter.stats().reconnects, 0);
     }
 }
+
+/// A slot may stay half moved for long; what is there can be looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_of_a_slot_that_is_half_moved_are_seen() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let client = client(&cluster, &app);
+        let lease = client.acquire("name").ttl(ms(60_000)).await.unwrap();
+        let key = format!("lock||{app}||name");
+        let slot = cluster.slot_of(&key);
+        let from = cluster.owner_of(slot);
+        let to = (from + 1) % 3;
+        let moved = cluster.begin_move(slot, to);
+        for there in [false, true] {
+            if there {
+                cluster.move_keys(&moved, Some(&key));
+            }
+            let found = client.inspect("name").await.expect("an answer");
+            assert_eq!(found.expect("held").owner, lease.owner(), "{there}");
+            let mut locks = client.locks("*").unwrap();
+            let found = locks.next().await.expect("one").expect("an answer");
+            assert_eq!(found.name, "name");
+            assert!(locks.next().await.is_none());
+            assert!(client.inspect("other").await.unwrap().is_none());
+        }
+        cluster.move_keys(&moved, None);
+        cluster.end_move(&moved);
+        assert!(lease.release().await.unwrap());
+    }
+}
