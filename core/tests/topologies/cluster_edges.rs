@@ -1,8 +1,11 @@
 //! A cluster's client where nothing is asked of it, after it was closed, and of slots that are on their way.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use leaselock::{Client, ErrorKind};
 
 use super::cluster::client;
+use crate::common::proxy::Proxy;
 use crate::common::topology::Cluster;
 use crate::common::{Server, binaries, fresh, ms, until};
 
@@ -176,6 +179,91 @@ async fn locks_of_a_slot_that_is_half_moved_are_seen() {
         }
         cluster.move_keys(&moved, None);
         cluster.end_move(&moved);
+        assert!(lease.release().await.unwrap());
+    }
+}
+
+/// A network that is as slow as one server may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_answers_slowly_is_used() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let (mut proxies, mut pairs) = (Vec::new(), Vec::new());
+        for node in &cluster.nodes {
+            let proxy = Proxy::start(node.port).await;
+            proxy.to_client().delay_ms.store(600, SeqCst);
+            let reached = proxy.url().replace("redis://", "");
+            pairs.push((format!("127.0.0.1:{}", node.port), reached));
+            proxies.push(proxy);
+        }
+        let url = format!("redis+cluster://{}", pairs[0].1);
+        let client = Client::builder()
+            .url(url)
+            .address_map(pairs)
+            .app_id(fresh())
+            .build()
+            .unwrap();
+        for _ in 0..2 {
+            let lease = client.acquire("name").wait(ms(20_000)).await.unwrap();
+            assert!(lease.release().await.unwrap());
+        }
+        assert_eq!(client.stats().reconnects, 0);
+    }
+}
+
+/// Whoever is next behind a holder of another program has the lock watched, but not where its slot is not yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_behind_a_foreign_holder_in_a_slot_on_its_way_asks_in_moderation() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let client = client(&cluster, &app);
+        // The counter of the slot.
+        assert!(
+            client
+                .acquire("name")
+                .await
+                .unwrap()
+                .release()
+                .await
+                .unwrap()
+        );
+        let key = format!("lock||{app}||name");
+        cluster
+            .at(&key)
+            .run(&["SET", &key, "somebody", "PX", "60000"]);
+        let waiting = {
+            let client = client.clone();
+            tokio::spawn(async move { client.acquire("name").wait(ms(30_000)).await })
+        };
+        until("it waits", ms(5_000), async || {
+            let found = client.inspect("name").await.unwrap();
+            found.is_some_and(|found| found.waiters == 1)
+        })
+        .await;
+        let slot = cluster.slot_of(&key);
+        let from = cluster.owner_of(slot);
+        let to = (from + 1) % 3;
+        let moved = cluster.begin_move(slot, to);
+        cluster.move_keys(&moved, None);
+        // It looks again after no more than three seconds.
+        tokio::time::sleep(ms(4_000)).await;
+        let commands = || {
+            let facts = cluster.nodes[to].text(&["INFO", "commandstats"]).unwrap();
+            let asked = facts.lines().find_map(|line| {
+                let (_, calls) = line.strip_prefix("cmdstat_asking:")?.split_once("calls=")?;
+                calls.split(',').next()?.parse::<u64>().ok()
+            });
+            asked.unwrap_or(0)
+        };
+        let before = commands();
+        tokio::time::sleep(ms(2_000)).await;
+        let asked = commands() - before;
+        assert!((5..40).contains(&asked), "asked {asked} times");
+        cluster.end_move(&moved);
+        let holder = &cluster.nodes[to];
+        holder.run(&["DEL", &key]);
+        let lease = waiting.await.unwrap().expect("free");
         assert!(lease.release().await.unwrap());
     }
 }

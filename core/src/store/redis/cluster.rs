@@ -45,6 +45,8 @@ pub(super) struct Cluster {
     contended: Arc<Contended>,
     map: RwLock<Map>,
     refreshing: Refreshing,
+    /// Of the connections that are made only to ask who has which slot.
+    health: Health,
     /// How often a connection was given up, or a slot went to another node.
     changes: AtomicU64,
     /// Told when slots have gone to other nodes.
@@ -72,6 +74,7 @@ impl Cluster {
             contended: Arc::default(),
             map: RwLock::default(),
             refreshing: Refreshing::default(),
+            health: Health::new(timeout),
             changes: AtomicU64::new(1),
             moved: Notify::new(),
             reconnects_of_gone: AtomicU64::new(0),

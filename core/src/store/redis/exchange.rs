@@ -168,8 +168,9 @@ impl Exchange for Asking {
         self.inbox_id = at.inbox_id.clone();
         self.is_heard = at.is_heard;
         self.take = at.is_seeded && self.may_take;
-        // Whoever is the next behind a holder of another program has the lock watched.
-        self.tracking = at.tracking.filter(|_| self.queue.is_some()).cloned();
+        // Whoever is the next behind a holder of another program has the lock watched, unless it looks again soon anyway.
+        let is_of_use = self.queue.is_some() && at.is_heard;
+        self.tracking = at.tracking.filter(|_| is_of_use).cloned();
         self.watching = None;
     }
 

@@ -17,7 +17,6 @@ use crate::store::redis::config::Address;
 use crate::store::redis::connect::Server;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure;
-use crate::store::redis::health::Health;
 use crate::store::redis::link::Link;
 use crate::store::redis::locator::Fixed;
 use crate::store::redis::wire::Packed;
@@ -29,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const JITTER: Duration = Duration::from_millis(50);
 /// While a connection is needed and cannot be made, they are asked again and again, after pauses that double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-/// A node that is well answers sooner than this.
-const LIMIT: Duration = Duration::from_millis(500);
+/// A node that is well answers sooner than this part of the patience that there is with it, and others are not to wait for it.
+const PART_OF_PATIENCE: u32 = 2;
 /// So many nodes without a connection are asked at the same time.
 const AT_ONCE: usize = 3;
 
@@ -166,7 +165,8 @@ impl Cluster {
                 addresses.push((*node.address).clone());
                 continue;
             };
-            match self.ask(&connection).await {
+            let limit = node.server.health.patience() / PART_OF_PATIENCE;
+            match self.ask(&connection, Some(limit)).await {
                 Ok(ranges) => return Ok(ranges),
                 Err(failure) => failures.push(failure),
             }
@@ -193,7 +193,7 @@ impl Cluster {
         let server = Server::new(
             self.config.clone(),
             Box::new(Fixed::at(address)),
-            Health::new(self.timeout),
+            self.health.clone(),
             self.contended.clone(),
         );
         let host = Host {
@@ -202,12 +202,16 @@ impl Cluster {
         };
         let link = Link::new(server, self.client_id.clone(), host, Scope::all());
         let connection = Ending(link.connect_apart().await?);
-        self.ask(&connection.0).await
+        self.ask(&connection.0, None).await
     }
 
-    async fn ask(&self, connection: &Connection) -> Result<Vec<Range>, Failure> {
+    async fn ask(
+        &self,
+        connection: &Connection,
+        limit: Option<Duration>,
+    ) -> Result<Vec<Range>, Failure> {
         let slots = |out: &mut Packed| out.words(&["CLUSTER", "SLOTS"]);
-        let (_, replies) = connection.ask(Some(LIMIT), slots).await?;
+        let (_, replies) = connection.ask(limit, slots).await?;
         self.ranges(&replies, &connection.address)
     }
 
