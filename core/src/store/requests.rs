@@ -154,4 +154,8 @@ pub(crate) struct Cursor {
     pub(crate) at: u64,
     /// The servers that are still to be asked, the one to go on with last; `None` before the first was asked.
     pub(crate) servers: Option<Vec<String>>,
+    /// How often locks had gone from one server to another when the first of these was asked.
+    pub(crate) moves: u64,
+    /// How often it was begun anew since locks went to servers that had been asked already.
+    pub(crate) passes: u32,
 }

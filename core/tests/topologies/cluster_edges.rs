@@ -267,3 +267,37 @@ async fn whoever_waits_behind_a_foreign_holder_in_a_slot_on_its_way_asks_in_mode
         assert!(lease.release().await.unwrap());
     }
 }
+
+/// Whatever is held from the beginning of a listing to its end is in it, wherever it goes meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_moves_while_locks_are_listed_is_in_the_list() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let client = client(&cluster, &app);
+        for n in 0..30 {
+            client
+                .acquire(format!("n{n}"))
+                .ttl(ms(60_000))
+                .await
+                .unwrap()
+                .detach();
+        }
+        let slot_of = |name: &str| cluster.slot_of(&format!("lock||{app}||{name}"));
+        let mut locks = client.locks("*").unwrap();
+        let mut listed = vec![locks.next().await.unwrap().unwrap().name];
+        // The first page is that of one node.
+        let first = cluster.owner_of(slot_of(&listed[0]));
+        let later = (0..30).map(|n| format!("n{n}"));
+        let later = later
+            .map(|name| slot_of(&name))
+            .find(|slot| cluster.owner_of(*slot) != first);
+        let moved = cluster.begin_move(later.expect("on another node"), first);
+        cluster.move_keys(&moved, None);
+        cluster.end_move(&moved);
+        while let Some(found) = locks.next().await {
+            listed.push(found.unwrap().name);
+        }
+        assert_eq!(listed.len(), 30, "{listed:?}");
+    }
+}

@@ -21,6 +21,9 @@ use crate::store::redis::route::ownership;
 use crate::store::redis::wire;
 use crate::store::{Cursor, Failure, LateRenewals, Ownership, Page, Renewal, Renewed};
 
+/// A listing is begun anew no more often than this, in a cluster whose slots move all the time.
+const MOST_PASSES: u32 = 3;
+
 impl Cluster {
     /// Extends many leases, each where its slot is.
     pub(in crate::store::redis) async fn renew(
@@ -133,7 +136,11 @@ impl Cluster {
         if cursor.servers.is_none() {
             self.refresh().await?;
         }
-        let owners = self.read().owners();
+        let (owners, moves) = {
+            let map = self.read();
+            let begun = cursor.servers.is_some().then_some(cursor.moves);
+            (map.owners(), begun.unwrap_or(map.moves()))
+        };
         let all = || owners.iter().map(|node| node.address.to_string()).collect();
         let mut servers: Vec<String> = cursor.servers.clone().unwrap_or_else(all);
         let node = servers.last().and_then(|address| {
@@ -155,15 +162,25 @@ impl Cluster {
         if page.at == 0 {
             servers.pop();
         }
-        let next = Cursor {
-            at: page.at,
-            servers: Some(servers),
+        let passes = cursor.passes;
+        let next = if !servers.is_empty() {
+            Some(Cursor {
+                at: page.at,
+                servers: Some(servers),
+                moves,
+                passes,
+            })
+        } else if passes < MOST_PASSES && self.moves().await? != moves {
+            // Some of them may have gone to nodes that had been asked before.
+            let passes = passes + 1;
+            Some(Cursor {
+                passes,
+                ..Cursor::default()
+            })
+        } else {
+            None
         };
-        let is_over = next.servers.as_ref().is_some_and(Vec::is_empty);
-        Ok(Page {
-            locks,
-            next: (!is_over).then_some(next),
-        })
+        Ok(Page { locks, next })
     }
 }
 

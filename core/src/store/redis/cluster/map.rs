@@ -21,6 +21,8 @@ pub(super) struct Map {
     owners: Vec<u16>,
     /// Some may have no slot, or not yet.
     nodes: Vec<Arc<Node>>,
+    /// How often slots have gone from one node to another.
+    moves: u64,
 }
 
 /// What a new answer has changed.
@@ -39,6 +41,11 @@ impl Map {
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter()
+    }
+
+    /// How often slots have gone from one node to another.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// The nodes that have slots.
@@ -89,7 +96,9 @@ impl Map {
             self.owners = vec![NOBODY; SLOTS];
         }
         let owner = &mut self.owners[usize::from(slot)];
-        std::mem::replace(owner, place) != place
+        let is_news = std::mem::replace(owner, place) != place;
+        self.moves += u64::from(is_news);
+        is_news
     }
 
     /// Takes over what a node of the cluster says of all slots.
@@ -119,6 +128,7 @@ impl Map {
                 moved.add(slot);
             }
         }
+        self.moves = before.moves + u64::from(!moved.is_empty());
         let is_gone = |node: &Arc<Node>| !self.nodes.iter().any(|it| Arc::ptr_eq(it, node));
         Changed {
             moved: Arc::new(moved),

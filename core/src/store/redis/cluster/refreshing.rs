@@ -110,6 +110,13 @@ impl Cluster {
         outcome
     }
 
+    /// How often slots have gone from one node to another, by what one of the nodes says now.
+    pub(super) async fn moves(&self) -> Result<u64, Failure> {
+        let ranges = self.ask_around().await?;
+        self.set_all(&ranges);
+        Ok(self.read().moves())
+    }
+
     fn set_all(&self, ranges: &[Range]) {
         let changed = {
             let mut map = self.write();
