@@ -115,11 +115,11 @@ impl Cluster {
         lock: &LockId,
     ) -> Result<Option<LockInfo>, Failure> {
         let keys = Keys::new(self.config.prefix(), lock);
-        let look = |command, key| self.run(Looking::at(command, key, &keys));
+        let single = |command, key| self.run(Looking::at(command, key, &keys));
         let (owner, time, waiters) = try_join3(
-            look("GET", keys.lock()),
-            look("PTTL", keys.lock()),
-            look("ZCARD", &keys.queue),
+            single("GET", keys.lock()),
+            single("PTTL", keys.lock()),
+            single("ZCARD", &keys.queue),
         )
         .await?;
         let found = wire::inspected(&[owner, time, waiters]).map_err(Failure::answered)?;
