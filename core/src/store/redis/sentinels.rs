@@ -122,8 +122,19 @@ impl Sentinels {
 
     fn get_to_know(&self, others: &[Address]) -> Vec<Arc<Sentinel>> {
         let mut new = Vec::new();
+        let forgotten: Vec<_>;
         {
             let mut known = lock(&self.known);
+            if self.closed.is_cancelled() {
+                return new;
+            }
+            // Where they get other addresses with time, those that were theirs are not tried for ever.
+            let is_named = |it: &Arc<Sentinel>| {
+                self.config.endpoints().contains(&it.address) || others.contains(&it.address)
+            };
+            let all = std::mem::take(&mut *known).into_iter();
+            (*known, forgotten) =
+                all.partition(|it| !it.has_failed() || others.is_empty() || is_named(it));
             // A URL that names them all may name them otherwise. Those of others than it names are of use where its own are not.
             if known.iter().filter(|it| !it.has_failed()).count() > others.len() {
                 return new;
@@ -135,6 +146,9 @@ impl Sentinels {
                     new.push(sentinel);
                 }
             }
+        }
+        for sentinel in forgotten {
+            sentinel.close();
         }
         if self.watching.load(Ordering::Acquire) {
             for sentinel in &new {
@@ -251,6 +265,10 @@ impl Sentinels {
 
     // ---- listening
 
+    fn knows(&self, sentinel: &Arc<Sentinel>) -> bool {
+        lock(&self.known).iter().any(|it| Arc::ptr_eq(it, sentinel))
+    }
+
     fn watch_one(&self, sentinel: Arc<Sentinel>) {
         let (this, closed) = (self.this.clone(), self.closed.clone());
         let watch = async move { watch(this, &sentinel).await };
@@ -261,11 +279,11 @@ impl Sentinels {
 }
 
 /// Listens to a sentinel, and asks it whenever there is news, and when news may have been missed.
-async fn watch(sentinels: Weak<Sentinels>, sentinel: &Sentinel) {
+async fn watch(sentinels: Weak<Sentinels>, sentinel: &Arc<Sentinel>) {
     let (mut backoff, mut has_warned) = (Backoff::new(), false);
     loop {
         let asked = sentinel.listen().await;
-        let Some(sentinels) = sentinels.upgrade() else {
+        let Some(sentinels) = sentinels.upgrade().filter(|it| it.knows(sentinel)) else {
             return;
         };
         match asked {
@@ -351,3 +369,6 @@ impl Locator for Arc<Sentinels> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
