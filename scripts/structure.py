@@ -12,7 +12,18 @@ from pathlib import Path
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
     "face": ["builder", "ending", "blocking", "port", "client", "listing"],
-    "client": ["acquire", "lease", "releasing", "undo", "shared", "neighbours", "keeper", "holding", "waiting", "released"],
+    "client": [
+        "acquire",
+        "lease",
+        "releasing",
+        "undo",
+        "shared",
+        "neighbours",
+        "keeper",
+        "holding",
+        "waiting",
+        "released",
+    ],
     "store": ["store"],
     "vocabulary": [
         "diagnosis",
