@@ -1,8 +1,10 @@
 //! A cluster's client where nothing is asked of it, after it was closed, and of slots that are on their way.
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
 
 use leaselock::{Client, ErrorKind};
+use tokio::task::JoinSet;
 
 use super::cluster::client;
 use crate::common::proxy::Proxy;
@@ -299,5 +301,83 @@ async fn a_lock_that_moves_while_locks_are_listed_is_in_the_list() {
             listed.push(found.unwrap().name);
         }
         assert_eq!(listed.len(), 30, "{listed:?}");
+    }
+}
+
+/// All nodes are started anew, without their data, and know each other still.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_has_the_lock_when_all_nodes_were_restarted_empty() {
+    for binary in binaries() {
+        let mut cluster = Cluster::start(&binary);
+        let app = fresh();
+        let (holder, waiter) = (client(&cluster, &app), client(&cluster, &app));
+        let lease = holder.acquire("name").ttl(ms(60_000)).await.unwrap();
+        let waiting = {
+            let waiter = waiter.clone();
+            tokio::spawn(async move { waiter.acquire("name").wait(ms(40_000)).await })
+        };
+        until("it waits", ms(5_000), async || {
+            let found = holder.inspect("name").await.unwrap();
+            found.is_some_and(|found| found.waiters == 1)
+        })
+        .await;
+        for node in &mut cluster.nodes {
+            node.kill();
+        }
+        for node in &mut cluster.nodes {
+            node.start_again();
+        }
+        let next = waiting.await.unwrap().expect("nobody has it any more");
+        assert!(next.token() > lease.token());
+        until("the loss is noticed", ms(5_000), async || !lease.held()).await;
+        assert!(next.release().await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_is_seed_enough_and_seeds_that_are_down_are_no_hindrance() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let down = ["localhost:1", "localhost:2", "localhost:3", "localhost:4"].join(",");
+        let url = format!("redis+cluster://{down},localhost:{}", cluster.nodes[4].port);
+        let client = Client::builder().url(url).app_id(fresh()).build().unwrap();
+        use_all(&client).await;
+        assert_eq!(client.stats().reconnects, 0);
+    }
+}
+
+/// Whoever waits is told of each slot that goes elsewhere, and there may be many of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_with_many_waiters_serves_on_when_every_slot_goes_elsewhere() {
+    const MANY: u64 = 2_000;
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        let app = fresh();
+        let (holder, waiter) = (client(&cluster, &app), client(&cluster, &app));
+        let (mut taking, mut waiting) = (JoinSet::new(), JoinSet::new());
+        for n in 0..MANY {
+            let acquire = holder.acquire(format!("n{n}")).ttl(ms(120_000));
+            taking.spawn(async move { acquire.wait(ms(30_000)).await.expect("free") });
+        }
+        let leases = taking.join_all().await;
+        for n in 0..MANY {
+            let acquire = waiter.acquire(format!("n{n}")).ttl(ms(120_000));
+            waiting.spawn(async move { acquire.wait(ms(90_000)).await.map(|it| it.detach()) });
+        }
+        until("all wait", ms(30_000), async || {
+            waiter.stats().waiting == MANY
+        })
+        .await;
+        tokio::time::sleep(ms(2_000)).await;
+        tokio::task::block_in_place(|| cluster.cluster_failover_all());
+        let asked = Instant::now();
+        assert!(waiter.inspect("n0").await.unwrap().is_some());
+        assert!(asked.elapsed() < ms(3_000), "{:?}", asked.elapsed());
+        for lease in leases {
+            assert!(lease.release().await.unwrap());
+        }
+        while let Some(done) = waiting.join_next().await {
+            done.unwrap().expect("given back");
+        }
     }
 }

@@ -6,7 +6,7 @@ mod map;
 mod refreshing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -51,6 +51,8 @@ pub(super) struct Cluster {
     changes: AtomicU64,
     /// Told when slots have gone to other nodes.
     moved: Notify,
+    /// Slots that have, of which waiters and leases are still to be told.
+    untold: Mutex<Option<SlotSet>>,
     /// How often connections were made again to nodes that have gone, or in place of theirs.
     reconnects_of_gone: AtomicU64,
     closed: AtomicBool,
@@ -77,6 +79,7 @@ impl Cluster {
             health: Health::new(timeout),
             changes: AtomicU64::new(1),
             moved: Notify::new(),
+            untold: Mutex::default(),
             reconnects_of_gone: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             this: this.clone(),

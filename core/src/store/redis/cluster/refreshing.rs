@@ -1,5 +1,6 @@
 //! Asking the nodes of a cluster who has which slot: one at a time, and not too often.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Cluster;
-use super::map::Range;
+use super::map::{Range, SlotSet};
 use crate::backoff::{jitter, shuffle};
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::config::Address;
@@ -21,6 +22,7 @@ use crate::store::redis::link::Link;
 use crate::store::redis::locator::Fixed;
 use crate::store::redis::wire::Packed;
 use crate::store::{Event, Failure, Host, Scope};
+use crate::sync::lock;
 
 /// The nodes are not asked again sooner than this.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +32,8 @@ const JITTER: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// A node that is well answers sooner than this part of the patience that there is with it, and others are not to wait for it.
 const PART_OF_PATIENCE: u32 = 2;
+/// Slots that go to another node one after the other within this time are told of together.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// So many nodes without a connection are asked at the same time.
 const AT_ONCE: usize = 3;
 
@@ -130,10 +134,8 @@ impl Cluster {
             changed
         };
         if !changed.moved.is_empty() {
-            let (moved, config) = (changed.moved, self.config.clone());
-            self.on_changed(Scope::of(move |lock| {
-                moved.has(config.prefix().slot_of(lock))
-            }));
+            self.note_change();
+            self.tell(changed.moved);
         }
         for node in changed.gone {
             node.leave();
@@ -147,18 +149,46 @@ impl Cluster {
             .write()
             .set_owner(slot, &to, |address| self.begin(address));
         if is_news {
-            let config = self.config.clone();
-            self.on_changed(Scope::of(move |lock| config.prefix().slot_of(lock) == slot));
+            self.note_change();
+            self.tell_soon(slot);
             self.refresh_soon();
         }
     }
 
-    /// Locks in `scope` go by another node from now on.
-    fn on_changed(&self, scope: Scope) {
+    /// Locks go by other nodes from now on.
+    fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.moved.notify_waiters();
+    }
+
+    /// Locks in `slots` go by other nodes.
+    fn tell(&self, slots: impl Deref<Target = SlotSet> + Send + Sync + 'static) {
+        let prefix = self.config.prefix().clone();
+        let scope = Scope::of(move |lock| slots.has(prefix.slot_of(lock)));
         let is_new = true;
         (self.listener)(Event::Reset { scope, is_new });
+    }
+
+    /// Tells of one slot together with others: many go at once, and each time all waiters are looked through.
+    fn tell_soon(&self, slot: u16) {
+        let is_first = {
+            let mut untold = lock(&self.untold);
+            let is_first = untold.is_none();
+            untold.get_or_insert_default().add(slot);
+            is_first
+        };
+        if !is_first {
+            return;
+        }
+        let this = self.this.clone();
+        (self.spawn)(Box::pin(async move {
+            tokio::time::sleep(TOGETHER).await;
+            let Some(this) = this.upgrade() else { return };
+            let slots = lock(&this.untold).take();
+            if let Some(slots) = slots {
+                this.tell(Box::new(slots));
+            }
+        }));
     }
 
     /// What one of the nodes says of the slots: first those that there are connections to are asked.

@@ -160,11 +160,10 @@ impl Driver {
         for mut answered in arrived.answers.drain(..) {
             answered.waiter.tell(Ok((answered.sent, answered.replies)));
         }
-        for push in arrived.pushes.drain(..) {
-            if let Some(link) = &link {
-                link.on_push(&self.connection, &push);
-            }
+        if let Some(link) = &link {
+            link.on_pushes(&self.connection, &arrived.pushes);
         }
+        arrived.pushes.clear();
         match progress {
             Ok(progress) if !misled => Some(progress),
             Ok(_) => None,

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::Link;
+use crate::store::redis::cluster::SlotSet;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::slots;
 use crate::store::redis::wire::{self, Changed};
@@ -10,15 +11,32 @@ use crate::store::{Event, Scope};
 use crate::sync::lock;
 
 impl Link {
-    /// Passes on what a push of a connection says.
-    pub(in crate::store::redis) fn on_push(&self, connection: &Connection, push: &[Value]) {
+    /// Passes on what pushes of a connection say.
+    pub(in crate::store::redis) fn on_pushes(
+        &self,
+        connection: &Connection,
+        pushes: &[Vec<Value>],
+    ) {
+        // A primary that becomes a replica takes them all back, and each time all waiters are looked through.
+        let mut taken_back: Option<SlotSet> = None;
+        for push in pushes {
+            match wire::unsubscribed(push).map(slots::slot) {
+                Some(slot) => {
+                    connection.unsubscribed(slot);
+                    taken_back.get_or_insert_default().add(slot);
+                }
+                None => self.on_push(connection, push),
+            }
+        }
+        if let Some(slots) = taken_back {
+            self.on_unsubscribed(connection, slots);
+        }
+    }
+
+    fn on_push(&self, connection: &Connection, push: &[Value]) {
         let epoch = connection.epoch;
         if let Some(changed) = wire::changed(push) {
             self.on_changed(epoch, changed);
-            return;
-        }
-        if let Some(channel) = wire::unsubscribed(push) {
-            self.on_unsubscribed(connection, slots::slot(channel));
             return;
         }
         let [Value::BulkString(kind), _, Value::BulkString(payload)] = push else {
@@ -60,16 +78,15 @@ impl Link {
         }
     }
 
-    /// The server has taken back the subscription to the inbox of `slot`: the slot has gone elsewhere, or the server is no
+    /// The server has taken back the subscriptions to the inboxes of `slots`: they have gone elsewhere, or the server is no
     /// primary any more.
-    fn on_unsubscribed(&self, connection: &Connection, slot: u16) {
-        connection.unsubscribed(slot);
+    fn on_unsubscribed(&self, connection: &Connection, slots: SlotSet) {
         if self
             .live()
             .is_some_and(|live| live.epoch == connection.epoch)
         {
             let prefix = self.server.config.prefix().clone();
-            let scope = Scope::of(move |lock| prefix.slot_of(lock) == slot);
+            let scope = Scope::of(move |lock| slots.has(prefix.slot_of(lock)));
             let is_new = true;
             (self.host.listener)(Event::Reset { scope, is_new });
         }
