@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use leaselock::Client;
 use tokio::task::JoinSet;
 
-use super::cluster::client;
 use crate::common::topology::Cluster;
 use crate::common::{Binary, binaries, fresh, ms};
 
@@ -88,7 +87,16 @@ async fn work(client: Client, number: u64, seen: &Seen, end: Instant) -> u64 {
 }
 
 /// Has clients at work while `change` changes the cluster; what they met.
-async fn while_working(binary: &Binary, mut change: impl FnMut(&mut Cluster)) -> Seen {
+async fn while_working(binary: &Binary, change: impl FnMut(&mut Cluster)) -> Seen {
+    while_working_confirmed(binary, 0, change).await
+}
+
+/// The same, where locks count when so many replicas have them.
+async fn while_working_confirmed(
+    binary: &Binary,
+    replicas: u32,
+    mut change: impl FnMut(&mut Cluster),
+) -> Seen {
     let mut cluster = Cluster::start(binary);
     let app = fresh();
     let seen = Seen {
@@ -104,7 +112,9 @@ async fn while_working(binary: &Binary, mut change: impl FnMut(&mut Cluster)) ->
     let end = Instant::now() + lasts;
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
-        let (client, seen) = (client(&cluster, &app), seen.clone());
+        let builder = Client::builder().url(cluster.url()).app_id(&app);
+        let client = builder.replicas(replicas).build().expect("a client");
+        let seen = seen.clone();
         workers.spawn(async move { work(client, number, &seen, end).await });
     }
     tokio::task::block_in_place(|| {
@@ -185,6 +195,17 @@ async fn slots_migrate_at_once() {
                     cluster.migrate_slots(0..=3_000, to);
                 }
             }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shard_fails_over_whose_replicas_confirm() {
+    for binary in binaries() {
+        while_working_confirmed(&binary, 1, |cluster| {
+            cluster.cluster_failover_all();
+            cluster.settle();
         })
         .await;
     }
