@@ -106,9 +106,9 @@ async fn a_client_that_was_closed_connects_no_more() {
         };
         tokio::time::sleep(ms(200)).await;
         client.close().await.unwrap();
-        owner.resume();
         let error = asking.await.unwrap().expect_err("the client is closed");
         assert_eq!(error.kind(), ErrorKind::ClientClosed, "{error}");
+        owner.resume();
         until("all connections are closed", ms(3_000), async || {
             connections(&cluster) == 0
         })
