@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{BoxFuture, Failure, Spawn};
 use crate::sync::lock;
 
-/// A sentinel that is well answers sooner than this.
+/// A sentinel that is well answers sooner than this. Where none does, all have twice as long the next time.
 const LIMIT: Duration = Duration::from_millis(300);
 /// How long to wait for the others when one has said nothing new: they may know better.
 const OTHERS: Duration = Duration::from_millis(100);
@@ -46,6 +46,8 @@ pub(super) struct Sentinels {
     place: Mutex<Option<Whereabouts>>,
     /// The link to the master.
     led: OnceLock<Weak<Link>>,
+    /// How long they have for an answer.
+    limit: Mutex<Duration>,
     watching: AtomicBool,
     closed: CancellationToken,
     this: Weak<Self>,
@@ -69,6 +71,7 @@ impl Sentinels {
             known: Mutex::default(),
             place: Mutex::default(),
             led: OnceLock::new(),
+            limit: Mutex::new(LIMIT),
             watching: AtomicBool::new(false),
             closed: CancellationToken::new(),
             this: this.clone(),
@@ -161,14 +164,16 @@ impl Sentinels {
     // ---- asking
 
     async fn find(&self, failed: Option<&Address>) -> Result<Arc<Address>, Failure> {
+        let limit = *lock(&self.limit);
         let ask = |sentinel: Arc<Sentinel>| async move {
-            let asked = sentinel.ask(Some(LIMIT)).await;
+            let asked = sentinel.ask(Some(limit)).await;
             (sentinel, asked)
         };
         let mut silent = lock(&self.known).clone();
         let mut asked: FuturesUnordered<_> = silent.iter().cloned().map(ask).collect();
         let before = lock(&self.place).clone();
-        let mut until = Instant::now() + LIMIT;
+        let begun = Instant::now();
+        let mut until = begun + limit;
         let (mut answers, mut failures) = (Vec::new(), Vec::new());
         while let Ok(Some((sentinel, asked_for))) = timeout_at(until, asked.next()).await {
             silent.retain(|it| !Arc::ptr_eq(it, &sentinel));
@@ -183,6 +188,9 @@ impl Sentinels {
                     continue;
                 }
             };
+            if begun.elapsed() < LIMIT {
+                *lock(&self.limit) = LIMIT;
+            }
             let new = self.learn(&said);
             silent.extend(new.iter().cloned());
             asked.extend(new.into_iter().map(ask));
@@ -201,7 +209,8 @@ impl Sentinels {
             sentinel.fail();
         }
         let Some(newest) = answers.iter().max_by(|a, b| a.rank().cmp(&b.rank())) else {
-            return Err(self.nobody(&silent, failures));
+            *lock(&self.limit) = (limit * 2).min(self.timeout / 2).max(LIMIT);
+            return Err(self.nobody(&silent, failures, limit));
         };
         let known = lock(&self.known).len();
         if let Some(before) = before
@@ -226,6 +235,7 @@ impl Sentinels {
         &self,
         silent: &[Arc<Sentinel>],
         failed: Vec<(Arc<Sentinel>, Option<Failure>)>,
+        limit: Duration,
     ) -> Failure {
         let service = &self.service;
         let unknown = failed.iter().filter(|(_, failure)| failure.is_none());
@@ -253,7 +263,7 @@ impl Sentinels {
             .collect();
         words.extend(silent.iter().map(|it| {
             format!(
-                "the server at {} did not answer within {LIMIT:?}",
+                "the server at {} did not answer within {limit:?}",
                 it.address
             )
         }));

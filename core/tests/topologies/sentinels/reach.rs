@@ -1,6 +1,7 @@
 //! Which sentinels are reached, and what is said where none is, or none knows.
 
 use std::net::TcpListener;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use leaselock::{ErrorKind, LeaseState};
@@ -72,6 +73,28 @@ async fn field_bug_34_sentinels_that_are_down_or_silent_from_the_start_hold_up_n
                 assert!(switch.elapsed() < ms(4_000), "still at the old master");
             }
             assert_eq!(lease.state(), LeaseState::Held);
+            assert!(lease.release().await.unwrap());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_that_answer_slowly_are_waited_for_the_next_time() {
+    on_each(|binary| async move {
+        let sentinels = start(&binary).await;
+        let (mut proxies, mut pairs) = (Vec::new(), Vec::new());
+        for sentinel in &sentinels.sentinels {
+            let slow = Proxy::start(sentinel.port).await;
+            slow.to_client().delay_ms.store(400, SeqCst);
+            let reached = slow.url().replace("redis://", "");
+            pairs.push((format!("127.0.0.1:{}", sentinel.port), reached));
+            proxies.push(slow);
+        }
+        for kind in KINDS {
+            let url = url(&[proxies[0].port]);
+            let client = Caller::of(kind, builder(&url).address_map(pairs.clone()));
+            let lease = client.acquire("job", Some(ms(10_000))).await.unwrap();
             assert!(lease.release().await.unwrap());
         }
     })
