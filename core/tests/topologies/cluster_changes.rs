@@ -112,7 +112,9 @@ async fn while_working_confirmed(
     let end = Instant::now() + lasts;
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
-        let builder = Client::builder().url(cluster.url()).app_id(&app);
+        // A failover may take longer than a first command may by default: seconds, on a busy machine.
+        let builder = Client::builder().command_timeout(ms(15_000));
+        let builder = builder.url(cluster.url()).app_id(&app);
         let client = builder.replicas(replicas).build().expect("a client");
         let seen = seen.clone();
         workers.spawn(async move { work(client, number, &seen, end).await });
