@@ -1,5 +1,7 @@
 """Runs the benchmarks: `run.py [ROW,ROW…]`, all rows when none is named. `make bench` installs what it needs.
 
+The name of a module in rows/ stands for all of its rows, unless it is a row's own.
+
 Figures are kept in results/latest.json, where a run of some rows replaces those alone, and shown in RESULTS.md and
 results/bars.svg; the slices they were made of are in results/raw.
 """
@@ -23,7 +25,8 @@ RESULTS = BENCHES / "results"
 
 
 def main() -> int:
-    wanted = [name for argument in sys.argv[1:] for name in argument.replace(",", " ").split()] or list(rows.RUN)
+    named = [name for argument in sys.argv[1:] for name in argument.replace(",", " ").split()] or list(rows.RUN)
+    wanted = [row for name in named for row in ([name] if name in rows.RUN else rows.GROUPS.get(name, [name]))]
     unknown = [name for name in wanted if name not in rows.RUN]
     if unknown:
         print(f"bench: there is no row {', '.join(unknown)}; there are: {', '.join(rows.RUN)}", file=sys.stderr)

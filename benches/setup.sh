@@ -20,6 +20,13 @@ npm --prefix benches/node install --ignore-scripts --no-audit --no-fund --loglev
 say 'building the Rust contestants'
 cargo build --quiet --release --locked --manifest-path benches/rust/Cargo.toml
 
+if command -v mvn >/dev/null && command -v javac >/dev/null; then
+  say 'building the Java contestant'
+  mvn --quiet --batch-mode --file benches/java/pom.xml package
+else
+  say 'there is no Maven or no JDK: the rows are without Redisson'
+fi
+
 say 'building the Python package'
 .venv/bin/maturin build --quiet --release --locked -i $python -o benches/target/wheels
 $python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps benches/target/wheels/leaselock-*.whl

@@ -52,6 +52,7 @@ def versions() -> dict[str, str]:
         **_node_packages(
             "redlock", "redlock4", "@sesamecare-oss/redlock", "redlock-universal", "ioredis", "proper-lockfile"
         ),
+        "Redisson": _redisson(),
         "rslock": _locked("rslock"),
         "rustls": _locked("rustls"),
         "libsqlite3-sys": _locked("libsqlite3-sys"),
@@ -73,6 +74,10 @@ def _node_packages(*names: str) -> dict[str, str]:
     folder = ROOT / "benches/node/node_modules"
     found = {name: json.loads((folder / name / "package.json").read_text())["version"].lstrip("v") for name in names}
     return {{"redlock": "redlock 5", "redlock4": "redlock 4"}.get(name, name): each for name, each in found.items()}
+
+
+def _redisson() -> str:
+    return (ROOT / "benches/java/pom.xml").read_text().split("<redisson.version>")[1].split("<")[0]
 
 
 def _locked(crate: str) -> str:

@@ -21,14 +21,14 @@ class Server(servers.Server):
     With `tls` it speaks TLS there, and plain text at `plain_port`.
     """
 
-    def __init__(self, *, tls: bool = False) -> None:
+    def __init__(self, *options: str, tls: bool = False) -> None:
         binary = servers.find_redis() or servers.find_valkey()
         if binary is None:
             raise SystemExit("bench: there is no redis-server and no valkey-server")
-        options = ["--io-threads", "1", "--maxclients", "20000"]
+        options = ("--io-threads", "1", "--maxclients", "20000", *options)
         self._plain_port = servers.free_port() if tls else None
         if self._plain_port:
-            options += ["--port", str(self._plain_port)]
+            options += ("--port", str(self._plain_port))
         super().__init__(binary, *options, die_with_parent=True)
         if tls:
             self._tls = certs.make(self.folder / "certificates")

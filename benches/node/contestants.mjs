@@ -7,10 +7,17 @@ const TTL = 30_000;
 /** Peers give up after a few tries; here they wait for as long as it takes. */
 const FOR_EVER = 1_000_000;
 
-/** A client that is connected. */
+/** A client that is connected; `redis+cluster://HOST:PORT,…` is one of a cluster. */
 async function ioredis(url) {
-  const { Redis } = await import("ioredis");
-  const client = new Redis(url, { lazyConnect: true });
+  const { Cluster, Redis } = await import("ioredis");
+  const [scheme, addresses] = url.split("://");
+  const client =
+    scheme === "redis+cluster"
+      ? new Cluster(
+          addresses.split(",").map((address) => `redis://${address}`),
+          { lazyConnect: true },
+        )
+      : new Redis(url, { lazyConnect: true });
   await client.connect();
   return client;
 }

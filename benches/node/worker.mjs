@@ -13,20 +13,23 @@ const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 /** Nanoseconds of CLOCK_MONOTONIC; below 2^53 for the first hundred days after boot. */
 const now = () => Number(process.hrtime.bigint());
 
-async function pairs({ seconds, inflight }) {
+async function pairs({ seconds, inflight, each = 1 }) {
   const cpu = process.cpuUsage();
   const started = performance.now();
   const end = started + seconds * 1000;
-  const one = async (name) => {
+  const one = async (names) => {
     let ops = 0;
     while (performance.now() < end) {
-      await locker.release(await locker.acquire(name));
+      await locker.release(await locker.acquire(names[ops % each]));
       ops += 1;
     }
     return ops;
   };
-  const names = Array.from({ length: inflight }, (_, at) => `bench-${String(at).padStart(2, "0")}`);
-  const ops = (await Promise.all(names.map(one))).reduce((sum, each) => sum + each, 0);
+  const name = (at) => `bench-${String(at).padStart(2, "0")}`;
+  const names = Array.from({ length: inflight }, (_, of) =>
+    Array.from({ length: each }, (_, at) => name(of * each + at)),
+  );
+  const ops = (await Promise.all(names.map(one))).reduce((sum, ops) => sum + ops, 0);
   const used = process.cpuUsage(cpu);
   return { ops, seconds: (performance.now() - started) / 1000, cpu: (used.user + used.system) / 1e6 };
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -95,22 +96,25 @@ async def run(locker: Any) -> None:
                 answer(waiters=info.waiters if info else 0)
 
 
-async def _pairs(locker: Any, seconds: float, inflight: int) -> None:
+async def _pairs(locker: Any, seconds: float, inflight: int, each: int = 1) -> None:
     measured = protocol.Slice(seconds)
     end = measured.end
 
-    async def one(name: str) -> int:
+    async def one(names: list[str]) -> int:
         acquire, release = locker.acquire, locker.release
         ops = 0
-        while perf_counter() < end:
+        for name in itertools.cycle(names):
+            if perf_counter() >= end:
+                break
             await release(await acquire(name))
             ops += 1
         return ops
 
+    names = protocol.names(inflight * each)
     if inflight == 1:
-        measured.answer(await one(protocol.names(1)[0]))
+        measured.answer(await one(names))
     else:
-        measured.answer(sum(await asyncio.gather(*map(one, protocol.names(inflight)))))
+        measured.answer(sum(await asyncio.gather(*(one(names[at::inflight]) for at in range(inflight)))))
 
 
 async def _contend(locker: Any, name: str, waiters: int, turns: int, at: int) -> list[dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
@@ -122,14 +123,15 @@ def run(locker: Any) -> None:
                 answer(waiters=info.waiters if info else 0)
 
 
-def _pairs(locker: Any, seconds: float, inflight: int) -> None:
+def _pairs(locker: Any, seconds: float, inflight: int, each: int = 1) -> None:
     measured = protocol.Slice(seconds)
     end = measured.end
     acquire, release = locker.acquire, locker.release
     assert inflight == 1, "one thread"
-    name = protocol.names(1)[0]
     ops = 0
-    while perf_counter() < end:
+    for name in itertools.cycle(protocol.names(each)):
+        if perf_counter() >= end:
+            break
         release(acquire(name))
         ops += 1
     measured.answer(ops)

@@ -15,6 +15,7 @@ from rows import (
     renewals,
     server_cpu,
     throughput,
+    topologies,
 )
 
 MODULES = [
@@ -27,10 +28,12 @@ MODULES = [
     renewals,
     order,
     killed,
+    topologies,
     file_pairs,
     file_handover,
     file_idle,
     file_service,
     core,
 ]
+GROUPS = {module.__name__.rpartition(".")[2]: module.NAMES for module in MODULES}
 RUN = {name: module.run for module in MODULES for name in module.NAMES}

@@ -93,9 +93,12 @@ impl Locker for Rslock {
     }
 }
 
-async fn pairs(locker: &impl Locker, name: &str, slice: &Slice) -> u64 {
+async fn pairs(locker: &impl Locker, names: &[String], slice: &Slice) -> u64 {
     let mut pairs = 0;
-    while slice.goes_on() {
+    for name in names.iter().cycle() {
+        if !slice.goes_on() {
+            break;
+        }
         let held = locker.acquire(name).await;
         locker.release(held).await;
         pairs += 1;
@@ -145,14 +148,19 @@ pub async fn run<L: Locker>(locker: L) -> Result<(), Box<dyn Error>> {
     answer(&json!({ "ready": true }));
     while let Some(request) = requested.recv().await {
         match request {
-            Request::Pairs { seconds, inflight } => {
+            Request::Pairs {
+                seconds,
+                inflight,
+                each,
+            } => {
                 let slice = std::sync::Arc::new(Slice::start(seconds));
-                let each = |name: String| {
+                let start = |names: Vec<String>| {
                     let (locker, slice) = (locker.clone(), slice.clone());
-                    tokio::spawn(async move { pairs(&locker, &name, &slice).await })
+                    tokio::spawn(async move { pairs(&locker, &names, &slice).await })
                 };
+                let names = names(inflight, each).into_iter();
                 let mut total = 0;
-                for task in names(inflight).into_iter().map(each).collect::<Vec<_>>() {
+                for task in names.map(start).collect::<Vec<_>>() {
                     total += task.await?;
                 }
                 answer(&slice.result(total));

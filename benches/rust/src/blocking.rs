@@ -19,32 +19,41 @@ fn release(lease: &Lease) {
     assert!(lease.release().expect("release"), "the lease was lost");
 }
 
-fn pairs(client: &Client, name: &str, slice: &Slice) -> u64 {
+fn pairs(clients: &[Client], names: &[String], slice: &Slice) -> u64 {
     let mut pairs = 0;
-    while slice.goes_on() {
+    for (name, client) in names.iter().cycle().zip(clients.iter().cycle()) {
+        if !slice.goes_on() {
+            break;
+        }
         release(&acquire(client, name));
         pairs += 1;
     }
     pairs
 }
 
-pub fn run(url: &str) -> Result<(), Box<dyn Error>> {
-    let client = Client::new(url)?;
+/// With several URLs, which a space separates, pairs go by a client of each in turn.
+pub fn run(urls: &str) -> Result<(), Box<dyn Error>> {
+    let clients: Vec<Client> = urls.split(' ').map(Client::new).collect::<Result<_, _>>()?;
+    let client = &clients[0];
     let (served, serving) = mpsc::channel();
     let mut queued = 0;
     let mut kept = Vec::new();
     answer(&json!({ "ready": true }));
     for request in requests() {
         match request {
-            Request::Pairs { seconds, inflight } => {
+            Request::Pairs {
+                seconds,
+                inflight,
+                each,
+            } => {
                 let slice = Slice::start(seconds);
-                let names = names(inflight);
+                let names = names(inflight, each);
                 let pairs = match names.as_slice() {
-                    [name] => pairs(&client, name, &slice),
-                    names => thread::scope(|scope| {
-                        let threads: Vec<_> = names
+                    [names] => pairs(&clients, names, &slice),
+                    all => thread::scope(|scope| {
+                        let threads: Vec<_> = all
                             .iter()
-                            .map(|name| scope.spawn(|| pairs(&client, name, &slice)))
+                            .map(|names| scope.spawn(|| pairs(&clients, names, &slice)))
                             .collect();
                         threads
                             .into_iter()
@@ -55,7 +64,7 @@ pub fn run(url: &str) -> Result<(), Box<dyn Error>> {
                 answer(&slice.result(pairs));
             }
             Request::Hold { name, ms } => {
-                let lease = acquire(&client, &name);
+                let lease = acquire(client, &name);
                 answer(&json!({ "held": true }));
                 thread::sleep(Duration::from_millis(ms));
                 let released = now();
@@ -63,7 +72,7 @@ pub fn run(url: &str) -> Result<(), Box<dyn Error>> {
                 answer(&json!({ "released": released }));
             }
             Request::Wait { name } => {
-                let lease = acquire(&client, &name);
+                let lease = acquire(client, &name);
                 let acquired = now();
                 release(&lease);
                 answer(&json!({ "acquired": acquired }));
@@ -77,7 +86,7 @@ pub fn run(url: &str) -> Result<(), Box<dyn Error>> {
                 let turn = |waiter| {
                     thread::sleep(Duration::from_nanos(at.saturating_sub(now())));
                     let turn = |_| {
-                        let lease = acquire(&client, &name);
+                        let lease = acquire(client, &name);
                         let at = now();
                         release(&lease);
                         Turn {

@@ -9,8 +9,13 @@ use serde_json::Value;
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum Request {
-    /// Acquire and release, over and over, on `inflight` names at once.
-    Pairs { seconds: f64, inflight: usize },
+    /// Acquire and release, over and over, `inflight` at once, each on `each` names in turn.
+    Pairs {
+        seconds: f64,
+        inflight: usize,
+        #[serde(default = "one")]
+        each: usize,
+    },
     /// Hold a name for a while; answered when it is held and again when it was released.
     Hold { name: String, ms: u64 },
     /// Acquire a name, note when, release it.
@@ -59,6 +64,10 @@ pub struct Turn {
     pub released: u64,
 }
 
+fn one() -> usize {
+    1
+}
+
 /// Every request that comes, until the input ends.
 pub fn requests() -> impl Iterator<Item = Request> {
     std::io::stdin()
@@ -78,7 +87,10 @@ pub fn answer(value: &Value) {
         .expect("the driver has gone");
 }
 
-/// The lock names of a slice with so many in flight.
-pub fn names(inflight: usize) -> Vec<String> {
-    (0..inflight).map(|at| format!("bench-{at:02}")).collect()
+/// The lock names of a slice, for each of those in flight.
+pub fn names(inflight: usize, each: usize) -> Vec<Vec<String>> {
+    let name = |at| format!("bench-{at:02}");
+    (0..inflight)
+        .map(|of| (of * each..(of + 1) * each).map(name).collect())
+        .collect()
 }
