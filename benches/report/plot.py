@@ -23,6 +23,8 @@ PANELS = [
     ("handovers_node", "Node, 50 waiters on one name", "turns/s", False),
     ("handover", "One waiter: release to return", "µs", True),
     ("handovers_rust", "Rust, 50 waiters on one name", "turns/s", False),
+    ("cluster_peers", "On a cluster, 1 in flight", "pairs/s", False),
+    ("cluster_peers_handover", "On a cluster: release to return", "µs", True),
     ("file_pairs", "Without a server, 1 in flight", "pairs/s", False),
     ("file_handover", "Without a server: release to return", "µs", True),
 ]
@@ -98,7 +100,7 @@ def _panel(figures: list[dict[str, Any]], panel: tuple[str, str, str, bool], x: 
 
 
 def _ours(measure: str) -> bool:
-    return measure.startswith("leaselock") or measure in {
+    return measure.startswith("leaselock") or measure.split(", ", 1)[0] in {
         "Rust",
         "Rust blocking",
         "Python",

@@ -117,17 +117,17 @@ PEERS = Row(
         "Python": OURS["Python"].to(CLUSTER, each=SPREAD),
         "Node": OURS["Node"].to(CLUSTER, each=SPREAD),
         "redlock 5": Contestant("node", "redlock 5", CLUSTER, each=SPREAD),
-        "Redisson, no replica confirmed": Contestant("java", "redisson-unconfirmed", CLUSTER, each=SPREAD),
+        "Redisson, unconfirmed": Contestant("java", "redisson-unconfirmed", CLUSTER, each=SPREAD),
         "Rust blocking, replicas=1": OURS["Rust blocking"].to(CLUSTER, each=SPREAD, query=CONFIRMED),
         # As it comes, it waits for the replicas.
         "Redisson": Contestant("java", "redisson", CLUSTER, each=SPREAD),
     },
     [
         Ratio("Node", "redlock 5", 1.0),
-        Ratio("Rust blocking", "Redisson, no replica confirmed", 1.0),
+        Ratio("Rust blocking", "Redisson, unconfirmed", 1.0),
         Ratio("Rust blocking, replicas=1", "Redisson", 1.0),
-        Ratio("Python", "Redisson, no replica confirmed"),
-        Ratio("Node", "Redisson, no replica confirmed"),
+        Ratio("Python", "Redisson, unconfirmed"),
+        Ratio("Node", "Redisson, unconfirmed"),
     ],
 )
 REPLICAS = with_replicas_confirmed()
