@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     Begin: TypeAlias = Callable[["Contestant"], Worker]
     Pin: TypeAlias = Callable[[list[int]], None]
 
-ROUNDS = 3 if QUICK else 25
 SAMPLES = 2 if QUICK else 4  # hand-overs of each contestant in a round
 HOLD_MS = 25
 # Names that are taken in turn, of which every node of a cluster has some.
 SPREAD = 12
-# What is compiled while it runs.
-WARM_UP_SECONDS = {"java": 1 if QUICK else 10}
+# It is compiled while it runs, and slower until then.
+WARM_UP_SECONDS = {"java": 1 if QUICK else 20}
 WARM_UP_HAND_OVERS = {"java": 1 if QUICK else 40}
 
 
@@ -167,27 +166,31 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
     return figures, raw
 
 
+def asked(it: Contestant, seconds: float) -> dict[str, Any]:
+    return {"do": "pairs", "seconds": seconds, "inflight": it.inflight, "each": it.each}
+
+
+def warm_up(row: Row, workers: Mapping[str, Sequence[Worker]]) -> None:
+    for shown, it in row.contestants.items():
+        if it.language in WARM_UP_SECONDS:
+            for worker in workers[shown]:
+                worker.ask(asked(it, WARM_UP_SECONDS[it.language]))
+
+
 def pairs(name: str, row: Row, begin: Begin, pin: Pin) -> Measured:
     """Pairs of acquire and release on free names."""
     workers = {shown: begin(it) for shown, it in row.contestants.items()}
-
-    def asked(shown: str, seconds: float) -> dict[str, float]:
-        it = row.contestants[shown]
-        measured = workers[shown].ask({"do": "pairs", "seconds": seconds, "inflight": it.inflight, "each": it.each})
-        return {"rate": measured["ops"] / measured["seconds"], "cpu": measured["cpu"] / measured["ops"]}
-
-    for shown, it in row.contestants.items():
-        if it.language in WARM_UP_SECONDS:
-            asked(shown, WARM_UP_SECONDS[it.language])
+    warm_up(row, {shown: [worker] for shown, worker in workers.items()})
     bars = [Bar(ratio.of, [ratio.to], ratio.least) for ratio in row.ratios]
     for regime, (client_cores, server_cores) in REGIMES.items():
         pin(server_cores)
 
         def measure(shown: str, cores: list[int] = client_cores) -> dict[str, float]:
             workers[shown].pin(cores)
-            return asked(shown, SECONDS)
+            measured = workers[shown].ask(asked(row.contestants[shown], SECONDS))
+            return {"rate": measured["ops"] / measured["seconds"], "cpu": measured["cpu"] / measured["ops"]}
 
-        slices = interleave(list(row.contestants), measure, ROUNDS)
+        slices = interleave(list(row.contestants), measure)
         yield regime, compared(name, list(row.contestants), bars, regime, slices), slices
 
 
@@ -201,6 +204,7 @@ def hand_overs(name: str, row: Row, begin: Begin, pin: Pin) -> Measured:
         first, second = workers[shown] if number % 2 else reversed(workers[shown])
         return hand_over(first, second, f"handed-{number % SPREAD}", HOLD_MS)
 
+    warm_up(row, workers)
     for shown, it in row.contestants.items():
         for _ in range(WARM_UP_HAND_OVERS.get(it.language, 0)):
             handed_over(shown)
@@ -212,7 +216,7 @@ def hand_overs(name: str, row: Row, begin: Begin, pin: Pin) -> Measured:
                 worker.pin(cores)
             return {f"sample {at}": handed_over(shown) for at in range(SAMPLES)}
 
-        slices = interleave(list(row.contestants), measure, ROUNDS)
+        slices = interleave(list(row.contestants), measure)
         samples = {shown: [list(one.values()) for one in slices[shown]] for shown in row.contestants}
         figures = [
             Figure(name, shown, regime, "µs", Spread.of(value for one in samples[shown] for value in one))
