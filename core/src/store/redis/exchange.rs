@@ -84,7 +84,7 @@ pub(super) struct Asking {
     claim: Arc<Claim>,
     keys: Keys,
     ttl: Duration,
-    inbox_id: Arc<str>,
+    inbox_id: Option<Arc<str>>,
     /// It is to be a take where the connection's counter is seeded.
     may_take: bool,
     take: bool,
@@ -110,7 +110,7 @@ impl Asking {
             claim: claim.clone(),
             keys: Keys::new(prefix, &claim.lock),
             ttl,
-            inbox_id: Arc::default(),
+            inbox_id: None,
             may_take: ask == Ask::Take && !contended.is_noted(&claim.lock),
             take: false,
             is_heard: true,
@@ -165,7 +165,7 @@ impl Exchange for Asking {
     }
 
     fn on_connection(&mut self, at: At<'_>) {
-        self.inbox_id = at.inbox_id.clone();
+        self.inbox_id = Some(at.inbox_id.clone());
         self.is_heard = at.is_heard;
         self.take = at.is_seeded && self.may_take;
         // Whoever is the next behind a holder of another program has the lock watched, unless it looks again soon anyway.
@@ -200,7 +200,7 @@ impl Exchange for Asking {
                 &self.keys,
                 &self.claim.owner,
                 self.ttl,
-                &self.inbox_id,
+                self.inbox_id.as_deref().unwrap_or_default(),
                 self.queue,
             );
         }
@@ -258,7 +258,7 @@ impl Exchange for Asking {
 pub(super) struct Releasing {
     keys: Keys,
     releaser: Releaser,
-    inbox_id: Arc<str>,
+    inbox_id: Option<Arc<str>>,
     by: By,
     first: Option<Ownership>,
 }
@@ -268,7 +268,7 @@ impl Releasing {
         Self {
             keys: Keys::new(prefix, releaser.lock()),
             releaser,
-            inbox_id: Arc::default(),
+            inbox_id: None,
             by: By::Hash,
             first: None,
         }
@@ -289,11 +289,12 @@ impl Exchange for Releasing {
     }
 
     fn on_connection(&mut self, at: At<'_>) {
-        self.inbox_id = at.inbox_id.clone();
+        self.inbox_id = Some(at.inbox_id.clone());
     }
 
     fn request(&self, out: &mut Packed) {
-        wire::release(out, self.by, &self.keys, &self.releaser, &self.inbox_id);
+        let inbox_id = self.inbox_id.as_deref().unwrap_or_default();
+        wire::release(out, self.by, &self.keys, &self.releaser, inbox_id);
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Ownership> {

@@ -22,7 +22,6 @@ use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::{Cursor, Failure, Host, LateRenewals, Ownership, Page, Renewal, Renewed, Scope};
 
-#[derive(Clone)]
 pub(super) enum Route {
     One(Arc<Node>),
     Cluster(Arc<Cluster>),
@@ -69,7 +68,8 @@ impl Route {
     pub(super) async fn run<E: Exchange>(&self, mut exchange: E) -> Result<E::Output, Failure> {
         match self {
             Self::One(node) => node.run(&mut exchange).await.map_err(Stop::into_failure),
-            Self::Cluster(cluster) => cluster.run(exchange).await,
+            // It is much larger, and the other is the more frequent.
+            Self::Cluster(cluster) => Box::pin(cluster.run(exchange)).await,
         }
     }
 
@@ -111,7 +111,7 @@ impl Route {
     ) -> Result<Renewed, Failure> {
         let node = match self {
             Self::One(node) => node,
-            Self::Cluster(cluster) => return cluster.renew(renewals, limit).await,
+            Self::Cluster(cluster) => return Box::pin(cluster.renew(renewals, limit)).await,
         };
         let renewing = node.renew(renewals, limit, ownership).await?;
         let mut results = renewing.results;

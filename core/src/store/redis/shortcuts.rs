@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::RedisStore;
 use super::exchange::Exchange;
+use super::redirection::Stop;
 use super::route::Route;
+use super::running::run;
 use crate::claim::Claim;
 use crate::name::LockId;
 use crate::store::{Ask, Asked, AtOnce, BoxFuture, Failure, LineStore, Ownership, Quick, Releaser};
@@ -19,8 +21,13 @@ impl RedisStore {
         mut exchange: E,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<E::Output, Failure>> {
-        let node = self.route.node(exchange.slot())?;
-        node.run_blocking(limit, &mut exchange, interrupted)
+        match &self.route {
+            Route::One(node) => node.run_blocking(limit, &mut exchange, interrupted),
+            Route::Cluster(cluster) => {
+                let node = cluster.node(exchange.slot())?;
+                node.run_blocking(limit, &mut exchange, interrupted)
+            }
+        }
     }
 }
 
@@ -30,11 +37,23 @@ impl Quick for RedisStore {
         claim: &Arc<Claim>,
         ttl: Duration,
     ) -> Option<BoxFuture<'static, Result<Asked, Failure>>> {
-        let asking = self.asking(claim, ttl, Ask::Take);
-        let node = self.route.node(asking.slot())?;
-        node.link.live()?;
-        let route = self.route.clone();
-        Some(Box::pin(async move { route.run(asking).await }))
+        match &self.route {
+            Route::One(node) => {
+                let connection = node.link.live()?;
+                let mut asking = self.asking(claim, ttl, Ask::Take);
+                let link = node.link.clone();
+                Some(Box::pin(async move {
+                    let asked = run(&link, &connection, &mut asking, false).await;
+                    asked.map_err(Stop::into_failure)
+                }))
+            }
+            Route::Cluster(cluster) => {
+                let asking = self.asking(claim, ttl, Ask::Take);
+                cluster.node(asking.slot())?.link.live()?;
+                let cluster = cluster.clone();
+                Some(Box::pin(async move { cluster.run(asking).await }))
+            }
+        }
     }
 
     fn take_blocking(
