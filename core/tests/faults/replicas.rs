@@ -84,7 +84,7 @@ fn assert_unconfirmed(error: &Error) {
 }
 
 #[tokio::test]
-async fn an_acquire_that_no_replica_confirms_is_refused_in_time_and_leaves_nothing() {
+async fn must_have_10_an_acquire_that_no_replica_confirms_is_refused_in_time_and_leaves_nothing() {
     for pair in Pair::each() {
         let client = pair.client(ms(5_000));
         let first = client.acquire("job").await.expect("a replica has it");

@@ -176,7 +176,7 @@ fn denied(cluster: &Cluster, name: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_works_in_a_cluster_under_the_documented_rule_and_no_more() {
+async fn must_have_6_everything_works_in_a_cluster_under_the_documented_rule_and_no_more() {
     for binary in binaries() {
         let cluster = Cluster::start(&binary);
         let url = user(&cluster, "leaselock", &documented());
