@@ -76,7 +76,9 @@ async fn field_bug_45_a_lease_whose_first_claim_may_come_late_is_not_counted_on_
         let proxy = Proxy::start(server.port).await;
         let (holder, waiter) = (client_at(&server.url()), client_at(&proxy.url()));
         let held = holder.acquire("res").ttl(ms(60_000)).await.unwrap();
-        let waits = waiter.acquire("res").ttl(ms(800)).wait(ms(20_000));
+        // Renewed, it would be told of the late claim, and undo what that did.
+        let waits = waiter.acquire("res").renew(false);
+        let waits = waits.ttl(ms(800)).wait(ms(20_000));
         let waits = tokio::spawn(waits.into_future());
         queued(&server, "res", 1).await;
         sleep(50).await;
