@@ -1,6 +1,5 @@
 // The types of arguments, checked before anything is sent. Ranges are the core's to check.
 
-import { types } from "node:util";
 import { InvalidArgumentError } from "./errors.js";
 
 /** A `TypeError` as Node's own functions throw it. It tells the type alone: a value may be a secret. */
@@ -45,8 +44,9 @@ export function strings(what: string, value: unknown): [string, string][] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(what, "an object or a Map of strings", value);
   }
-  // Of another realm, too.
-  const pairs = types.isMap(value) ? [...value] : Object.entries(value);
+  // Of another realm, too; and nothing is required before the addon, which says best that a bundle lacks it.
+  const isMap = Object.prototype.toString.call(value) === "[object Map]";
+  const pairs = isMap ? [...(value as Map<unknown, unknown>)] : Object.entries(value);
   return pairs.map(([key, text]) => [string(`a key of ${what}`, key), string(`${what}["${key}"]`, text)]);
 }
 
