@@ -26,7 +26,7 @@ use super::redirection::{Redirection, Stop};
 use super::running::run;
 use crate::backoff::{jitter, shuffle};
 use crate::error::Error;
-use crate::store::{Event, Failure, Host, Listener, Scope, Spawn};
+use crate::store::{Event, Failure, Host, Listener, Spawn};
 
 /// A command follows so many redirections at once.
 const MAX_HOPS: u32 = 5;
@@ -106,7 +106,7 @@ impl Cluster {
         self.read().owner(slot)
     }
 
-    /// The nodes that have slots, in the order of their addresses.
+    /// The nodes that are known, of which some may have no slot.
     fn nodes(&self) -> Vec<Arc<Node>> {
         self.read().nodes().cloned().collect()
     }
@@ -250,10 +250,7 @@ impl Cluster {
     /// A node of which nothing is known but its address.
     fn begin(&self, address: &Address) -> Arc<Node> {
         let used = Arc::new(SlotSet::default());
-        let scope = {
-            let (used, config) = (used.clone(), self.config.clone());
-            Scope::of(move |lock| used.has(config.prefix().slot_of(lock)))
-        };
+        let scope = SlotSet::scope(used.clone(), self.config.prefix());
         let server = Server::new(
             self.config.clone(),
             Box::new(Fixed::at(address)),

@@ -15,6 +15,7 @@ use super::health::Health;
 use super::locator::Locator;
 use super::log_in::LogIn;
 use super::socket::{self, Readiness, Socket};
+use super::wire::field;
 use crate::error::{Error, ErrorKind};
 use crate::store::Failure;
 
@@ -138,7 +139,7 @@ impl Server {
         let hello = &replies[needed - 1];
         if self.config.is_for_sentinels() {
             return match field(hello, "mode") {
-                Some(b"sentinel") => Ok(()),
+                Some("sentinel") => Ok(()),
                 _ => Err(Failure::unsent(Error::new(
                     ErrorKind::StoreRefused,
                     format!(
@@ -150,14 +151,14 @@ impl Server {
         }
         let is_of_cluster = *self.config.topology() == Topology::Cluster;
         let wrong = match field(hello, "mode") {
-            Some(b"sentinel") => Some(format!(
+            Some("sentinel") => Some(format!(
                 "the server at {address} is a sentinel, which keeps no locks; name the service whose master it watches, \
                  as in redis+sentinel://{address}/mymaster"
             )),
-            Some(b"cluster") if !is_of_cluster => Some(format!(
+            Some("cluster") if !is_of_cluster => Some(format!(
                 "the server at {address} is of a cluster; begin its URL with redis+cluster:// (TLS: rediss+cluster://)"
             )),
-            Some(b"standalone") if is_of_cluster => Some(format!(
+            Some("standalone") if is_of_cluster => Some(format!(
                 "the server at {address} is not of a cluster; begin its URL with redis:// (TLS: rediss://)"
             )),
             _ => None,
@@ -166,7 +167,7 @@ impl Server {
             return Err(Failure::unsent(Error::new(ErrorKind::StoreRefused, words)));
         }
         match field(hello, "role") {
-            Some(b"replica" | b"slave") => Err(Failure::unsent(Error::unavailable(format!(
+            Some("replica" | "slave") => Err(Failure::unsent(Error::unavailable(format!(
                 "the server at {address} is a replica; it may have been its master until now, or name the master"
             )))),
             _ => Ok(()),
@@ -214,25 +215,5 @@ async fn drive(conn: &mut Conn<()>, mut socket: &Socket) -> Result<Vec<Value>, B
             .ready(conn.wants_write())
             .await
             .map_err(Broken::Io)?;
-    }
-}
-
-/// A text field of what HELLO answered: a map, or a list of names and values.
-fn field<'a>(hello: &'a Value, name: &str) -> Option<&'a [u8]> {
-    let is = |key: &Value| matches!(key, Value::BulkString(key) if key == name.as_bytes());
-    let value = match hello {
-        Value::Map(pairs) => pairs
-            .iter()
-            .find(|(key, _)| is(key))
-            .map(|(_, value)| value),
-        Value::Array(parts) => parts
-            .chunks_exact(2)
-            .find(|pair| is(&pair[0]))
-            .map(|pair| &pair[1]),
-        _ => None,
-    };
-    match value {
-        Some(Value::BulkString(text)) => Some(text),
-        _ => None,
     }
 }

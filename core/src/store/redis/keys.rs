@@ -113,7 +113,7 @@ impl Prefix {
     }
 
     /// The slot in a cluster of the lock that has this key; without a cluster there is one for all.
-    fn slot(&self, lock: &str) -> u16 {
+    pub(super) fn slot(&self, lock: &str) -> u16 {
         if self.is_of_cluster {
             slots::slot(lock)
         } else {
@@ -124,7 +124,7 @@ impl Prefix {
     /// The slot of a lock in a cluster; without a cluster there is one for all.
     pub(super) fn slot_of(&self, id: &LockId) -> u16 {
         if self.is_of_cluster {
-            slots::slot(&self.lock_key(id))
+            self.slot(&self.lock_key(id))
         } else {
             0
         }

@@ -322,7 +322,22 @@ fn grant<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Grant> {
 
 // ---- shared
 
-fn text(value: &Value) -> Option<&str> {
+/// A text field of a map, or of a list of names and values.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    match value {
+        Value::Map(pairs) => {
+            let mut pairs = pairs.iter();
+            pairs.find_map(|(key, value)| text(value).filter(|_| text(key) == Some(name)))
+        }
+        Value::Array(parts) => {
+            let mut pairs = parts.chunks_exact(2);
+            pairs.find_map(|pair| text(&pair[1]).filter(|_| text(&pair[0]) == Some(name)))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(text) => std::str::from_utf8(text).ok(),
         _ => None,

@@ -1,10 +1,13 @@
 //! Who has which slot, as far as is known; and sets of slots.
 
 use std::collections::HashSet;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::store::Scope;
 use crate::store::redis::config::Address;
+use crate::store::redis::keys::Prefix;
 use crate::store::redis::node::Node;
 use crate::store::redis::slots::SLOTS;
 
@@ -168,6 +171,15 @@ impl SlotSet {
     pub(in crate::store::redis) fn has(&self, slot: u16) -> bool {
         let (word, bit) = self.place(slot);
         word.load(Ordering::Relaxed) & bit != 0
+    }
+
+    /// The locks in slots of the set, also of those that come to it later.
+    pub(in crate::store::redis) fn scope(
+        set: impl Deref<Target = Self> + Send + Sync + 'static,
+        prefix: &Arc<Prefix>,
+    ) -> Scope {
+        let prefix = prefix.clone();
+        Scope::of(move |lock| set.has(prefix.slot_of(lock)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -163,8 +163,7 @@ impl Cluster {
 
     /// Locks in `slots` go by other nodes.
     fn tell(&self, slots: impl Deref<Target = SlotSet> + Send + Sync + 'static) {
-        let prefix = self.config.prefix().clone();
-        let scope = Scope::of(move |lock| slots.has(prefix.slot_of(lock)));
+        let scope = SlotSet::scope(slots, self.config.prefix());
         let is_new = true;
         (self.listener)(Event::Reset { scope, is_new });
     }

@@ -29,10 +29,11 @@ pub(in crate::store::redis) struct RenewingOne<'a> {
 impl<'a> RenewingOne<'a> {
     pub(in crate::store::redis) fn new(config: &Config, renewal: &'a Renewal) -> Self {
         let prefix = config.prefix();
+        let key = prefix.lock_key(&renewal.claim.lock);
         Self {
             is_to_be_confirmed: config.replicas() > 0,
-            key: prefix.lock_key(&renewal.claim.lock),
-            slot: prefix.slot_of(&renewal.claim.lock),
+            slot: prefix.slot(&key),
+            key,
             renewal,
             by: By::Hash,
         }

@@ -3,11 +3,11 @@
 use redis::Value;
 
 use super::Link;
+use crate::store::Event;
 use crate::store::redis::cluster::SlotSet;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::slots;
 use crate::store::redis::wire::{self, Changed};
-use crate::store::{Event, Scope};
 use crate::sync::lock;
 
 impl Link {
@@ -85,8 +85,7 @@ impl Link {
             .live()
             .is_some_and(|live| live.epoch == connection.epoch)
         {
-            let prefix = self.server.config.prefix().clone();
-            let scope = Scope::of(move |lock| slots.has(prefix.slot_of(lock)));
+            let scope = SlotSet::scope(Box::new(slots), self.server.config.prefix());
             let is_new = true;
             (self.host.listener)(Event::Reset { scope, is_new });
         }

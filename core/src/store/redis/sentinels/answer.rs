@@ -7,7 +7,7 @@ use redis::Value;
 use crate::store::Failure;
 use crate::store::redis::config::{Address, Config};
 use crate::store::redis::failure;
-use crate::store::redis::wire::Packed;
+use crate::store::redis::wire::{Packed, field, text};
 
 /// Where a master is.
 #[derive(Clone)]
@@ -102,28 +102,6 @@ pub(super) fn read(replies: &[Value], asked: &Address, config: &Config) -> Resul
 fn address(host: Option<&str>, port: Option<&str>, asked: &Address) -> Option<Address> {
     let port = port?.parse().ok()?;
     Some(Address::announced(host?, port).beside(asked))
-}
-
-/// A field of what a sentinel knows of a server: a map, or a list of names and values.
-fn field<'a>(known: &'a Value, name: &str) -> Option<&'a str> {
-    match known {
-        Value::Map(pairs) => {
-            let mut pairs = pairs.iter();
-            pairs.find_map(|(key, value)| text(value).filter(|_| text(key) == Some(name)))
-        }
-        Value::Array(parts) => {
-            let mut pairs = parts.chunks_exact(2);
-            pairs.find_map(|pair| text(&pair[1]).filter(|_| text(&pair[0]) == Some(name)))
-        }
-        _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(text) => std::str::from_utf8(text).ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
