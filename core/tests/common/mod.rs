@@ -9,6 +9,7 @@ pub mod topology;
 use std::time::{Duration, Instant};
 
 pub use server::{Binary, Server, binaries};
+use tokio::task::JoinSet;
 
 /// A fresh text of twelve characters of `a-z0-9`, for names nobody else uses.
 pub fn fresh() -> String {
@@ -42,6 +43,24 @@ pub async fn until<F: Future<Output = bool>>(
             start.elapsed()
         );
         tokio::time::sleep(ms(5)).await;
+    }
+}
+
+/// Runs a test on every server, on all at once: these wait more than they work.
+pub async fn on_each<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Binary) -> F) {
+    all(binaries().into_iter().map(test)).await;
+}
+
+/// Waits for all of them at once; the first panic is the test's.
+pub async fn all<F: Future<Output = ()> + Send + 'static>(parts: impl IntoIterator<Item = F>) {
+    let mut parts: JoinSet<()> = parts.into_iter().collect();
+    while let Some(ended) = parts.join_next().await {
+        if let Err(error) = ended {
+            match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 }
 

@@ -13,30 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use leaselock::{Client, LeaseState, LockInfo, Result, blocking};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::common::proxy::Proxy;
-use crate::common::server::Binary;
-use crate::common::{binaries, fresh, ms, until};
+use crate::common::{all, fresh, ms, on_each, until};
 use crate::{APP, client_with};
-
-/// Runs a test on every server, on all at once: these wait more than they work.
-async fn on_each<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Binary) -> F) {
-    all(binaries().into_iter().map(test)).await;
-}
-
-/// Waits for all of them at once; the first panic is the test's.
-async fn all<F: Future<Output = ()> + Send + 'static>(parts: impl IntoIterator<Item = F>) {
-    let mut parts: JoinSet<()> = parts.into_iter().collect();
-    while let Some(ended) = parts.join_next().await {
-        if let Err(error) = ended {
-            match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
 
 /// How much a client has done: what it has done decides which connections it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

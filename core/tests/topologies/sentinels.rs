@@ -11,30 +11,11 @@ mod workers;
 use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, RedisResult};
-use tokio::task::JoinSet;
 
 use crate::APP;
 use crate::common::server::{Binary, command};
 use crate::common::topology::{SERVICE, Sentinels};
-use crate::common::{Keys, Server, binaries, ms};
-
-/// Runs a test on every server, on all at once: these wait more than they work.
-async fn on_each<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Binary) -> F) {
-    all(binaries().into_iter().map(test)).await;
-}
-
-/// Waits for all of them at once; the first panic is the test's.
-async fn all<F: Future<Output = ()> + Send + 'static>(parts: impl IntoIterator<Item = F>) {
-    let mut parts: JoinSet<()> = parts.into_iter().collect();
-    while let Some(ended) = parts.join_next().await {
-        if let Err(error) = ended {
-            match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
+use crate::common::{Keys, Server, all, ms, on_each};
 
 async fn start(binary: &Binary) -> Sentinels {
     let binary = binary.clone();
