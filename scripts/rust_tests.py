@@ -5,6 +5,7 @@
     rust_tests.py --alone      the few that a busy machine would spoil, which these two leave out
     rust_tests.py --topologies those on Sentinels and clusters, which these three leave out
     rust_tests.py --topologies --alone
+    rust_tests.py --again NAME...  just these, one by one
 
 Each one's output is printed whole when it has ended; any failure makes the exit code 1.
 """
@@ -99,12 +100,16 @@ def programs(options: list[str]) -> list[Program]:
 def main() -> int:
     """Entry point."""
     on_topologies = sys.argv[1:2] == ["--topologies"]
+    everywhere = False
     more: list[Program] = []
     match sys.argv[1 + on_topologies :]:
         case ["--alone"]:
             options, wanted = ["--test-threads", "1", "--exact", *ALONE], {"core"}
         case [] if on_topologies:
             options, wanted = SKIPPED, {"core"}
+        case ["--again", *names] if names:
+            options, wanted = ["--test-threads", "1", "--exact", *names], {member.name for member in ROOT.iterdir()}
+            everywhere = True
         case ["--not", folder]:
             options, wanted, more = SKIPPED, {member.name for member in ROOT.iterdir()} - {folder}, [DOCS]
         case [folder] if (ROOT / folder).is_dir():
@@ -116,7 +121,7 @@ def main() -> int:
         found = [p for p in programs(options) if p.folder.relative_to(ROOT).parts[0] in wanted]
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
-    found = [p for p in found if (p.name == TOPOLOGIES) == on_topologies] + more
+    found = [p for p in found if everywhere or (p.name == TOPOLOGIES) == on_topologies] + more
     ok = True
     with ThreadPoolExecutor(1 if "--exact" in options else len(found)) as pool:
         for ended in as_completed([pool.submit(program.run) for program in found]):

@@ -42,6 +42,8 @@ SLOW = 0.1
 PATIENT = 120_000
 # A timer may be early by its own grain.
 GRAIN = NS // 20
+# A machine that stood still for so long (ns) while a lease had to be kept is to blame, and not the client.
+STOOD_STILL = NS // 4
 # Free and wanted, at most: each of those who are next may be behind a connection that was forgotten, which costs its
 # claim window, and the last one's fallback.
 FREE_SECONDS = 15.0
@@ -153,12 +155,18 @@ def judge(events: Iterable[Event]) -> churn_log.Verdict:
     events = list(events)
     verdict = churn_log.judge(events, churn_log.Limits(FREE_SECONDS, FREE_SECONDS, 0))
     wants: dict[str, Event] = {}
+
+    def stood_still(event: Event) -> bool:
+        return verdict.stalls.within(event.time - SHORT_TTLS[1] * NS // 1000, event.time) > STOOD_STILL
+
     for event in events:
         what = f"{event.name}: {event.who}"
         if event.kind == "wants":
             wants[event.who] = event
         elif event.kind == "holds":
             wants.pop(event.who, None)
+        elif event.kind in {"lost", "gone"} and stood_still(event):
+            verdict.counts["blamed on the machine"] += 1
         elif event.kind == "lost":
             verdict.wrong.append(f"{what} lost its lease {event.token} ({event.more}), which could have been kept")
         elif event.kind == "gone":

@@ -13,7 +13,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from churn_log import NS
+from churn_log import BEAT_SECONDS, NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,16 +155,26 @@ class Crew:
         self.killed: list[str] = []
         self.stopped = 0
         self.programs: dict[str, Program] = {}
+        self._ended = threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
+        self._beating.start()
         for language in self._commands:
             self._start(language, 0)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._ended.set()
+        self._beating.join()
         for program in self.programs.values():
             if program.running:
                 program.kill()
+
+    def _beat(self) -> None:
+        with self.log.open("ab", buffering=0) as log:
+            while not self._ended.wait(BEAT_SECONDS):
+                log.write(f"{time.monotonic_ns()} crew beat - 0 0\n".encode())
 
     def _start(self, language: str, number: int) -> None:
         orders = {

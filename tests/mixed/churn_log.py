@@ -17,6 +17,7 @@ which is one clock for all processes of a machine.
 | left | before detach | the name is left to its TTL |
 | ends | before release | it no longer counts itself as the holder |
 | released, gone | after release | release gave the name back, or found it gone |
+| beat | all the time | by the crew itself: where one is late, the whole machine or its disk stood still |
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ DRIFT = 22_000_000
 # other TTLs are shorter.
 BEGUN = range(1_000_000_000, 1_900_000_000)
 OUTCOMES = {"cancelled", "timeout", "failed"}
+# The crew writes a beat this often; when the next one comes later than STALL, nobody could do anything meanwhile.
+BEAT_SECONDS = 0.02
+STALL = NS // 10
 
 
 class Event(NamedTuple):
@@ -65,6 +69,22 @@ class Lease:
     given_back: bool = False
 
 
+class Stalls:
+    """When the machine stood still, by the beats in a log."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        beats = [event.time for event in events if event.kind == "beat"]
+        self._spans = [(last, beat) for last, beat in itertools.pairwise(beats) if beat - last > STALL]
+
+    def within(self, begin: int, end: int) -> int:
+        """For how much of a time (ns) it did."""
+        return sum(max(0, min(until, end) - max(since, begin)) for since, until in self._spans)
+
+    def longest(self) -> float:
+        """For how many seconds at once."""
+        return max((until - since for since, until in self._spans), default=0) / NS
+
+
 @dataclass
 class Verdict:
     """What was wrong, in words for people; how often each event was; how long names were free and wanted at most."""
@@ -73,6 +93,7 @@ class Verdict:
     counts: Counter[str] = field(default_factory=Counter)
     longest_wait: float = 0.0
     longest_calm_wait: float = 0.0
+    stalls: Stalls = field(default_factory=lambda: Stalls([]))
 
 
 def read(log: Path) -> list[Event]:
@@ -96,7 +117,7 @@ class Limits:
 def judge(events: Iterable[Event], limits: Limits) -> Verdict:
     """Judges a run."""
     events = list(events)
-    verdict = Verdict(counts=Counter(event.kind for event in events))
+    verdict = Verdict(counts=Counter(event.kind for event in events), stalls=Stalls(events))
     leases = _leases(events, verdict)
     _fence(events, verdict)
     by_name: dict[str, list[Lease]] = {}
@@ -196,8 +217,8 @@ def _waits(name: str, leases: list[Lease], wanted: list[tuple[int, int]], limits
         for begin, end in spans[at:]:
             if begin >= taken:
                 break
-            since = max(free, begin)
-            waited = (min(taken, end) - since) / NS
+            since, until = max(free, begin), min(taken, end)
+            waited = (until - since - verdict.stalls.within(since, until)) / NS
             calm = since >= limits.calm_from
             if calm:
                 verdict.longest_calm_wait = max(verdict.longest_calm_wait, waited)

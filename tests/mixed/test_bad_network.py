@@ -49,6 +49,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_field_bug_38_no_lease_is_lost_on_a_bad_network(
     own_server: Server, churn_commands: dict[str, list[str]], tmp_path: Path

@@ -56,6 +56,14 @@ def test_one_thing_that_is_wrong_is_found(more: list[Event], found: str) -> None
     assert any(found in each for each in wrong), wrong
 
 
+def test_a_loss_while_the_machine_stood_still_is_not_the_clients() -> None:
+    lost = event(2_895, "p/1", "lost", 101, more="expired")
+    beats = [event(ms, "crew", "beat") for ms in (2_000, 2_050, 2_400, 2_450)]
+    assert judge([*GOOD, *beats[2:], lost]).wrong != []
+    verdict = judge([*GOOD, *beats, lost])
+    assert (verdict.wrong, verdict.counts["blamed on the machine"]) == ([], 1)
+
+
 def test_turns_are_leases_that_live_by_being_renewed() -> None:
     dice = random.Random(1)
     for ttls in (SHORT_TTLS, LONG_TTLS):

@@ -99,5 +99,6 @@ def summary(verdict: churn_log.Verdict, crew: Crew) -> str:
             f"{len(crew.killed)} killed",
             f"{crew.stopped} stopped",
             f"free and wanted for {verdict.longest_wait:.2f} s at most, {verdict.longest_calm_wait:.3f} s when calm",
+            f"the machine stood still for {verdict.stalls.longest():.2f} s at most",
         ]
     )

@@ -129,6 +129,17 @@ def test_a_free_name_that_nobody_gets() -> None:
     assert wrong(free, event(2_000, "x/1", "wants")) == []
 
 
+def test_a_machine_that_stood_still_is_not_the_clients_fault() -> None:
+    waits = [event(10_100, "x/1", "wants"), event(11_700, "x/1", "timeout")]
+    ended = [event(9_000, "r/1", "wants"), event(9_010, "r/1", "holds", 106, 11_000), event(9_100, "r/1", "ends", 106)]
+    beats = [event(ms, "crew", "beat") for ms in (9_900, 9_950, 10_100, 10_400, 10_460)]
+    assert any("for 1.60 s" in each for each in wrong(*ended, *waits))
+    assert any("for 1.60 s" in each for each in wrong(*ended, *waits, *beats[:3]))
+    # It stood still for 0.3 s of these.
+    assert wrong(*ended, *waits, *beats) == []
+    assert judge([*GOOD, *ended, *beats], LIMITS).stalls.longest() == pytest.approx(0.3)
+
+
 def test_a_name_that_is_never_acquired() -> None:
     waits = [event(0, "x/1", "wants"), event(100, "x/1", "timeout")]
     assert wrong(*(each._replace(name="b") for each in waits)) == ["b was wanted and never acquired"]
