@@ -56,6 +56,14 @@ def test_one_thing_that_is_wrong_is_found(more: list[Event], found: str) -> None
     assert any(found in each for each in wrong), wrong
 
 
+def test_a_release_that_was_tried_for_its_whole_time_may_fail() -> None:
+    ended = [event(2_000, "q/1", "holds", 102, 8_000), event(2_010, "q/1", "ends", 102)]
+    for late, told in ((7_050, 1), (6_950, 0)):
+        verdict = judge([*GOOD, *ended, event(late, "q/1", "failed", more="STORE_UNAVAILABLE: x")])
+        assert verdict.counts["released in the background"] == told
+        assert len(verdict.wrong) == 1 - told, verdict.wrong
+
+
 def test_a_loss_while_the_machine_stood_still_is_not_the_clients() -> None:
     lost = event(2_895, "p/1", "lost", 101, more="expired")
     beats = [event(ms, "crew", "beat") for ms in (2_000, 2_050, 2_400, 2_450)]
