@@ -1,10 +1,12 @@
-# One place for everything: `make setup | demo | test | check | bench | clean`.
+# One place for everything: `make setup | demo | test | check | bench | dist | dist-test | clean`.
 # CI runs what you run. `make test ONLY=python` and `make check ONLY=clippy` run one suite alone.
 
 PYTHON ?= python3
 export PYTHON
 VENV := .venv/bin
 ONLY ?=
+TARGET ?=
+RUNTIME ?=
 
 # The Node addon's builder names its target even where that is this machine; where all builds do, they share artefacts.
 CARGO_BUILD_TARGET ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -16,7 +18,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test check bench clean
+.PHONY: help setup servers rust demo test check bench dist dist-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +26,8 @@ help:
 	@echo 'make test    every test of every language   (one suite: make test ONLY=python)'
 	@echo 'make check   formatters, linters, type checkers   (one: make check ONLY=clippy)'
 	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
+	@echo 'make dist    what a release is made of, into dist/   (some: make dist ONLY=wheel TARGET=x86_64-unknown-linux-gnu)'
+	@echo 'make dist-test   installs what is in dist/ into clean places, and runs it there   (some: ONLY=wheel RUNTIME="CPython 3.12")'
 	@echo 'make setup   only install and build what the others need'
 	@echo 'make clean   remove what all of these made'
 
@@ -73,5 +77,14 @@ bench: servers node_modules/.stamp-packages
 	@benches/setup.sh
 	@benches/.venv/bin/python benches/run.py $(ROWS)
 
+# What registries get: wheels, sdist, crates, npm packages, the command line. Its tools go into .venv-dist and .dist.
+dist:
+	@$(PYTHON) scripts/dist build $(ONLY) $(addprefix --target=,$(TARGET))
+
+# Installs each into a clean place, and runs the quickstarts on every store.
+dist-test:
+	@scripts/setup.sh servers
+	@$(PYTHON) scripts/dist test $(ONLY) $(if $(RUNTIME),--runtime='$(RUNTIME)')
+
 clean:
-	rm -rf target .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build
+	rm -rf target dist .dist .venv-dist .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build

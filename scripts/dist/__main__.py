@@ -1,0 +1,84 @@
+"""Builds the artefacts of a release into dist/, and tries them: `make dist` and `make dist-test` run this.
+
+    python scripts/dist build [PART...] [--target TRIPLE...]
+    python scripts/dist test [PART...] [--runtime TEXT] [--all-here]
+
+Without a part it is all of them. Without a target what this system can build is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import crates
+import tarball
+import wheels
+from report import Report
+from stores import server_url
+from targets import NAMES, here
+from toolchain import DIST, say
+from try_wheels import try_wheels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from targets import Target
+
+BUILD: dict[str, Callable[[list[Target]], None]] = {
+    "wheel": wheels.build_wheels,
+    "sdist": wheels.build_sdist,
+    "crates": crates.build_crates,
+    "cli": tarball.build_tarballs,
+}
+# Each adds rows to the report; it is told where a server is, and what the runtimes to try have in their names.
+TEST: dict[str, Callable[[Report, str, str], None]] = {
+    "wheel": try_wheels,
+}
+
+
+def build(parts: list[str], targets: list[Target]) -> None:
+    """Builds parts of a release, and says what is in dist/ then."""
+    DIST.mkdir(exist_ok=True)
+    for part in parts:
+        BUILD[part](targets)
+    say("in dist/ now:")
+    for path in sorted(DIST.iterdir()):
+        say(f"  {path.stat().st_size / 1e6:6.2f} MB  {path.name}")
+
+
+def test(parts: list[str], runtime: str, *, all_here: bool) -> bool:
+    """Tries parts of a release, and shows what came of it."""
+    report = Report()
+    with server_url() as server:
+        for part in parts:
+            TEST[part](report, server, runtime)
+    report.show()
+    return report.ok(all_here=all_here)
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    building = verbs.add_parser("build", help="build into dist/")
+    building.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(BUILD)}")
+    building.add_argument("--target", action="append", choices=NAMES, help="build for this target alone")
+    testing = verbs.add_parser("test", help="try what is in dist/")
+    testing.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(TEST)}")
+    testing.add_argument("--runtime", default="", help="only runtimes with this in their names: 'CPython 3.12'")
+    testing.add_argument("--all-here", action="store_true", help="a runtime that is not to be had is a failure")
+    arguments = parser.parse_args()
+    known = BUILD if arguments.verb == "build" else TEST
+    if unknown := set(arguments.parts) - set(known):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    parts = arguments.parts or list(known)
+    if arguments.verb == "test":
+        return 0 if test(parts, arguments.runtime, all_here=arguments.all_here) else 1
+    build(parts, [NAMES[name] for name in arguments.target or []] or here())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Clean places: a folder and an environment with no compiler, no registry and nothing that was configured here."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# What a program may expect of any system; a compiler is not among it.
+EVERYWHERE = ("sh", "env", "cat", "sleep", "true", "uname")
+TIMEOUT_SECONDS = 300
+
+
+class BrokenError(Exception):
+    """An artefact that does not do what it should."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One clean place. `env` is all the environment that programs there have."""
+
+    folder: Path
+    env: dict[str, str]
+
+    @property
+    def programs(self) -> Path:
+        """The only folder in PATH."""
+        return self.folder / "bin"
+
+    def offer(self, program: str | Path, name: str = "") -> None:
+        """Puts a program of this machine into PATH."""
+        found = shutil.which(program)
+        if found is None:
+            raise BrokenError(f"{program} is not on this machine")
+        (self.programs / (name or Path(program).name)).symlink_to(found)
+
+    def run(self, command: list[str], variables: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+        """Runs a program to a good end; returns all that it printed."""
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.folder,
+            env={**self.env, **(variables or {})},
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise BrokenError(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
+    def timed(self, command: list[str], variables: Mapping[str, str] | None = None) -> float:
+        """Runs a program to a good end; returns how many seconds that took."""
+        started = time.monotonic()
+        self.run(command, variables)
+        return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def clean() -> Iterator[Place]:
+    """A clean place, outside of the project, which is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="leaselock-clean-") as name:
+        folder = Path(name)
+        for part in ("bin", "home", "tmp"):
+            (folder / part).mkdir()
+        env = {
+            "PATH": str(folder / "bin"),
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_ROOT_USER_ACTION": "ignore",
+            "NPM_CONFIG_OFFLINE": "true",
+            "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+        }
+        place = Place(folder, env)
+        for program in EVERYWHERE:
+            place.offer(program)
+        yield place
