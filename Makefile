@@ -6,6 +6,7 @@ export PYTHON
 VENV := .venv/bin
 ONLY ?=
 TARGET ?=
+V ?=
 RUNTIME ?=
 
 # The Node addon's builder names its target even where that is this machine; where all builds do, they share artefacts.
@@ -18,7 +19,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test check bench dist dist-test clean
+.PHONY: help setup servers rust demo test check bench dist dist-test version clean
 .DEFAULT_GOAL := help
 
 help:
@@ -85,6 +86,10 @@ dist:
 dist-test:
 	@scripts/setup.sh servers
 	@$(PYTHON) scripts/dist test $(ONLY) $(if $(RUNTIME),--runtime='$(RUNTIME)')
+
+# `make version V=0.2.0` sets it wherever it stands, and begins its section of the changelog.
+version:
+	@$(PYTHON) scripts/version.py $(if $(V),set $(V),check)
 
 clean:
 	rm -rf target dist .dist .venv-dist .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build

@@ -178,6 +178,7 @@ CHECK = [
     Suite("js lint", ["npm", "run", "--silent", "lint"]),
     Suite("tsc", ["npm", "run", "--silent", "typecheck"]),
     Suite("generated types", ["npm", "run", "--silent", "types:check"]),
+    Suite("version", [sys.executable, "scripts/version.py", "check"]),
 ]
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from conftest import Program
 from programs import SECONDS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMANDS = ["run", "ls", "inspect", "release", "doctor", "completions", "man"]
 
@@ -58,7 +56,8 @@ def test_every_command_explains_itself(program: Program) -> None:
 
 
 def test_the_version(program: Program) -> None:
-    assert program.run("--version").stdout == "leaselock 0.1.0\n"
+    package = json.loads((Path(__file__).resolve().parents[2] / "package.json").read_text())
+    assert program.run("--version").stdout == f"leaselock {package['version']}\n"
 
 
 def test_no_command_is_an_error_that_shows_them(program: Program) -> None:
