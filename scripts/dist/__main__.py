@@ -2,6 +2,7 @@
 
     python scripts/dist build [PART...] [--target TRIPLE...]
     python scripts/dist test [PART...] [--runtime TEXT] [--all-here]
+    python scripts/dist publish crates|npm
 
 Without a part it is all of them. Without a target what this system can build is built.
 """
@@ -13,12 +14,17 @@ import sys
 from typing import TYPE_CHECKING
 
 import crates
+import publish
+import sbom
 import tarball
 import wheels
+from gates import gates
 from report import Report
 from stores import server_url
 from targets import NAMES, here
 from toolchain import DIST, say
+from try_sdist import try_sdist
+from try_tarballs import try_tarballs
 from try_wheels import try_wheels
 
 if TYPE_CHECKING:
@@ -31,10 +37,18 @@ BUILD: dict[str, Callable[[list[Target]], None]] = {
     "sdist": wheels.build_sdist,
     "crates": crates.build_crates,
     "cli": tarball.build_tarballs,
+    "sbom": sbom.build_sboms,
 }
 # Each adds rows to the report; it is told where a server is, and what the runtimes to try have in their names.
 TEST: dict[str, Callable[[Report, str, str], None]] = {
     "wheel": try_wheels,
+    "sdist": try_sdist,
+    "cli": try_tarballs,
+    "gates": gates,
+}
+PUBLISH: dict[str, Callable[[], None]] = {
+    "crates": publish.publish_crates,
+    "npm": publish.publish_npm,
 }
 
 
@@ -69,7 +83,12 @@ def main() -> int:
     testing.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(TEST)}")
     testing.add_argument("--runtime", default="", help="only runtimes with this in their names: 'CPython 3.12'")
     testing.add_argument("--all-here", action="store_true", help="a runtime that is not to be had is a failure")
+    publishing = verbs.add_parser("publish", help="publish what is in dist/, as the workflow of a release does")
+    publishing.add_argument("registry", choices=PUBLISH)
     arguments = parser.parse_args()
+    if arguments.verb == "publish":
+        PUBLISH[arguments.registry]()
+        return 0
     known = BUILD if arguments.verb == "build" else TEST
     if unknown := set(arguments.parts) - set(known):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")

@@ -71,8 +71,13 @@ def loader(root: Path, architecture: str) -> list[str]:
     if architecture == os.uname().machine:
         start = next(libraries.glob("ld-linux-*.so.*"))
         return [str(start), "--library-path", str(libraries)]
-    qemu = unpacked("bookworm", debian_name(os.uname().machine), "qemu-user-static")
-    return [str(qemu / "usr" / "bin" / f"qemu-{architecture}-static"), "-L", str(root)]
+    return [emulator(architecture), "-L", str(root)]
+
+
+def emulator(architecture: str) -> str:
+    """The program that runs those of another processor."""
+    root = unpacked("bookworm", debian_name(os.uname().machine), "qemu-user-static")
+    return str(root / "usr" / "bin" / f"qemu-{architecture}-static")
 
 
 def debian_name(machine: str) -> str:

@@ -33,16 +33,20 @@ def server_url() -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}"
 
 
+def urls(place: Place, server: str) -> dict[str, str]:
+    """The URL of each store."""
+    return {"redis": server, "file": f"file:{place.folder / 'locks.db'}", "memory": "memory:quickstart"}
+
+
 def quickstarts(
     place: Place, server: str, commands: list[list[str]], variables: Mapping[str, str] | None = None
 ) -> dict[str, float]:
     """Runs quickstarts on each store; returns how many seconds all of them took there."""
-    urls = {"redis": server, "file": f"file:{place.folder / 'locks.db'}", "memory": "memory:quickstart"}
     seconds = {}
-    for store in STORES:
+    for store, url in urls(place, server).items():
         started = time.monotonic()
         for command in commands:
-            printed = place.run(command, {**(variables or {}), "LEASELOCK_URL": urls[store]})
+            printed = place.run(command, {**(variables or {}), "LEASELOCK_URL": url})
             if not re.search(r"report under token \d+", printed):
                 raise BrokenError(f"{command[-1]} on {store} did not say what it does:\n{printed}")
         seconds[store] = time.monotonic() - started

@@ -1,0 +1,103 @@
+"""Checks by the registries' own tools of what is in dist/: `twine`, `auditwheel`, `abi3audit`; and `actionlint`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING
+
+from debian import NotHereError
+from places import BrokenError
+from report import Report, Row
+from toolchain import DIST, DOWNLOADS, ROOT, say, tool, version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+
+
+def gates(report: Report, _server: str, only: str) -> None:
+    """Adds a row for each tool and each artefact that it looks at, or for the tools whose name has `only` in it."""
+    wheels = sorted(DIST.glob(f"leaselock-{version()}-*.whl"))
+    linux = [wheel for wheel in wheels if "linux" in wheel.name]
+    crates = sorted(DIST.glob(f"*-{version()}.crate"))
+    checks: list[tuple[str, Path, Callable[[Path], None]]] = [
+        *(("twine", path, twine) for path in [*wheels, *DIST.glob(f"leaselock-{version()}.tar.gz")]),
+        *(("auditwheel", path, auditwheel) for path in linux),
+        *(("abi3audit", path, abi3audit) for path in wheels),
+        *(("files", path, crate_files) for path in crates),
+        *(("actionlint", path, actionlint) for path in sorted(ROOT.glob(".github/workflows/*.yml"))),
+    ]
+    for name, path, check in checks:
+        if only not in name:
+            continue
+        row = Row(path.name, name)
+        try:
+            check(path)
+        except BrokenError as broken:
+            row.failure = str(broken)
+        except NotHereError as missing:
+            row.missing = str(missing)
+        report.add(row)
+
+
+def told(command: list[str]) -> str:
+    """What a tool says; it is to be content."""
+    done = subprocess.run(command, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise BrokenError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def twine(path: Path) -> None:
+    """PyPI can show its description."""
+    told([tool("twine"), "check", "--strict", str(path)])
+
+
+def auditwheel(wheel: Path) -> None:
+    """It needs no newer Linux than its name says."""
+    said = told([tool("auditwheel"), "show", str(wheel)])
+    found = re.search(r'platform\s+tag:\s+"(\w+)"', said)
+    if found is None or found[1] not in wheel.name:
+        raise BrokenError(f"{wheel.name} is named for another system than auditwheel finds:\n{said}")
+
+
+def abi3audit(wheel: Path) -> None:
+    """It uses nothing of CPython but the stable ABI of the release in its name."""
+    told([tool("abi3audit"), "--strict", str(wheel)])
+
+
+def crate_files(crate: Path) -> None:
+    """It has what it is compiled from and what crates.io shows, and none of the tests, which could not run."""
+    with tarfile.open(crate) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+        readme = archive.extractfile(f"{crate.stem}/README.md")
+        text = readme.read().decode() if readme else ""
+    wanted = {"Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src/lib.rs"}
+    if not crate.name.startswith("leaselock-cli"):
+        wanted |= {f"src/store/redis/scripts/{path.name}" for path in ROOT.glob("core/src/store/redis/scripts/*.lua")}
+    if missing := wanted - names:
+        raise BrokenError(f"{crate.name} lacks {', '.join(sorted(missing))}")
+    if extra := {name for name in names if name.split("/")[0] in ("tests", "examples", "benches")}:
+        raise BrokenError(f"{crate.name} has {', '.join(sorted(extra))}, which cannot run without the repository")
+    if "](docs/" in text or "](examples/" in text:
+        raise BrokenError(f"the README in {crate.name} has links that lead nowhere outside of the repository")
+
+
+def actionlint(workflow: Path) -> None:
+    """A workflow of the forge is one."""
+    program = DOWNLOADS / "bin" / "actionlint"
+    if not program.exists():
+        if shutil.which("go") is None:
+            raise NotHereError("actionlint is compiled by Go, which is not in PATH")
+        say(f"go install {ACTIONLINT}")
+        command = ["go", "install", ACTIONLINT]
+        done = subprocess.run(command, env=os.environ | {"GOBIN": str(program.parent)}, check=False)
+        if done.returncode:
+            raise NotHereError("`go install` could not get actionlint: what it said stands above")
+    told([str(program), "-no-color", str(workflow)])

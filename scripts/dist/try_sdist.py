@@ -1,0 +1,63 @@
+"""Tries the sdist: `pip install` builds it with cargo, a C compiler and Python, from nothing but what is in it.
+
+The crates it depends on are those that cargo has downloaded already: like pip, it is kept from every registry.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from places import BrokenError, Place, clean
+from report import Report, Row
+from stores import quickstarts
+from toolchain import BUILD, DIST, scripts, version
+from try_wheels import LOAD, QUICKSTARTS
+
+BUILDERS = ("cargo", "rustc", "cc", "ld", "as", "ar")
+
+
+def try_sdist(report: Report, server: str, only: str) -> None:
+    """Adds a row."""
+    archive = DIST / f"leaselock-{version()}.tar.gz"
+    row = Row(archive.name, f"CPython {sys.version.split()[0]}")
+    if only not in row.runtime:
+        return
+    try:
+        with clean() as place:
+            try_one(row, archive, place, server)
+    except BrokenError as broken:
+        row.failure = str(broken)
+    report.add(row)
+
+
+def try_one(row: Row, archive: Path, place: Place, server: str) -> None:
+    """Builds it in the dev profile, which takes a quarter of the time; a user's is the release one."""
+    if not archive.exists():
+        raise BrokenError(f"{archive.name} is not in dist/: `make dist ONLY=sdist`")
+    row.size = archive.stat().st_size
+    for program in BUILDERS:
+        place.offer(program)
+    place.offer(scripts() / "maturin")
+    home = Path.home()
+    variables = {
+        "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
+        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
+        "CARGO_NET_OFFLINE": "true",
+        "CARGO_TARGET_DIR": str(BUILD / "sdist"),
+        "MATURIN_PEP517_ARGS": "--profile=dev",
+    }
+    python = str(place.folder / "venv" / "bin" / "python")
+    place.run([sys.executable, "-m", "venv", str(place.folder / "venv")])
+    # What builds it is not of the registry either: maturin's module is lent, beside its program in PATH.
+    site = next(scripts().parent.glob("lib/python*/site-packages/maturin")).parent
+    (place.folder / "lent").mkdir()
+    for name in ("maturin", next(site.glob("maturin-*.dist-info")).name):
+        (place.folder / "lent" / name).symlink_to(site / name)
+    row.install = place.timed(
+        [python, "-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", str(archive)],
+        variables | {"PYTHONPATH": str(place.folder / "lent")},
+    )
+    row.load = float(place.run([python, "-c", LOAD]))
+    row.stores = quickstarts(place, server, [[python, path] for path in QUICKSTARTS])
