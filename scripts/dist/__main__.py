@@ -1,7 +1,8 @@
 """Builds the artefacts of a release into dist/, and tries them: `make dist` and `make dist-test` run this.
 
     python scripts/dist build [PART...] [--target TRIPLE...]
-    python scripts/dist test [PART...] [--runtime TEXT] [--all-here]
+    python scripts/dist test [PART...] [--runtime REGEX] [--all-here]
+    python scripts/dist check [--target TRIPLE...]
     python scripts/dist publish crates|npm
 
 Without a part it is all of them. Without a target what this system can build is built.
@@ -13,6 +14,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+import checking
 import crates
 import publish
 import sbom
@@ -39,7 +41,7 @@ BUILD: dict[str, Callable[[list[Target]], None]] = {
     "cli": tarball.build_tarballs,
     "sbom": sbom.build_sboms,
 }
-# Each adds rows to the report; it is told where a server is, and what the runtimes to try have in their names.
+# Each adds rows to the report; it is told where a server is, and the regular expression for the runtimes to try.
 TEST: dict[str, Callable[[Report, str, str], None]] = {
     "wheel": try_wheels,
     "sdist": try_sdist,
@@ -81,11 +83,16 @@ def main() -> int:
     building.add_argument("--target", action="append", choices=NAMES, help="build for this target alone")
     testing = verbs.add_parser("test", help="try what is in dist/")
     testing.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(TEST)}")
-    testing.add_argument("--runtime", default="", help="only runtimes with this in their names: 'CPython 3.12'")
+    testing.add_argument("--runtime", default="", help="only runtimes that this regular expression matches")
     testing.add_argument("--all-here", action="store_true", help="a runtime that is not to be had is a failure")
+    looking = verbs.add_parser("check", help="check that it compiles for other systems")
+    looking.add_argument("--target", action="append", choices=checking.TRIPLES, help="for this one alone")
     publishing = verbs.add_parser("publish", help="publish what is in dist/, as the workflow of a release does")
     publishing.add_argument("registry", choices=PUBLISH)
     arguments = parser.parse_args()
+    if arguments.verb == "check":
+        checking.check(arguments.target or [])
+        return 0
     if arguments.verb == "publish":
         PUBLISH[arguments.registry]()
         return 0

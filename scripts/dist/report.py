@@ -21,7 +21,7 @@ class Row:
     """Bytes of the file that is downloaded."""
     install: float | None = None
     load: float | None = None
-    """Seconds until it is imported, or a program has said its version."""
+    """Seconds of the processor that its import takes, or until the program has said its version."""
     stores: dict[str, float] = field(default_factory=dict)
     failure: str = ""
     missing: str = ""

@@ -91,7 +91,12 @@ def environment(target: Target | None = None) -> dict[str, str]:
     """The environment of a release build: tools in PATH, a target folder of its own, no paths of this machine."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     kept = {name: value for name, value in os.environ.items() if name not in ("CONDA_PREFIX", "CARGO_BUILD_TARGET")}
-    shown = {cargo_home: "/cargo", ROOT: "/leaselock", SOURCES: "/leaselock"}
+    shown = {
+        cargo_home: "/cargo",
+        sysroot() / "lib/rustlib/src/rust": "/rust",
+        ROOT: "/leaselock",
+        SOURCES: "/leaselock",
+    }
     flags = [f"--remap-path-prefix={path}={name}" for path, name in shown.items()]
     env = kept | {
         "PATH": f"{scripts()}{os.pathsep}{os.environ['PATH']}",
@@ -107,10 +112,15 @@ def environment(target: Target | None = None) -> dict[str, str]:
 
 
 @functools.cache
+def sysroot() -> Path:
+    """Where rustc keeps what it comes with."""
+    return Path(output(["rustc", "--print", "sysroot"]).strip())
+
+
+@functools.cache
 def standard_library(triple: str) -> None:
     """Sees to it that rustc has the standard library of a target."""
-    sysroot = Path(output(["rustc", "--print", "sysroot"]).strip())
-    if list((sysroot / "lib" / "rustlib" / triple / "lib").glob("libstd-*")):
+    if list((sysroot() / "lib" / "rustlib" / triple / "lib").glob("libstd-*")):
         return
     if shutil.which("rustup"):
         say(f"rustup target add {triple}")
@@ -122,6 +132,6 @@ def standard_library(triple: str) -> None:
             if done.returncode == 0:
                 return
     raise SystemExit(
-        f"dist: rustc in {sysroot} has no standard library for {triple}, and rustup cannot install one here; "
+        f"dist: rustc in {sysroot()} has no standard library for {triple}, and rustup cannot install one here; "
         f"install it (`rustup target add {triple}`), or leave the target out"
     )

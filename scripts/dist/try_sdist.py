@@ -6,6 +6,7 @@ The crates it depends on are those that cargo has downloaded already: like pip, 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def try_sdist(report: Report, server: str, only: str) -> None:
     """Adds a row."""
     archive = DIST / f"leaselock-{version()}.tar.gz"
     row = Row(archive.name, f"CPython {sys.version.split()[0]}")
-    if only not in row.runtime:
+    if not re.search(only, row.runtime):
         return
     try:
         with clean() as place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def try_tarballs(report: Report, server: str, only: str) -> None:
-    """Adds a row for each tarball of this system, or for those whose target has `only` in its name."""
+    """Adds a row for each tarball of this system, or for those whose target `only` matches."""
     for target in TARGETS:
-        if not (target.cli and target.system == platform.system() and only in target.triple):
+        if not (target.cli and target.system == platform.system() and re.search(only, target.triple)):
             continue
         archive = DIST / f"leaselock-{version()}-{target.triple}.tar.gz"
         row = Row(archive.name, target.triple)
