@@ -9,14 +9,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::hooks::Notice;
+use crate::log::Entry;
 use crate::process::{self, lock};
 
 /// More log records than this are not kept while nobody takes them, say because a C call holds the GIL.
 const MOST_RECORDS: usize = 1000;
 
 pub(crate) enum Event {
-    /// A record for the logger: Python's number of its level, and its text.
-    Log(i32, String),
+    /// A record for the logger.
+    Log(Entry),
     /// A callback of a lost lease.
     Lost(Notice),
 }
@@ -95,13 +96,16 @@ pub(crate) fn start_callbacks(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Waits for the next thing to do: `(level, text)` to log, `(callback, error)` to call; None when the interpreter ends.
+/// Waits for the next thing to do; None when the interpreter ends.
+///
+/// Returns:
+///     `(level, message, fields as text, fields)` to log, or `(callback, error)` to call.
 #[pyfunction]
 pub(crate) fn next_event(py: Python<'_>) -> PyResult<Option<Bound<'_, PyTuple>>> {
     let events = &process::current().events;
     while let Some(event) = py.detach(|| events.wait()) {
         match event {
-            Event::Log(level, text) => return (level, text).into_pyobject(py).map(Some),
+            Event::Log(entry) => return entry.into_python(py)?.into_pyobject(py).map(Some),
             Event::Lost(notice) => {
                 if let Some((callback, error)) = notice.open(py) {
                     return (callback, error.into_bound_py_any(py)?)

@@ -2,6 +2,9 @@
 
 use std::fmt::{Debug, Write};
 
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -39,12 +42,9 @@ impl Subscriber for ToPython {
             Level::WARN => WARNING,
             _ => INFO,
         };
-        let mut text = Text::default();
-        event.record(&mut text);
-        text.message.push_str(&text.fields);
-        process::current()
-            .events
-            .push(events::Event::Log(level, text.message));
+        let mut entry = Entry::new(level);
+        event.record(&mut entry);
+        process::current().events.push(events::Event::Log(entry));
     }
 
     // Spans are not shown, so they are not told apart.
@@ -57,24 +57,80 @@ impl Subscriber for ToPython {
     fn exit(&self, _: &Id) {}
 }
 
-/// `the message, field=value, field=value`
-#[derive(Default)]
-struct Text {
+/// What becomes a record.
+pub(crate) struct Entry {
+    level: i32,
     message: String,
-    fields: String,
+    fields: Vec<(&'static str, Value)>,
 }
 
-impl Visit for Text {
+#[derive(IntoPyObject)]
+enum Value {
+    Flag(bool),
+    Number(i64),
+    Large(u64),
+    Float(f64),
+    Text(String),
+}
+
+impl Entry {
+    fn new(level: i32) -> Self {
+        Self {
+            level,
+            message: String::new(),
+            fields: Vec::new(),
+        }
+    }
+
+    /// Python's number of the level, the message, the fields as text (`, field=value, field=value`), and by name.
+    pub(crate) fn into_python(
+        self,
+        py: Python<'_>,
+    ) -> PyResult<(i32, String, String, Bound<'_, PyDict>)> {
+        let mut text = String::new();
+        let fields = PyDict::new(py);
+        for (name, value) in self.fields {
+            // Writing to a String does not fail.
+            let _ = match &value {
+                Value::Flag(value) => write!(text, ", {name}={value}"),
+                Value::Number(value) => write!(text, ", {name}={value}"),
+                Value::Large(value) => write!(text, ", {name}={value}"),
+                Value::Float(value) => write!(text, ", {name}={value}"),
+                Value::Text(value) => write!(text, ", {name}={value}"),
+            };
+            fields.set_item(name, value)?;
+        }
+        Ok((self.level, self.message, text, fields))
+    }
+}
+
+impl Visit for Entry {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Writing to a String does not fail.
-        let _ = if field.name() == "message" {
-            write!(self.message, "{value:?}")
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.message = text;
         } else {
-            write!(self.fields, ", {}={value:?}", field.name())
-        };
+            self.fields.push((field.name(), Value::Text(text)));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.push((field.name(), Value::Flag(value)));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.push((field.name(), Value::Number(value)));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), Value::Large(value)));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.fields.push((field.name(), Value::Float(value)));
     }
 }

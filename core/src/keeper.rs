@@ -321,16 +321,17 @@ fn go_on(
 /// Logs a failed renewal: as a warning when the lease becomes unsure by it, and only for debugging when it was before.
 fn report(client: &ClientCore, holding: &Holding, failure: &Failure) {
     const SAYING: &str = "a renewal failed; it is tried again until the deadline";
-    let (id, name, owner) = (
+    let (id, app_id, name, owner) = (
         &client.client_id,
+        &client.app_id,
         holding.claim.lock.name(),
         &holding.claim.owner,
     );
     let error = &failure.error;
     if holding.state() == LeaseState::Held {
-        tracing::warn!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");
+        tracing::warn!(target: "leaselock", event = "renew_failed", client = %id, %app_id, %name, %owner, %error, "{SAYING}");
     } else {
-        tracing::debug!(target: "leaselock", event = "renew_failed", client = %id, %name, %owner, %error, "{SAYING}");
+        tracing::debug!(target: "leaselock", event = "renew_failed", client = %id, %app_id, %name, %owner, %error, "{SAYING}");
     }
 }
 

@@ -142,6 +142,7 @@ fn send_in_background(
                 target: "leaselock",
                 event = "release_failed",
                 client = %client.client_id,
+                app_id = %client.app_id,
                 name = %holding.claim.lock.name(),
                 owner = %holding.claim.owner,
                 error = %error,

@@ -328,8 +328,10 @@ impl ClientCore {
                 target: "leaselock",
                 event = "lost",
                 client = %self.client_id,
+                app_id = %self.app_id,
                 name = %holding.claim.lock.name(),
                 owner = %holding.claim.owner,
+                token = holding.token,
                 reason = %holding.loss().map_or("", |reason| reason.as_str()),
                 "a lease was lost"
             );

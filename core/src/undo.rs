@@ -45,6 +45,7 @@ pub(crate) async fn undo(
                     target: "leaselock",
                     event = "undo_failed",
                     client = %client.client_id,
+                    app_id = %client.app_id,
                     name = %claim.lock.name(),
                     owner = %claim.owner,
                     error = %failure.error,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import SERVERS
+from logged import fields
 
 from leaselock import AsyncClient, Client, LockTimeoutError
 
@@ -33,8 +35,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def told(caplog: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:
     """The records of waits for the lock, once all that is to come has come."""
     time.sleep(0.5)
-    here = [r for r in caplog.records if r.name == "leaselock" and f"name={name}," in r.getMessage()]
-    return [r for r in here if "event=waiting" in r.getMessage()]
+    here = [r for r in caplog.records if r.name == "leaselock" and getattr(r, "lock", None) == name]
+    return [r for r in here if fields(r)["event"] == "waiting"]
 
 
 def test_field_bug_64_a_function_under_a_lock_that_takes_it_again(
@@ -58,10 +60,14 @@ def test_field_bug_64_a_function_under_a_lock_that_takes_it_again(
     message = record.getMessage()
     assert "this process" in message
     assert "re-entrant" in message
-    assert "this_process=true" in message
-    assert "owner=inner:" in message
-    assert "holder=outer:" in message
-    assert "waited=5." in message
+    for text in ("this_process=true", "owner=inner:", "holder=outer:", "waited=5."):
+        assert text in message
+    told_of = fields(record)
+    assert told_of["this_process"] is True
+    assert str(told_of["owner"]).startswith("inner:")
+    assert str(told_of["holder"]).startswith("outer:")
+    assert re.fullmatch(r"5\.\d s", str(told_of["waited"]))
+    assert told_of["app_id"] == app_id
 
 
 def test_field_bug_64_a_coroutine_that_waits_for_ones_own_process(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,16 @@ from leaselock._greenlets import RealThread
 from leaselock._native import next_event, stop_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from leaselock._errors import LeaseLostError
 
 logger = logging.getLogger("leaselock")
+
+# What the core calls the name of a lock: a record's `name` is its logger's.
+_LOCK = "name"
+# Leads what a record has already, as one of a program's own record factory may.
+_PREFIX = "leaselock_"
 
 # A callback that still runs when the interpreter ends is not waited for longer than this, in seconds.
 _PATIENCE = 0.2
@@ -45,16 +51,32 @@ def call(callback: Callable[[LeaseLostError], object], error: LeaseLostError) ->
     """Runs a callback; whatever it raises is logged."""
     try:
         callback(error)
-    except BaseException:
-        logger.exception("an on_lost callback failed: %r", callback)
+    except BaseException:  # noqa: BLE001 - it is logged with its traceback
+        log(logging.ERROR, "an on_lost callback failed", f": {callback!r}", {"event": "callback_failed"}, exc_info=True)
+
+
+def log(level: int, message: str, text: str, fields: Mapping[str, object], *, exc_info: bool = False) -> None:
+    """Logs one record, with `fields` as its attributes, and in its message as `text`."""
+    if not logger.isEnabledFor(level):
+        return
+    path, line, function, _ = logger.findCaller()
+    error = sys.exc_info() if exc_info else None
+    # The template is the same for all records of a kind, by which collectors of errors put them together.
+    template = message.replace("%", "%%") + "%s"
+    record = logger.makeRecord(logger.name, level, path, line, template, (text,), error, function)
+    for name, value in fields.items():
+        attribute = "lock" if name == _LOCK else name
+        # As `extra` sets them, which raises where there is one of that name.
+        setattr(record, _PREFIX + attribute if hasattr(record, attribute) else attribute, value)
+    logger.handle(record)
 
 
 def _run() -> None:
     while (event := next_event()) is not None:
-        if isinstance(event[0], int):
-            logger.log(event[0], "%s", event[1])
-        else:
+        if len(event) == 2:  # noqa: PLR2004 - a callback and its argument
             call(*event)
+        else:
+            log(*event)
         # While it waits, this thread keeps no callback alive.
         del event
 

@@ -57,8 +57,9 @@ impl LongWait {
             .retrying(|| store.inspect(&self.claim.lock))
             .await;
         let waited = format!("{:.1} s", self.started.elapsed().as_secs_f64());
-        let (id, name, owner) = (
+        let (id, app_id, name, owner) = (
             &self.client.client_id,
+            &self.client.app_id,
             self.claim.lock.name(),
             &self.claim.owner,
         );
@@ -66,7 +67,7 @@ impl LongWait {
             Ok(found) => found.0.map(|lock| lock.owner).unwrap_or_default(),
             Err(error) => {
                 tracing::info!(
-                    target: "leaselock", event = "waiting", client = %id, %name, %owner, %waited, %error,
+                    target: "leaselock", event = "waiting", client = %id, %app_id, %name, %owner, %waited, %error,
                     "still waiting for a lock, and the store does not say who holds it"
                 );
                 return;
@@ -78,18 +79,18 @@ impl LongWait {
         }
         if neighbours::hold(&holder) {
             tracing::warn!(
-                target: "leaselock", event = "waiting", client = %id, %name, %owner, %holder, this_process = true, %waited,
+                target: "leaselock", event = "waiting", client = %id, %app_id, %name, %owner, %holder, this_process = true, %waited,
                 "still waiting for a lock that this process holds; locks are not re-entrant: what runs under a lock waits \
                  for ever if it acquires the same one"
             );
         } else if holder.is_empty() {
             tracing::info!(
-                target: "leaselock", event = "waiting", client = %id, %name, %owner, %waited,
+                target: "leaselock", event = "waiting", client = %id, %app_id, %name, %owner, %waited,
                 "still waiting for a lock that nobody holds just now"
             );
         } else {
             tracing::info!(
-                target: "leaselock", event = "waiting", client = %id, %name, %owner, %holder, this_process = false, %waited,
+                target: "leaselock", event = "waiting", client = %id, %app_id, %name, %owner, %holder, this_process = false, %waited,
                 "still waiting for a lock that someone else holds"
             );
         }
