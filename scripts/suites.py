@@ -175,6 +175,7 @@ CHECK = [
     Suite("mypy mixed", [str(VENV / "mypy"), "tests/mixed"], env={"MYPYPATH": "tests/mixed"}),
     Suite("mypy cli", [str(VENV / "mypy"), "tests/cli"], env={"MYPYPATH": "tests/cli"}),
     Suite("stubtest", [str(VENV / "python"), "-m", "mypy.stubtest", "leaselock"]),
+    Suite("stub docs", [str(VENV / "python"), "scripts/stubs.py", "--check"]),
     Suite("js lint", ["npm", "run", "--silent", "lint"]),
     Suite("tsc", ["npm", "run", "--silent", "typecheck"]),
     Suite("generated types", ["npm", "run", "--silent", "types:check"]),

@@ -50,6 +50,32 @@ macro_rules! signature {
 }
 pub(crate) use signature;
 
+/// The part of a method's doc that says what the arguments are.
+macro_rules! described {
+    (once) => {
+        $crate::args::described!("")
+    };
+    () => {
+        $crate::args::described!(
+            "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n"
+        )
+    };
+    ($wait:literal) => {
+        concat!(
+            "Args:\n",
+            "    name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.\n",
+            "    ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this\n",
+            "        process; 0.1 to 365 days.\n",
+            $wait,
+            "    renew (bool): Whether the lease is renewed in the background, at a third of its TTL.\n",
+            "    max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at\n",
+            "        least `ttl`. None is no bound.\n",
+            "    label (str | None): For people: leads the owner string. At most 128 bytes.",
+        )
+    };
+}
+pub(crate) use described;
+
 /// The options of an acquire, as they came.
 #[derive(Default)]
 pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 5]);

@@ -84,27 +84,36 @@ impl Made {
 /// again, under a new id.
 ///
 /// Args:
-///     url: Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`, `unix:`), a file
-///         for all processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
+///     url (str | None): Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`,
+///         `unix:`), a master with its sentinels (`redis+sentinel://`), a cluster (`redis+cluster://`), a file for all
+///         processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
 ///         LEASELOCK_URL.
-///     app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
-///     command_timeout: Seconds after which a command without an answer has failed.
-///     tls_ca: PEM file of the authorities to trust, for TLS; None trusts the system's.
-///     tls_cert: PEM file of the client's own certificate, for a server that asks for one.
-///     tls_key: PEM file of that certificate's key.
-///     tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
-///     key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
-///     address_map: Where servers are reached that announce other addresses than this client can reach, as
-///         `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
-///     replicas: How many replicas have to have a lock before it counts as acquired or renewed. An acquire that fewer
-///         confirm is undone: StoreUnavailableError.
-///     credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
-///         URL: for passwords that expire or are rotated. It is called in a thread of its own. It must not use
-///         the client itself, and has 1 second, more when it was slow before, `command_timeout` at most. An object of
-///         redis-py's `CredentialProvider` does, too.
+///     app_id (str | None): Keeps the names of applications on one server apart; at most 256 bytes. None reads
+///         LEASELOCK_APP_ID; empty is none.
+///     command_timeout (float | timedelta): Seconds after which a command without an answer has failed.
+///     tls_ca (str | PathLike | None): PEM file of the authorities to trust, for TLS; None trusts the system's.
+///     tls_cert (str | PathLike | None): PEM file of the client's own certificate, for a server that asks for one.
+///     tls_key (str | PathLike | None): PEM file of that certificate's key.
+///     tls_insecure_skip_verify (bool): Whether any certificate is taken, which lets whoever sits in between read all.
+///     key_prefix (str | None): Stands before every key and channel, at most 128 bytes. With one, locks are not shared
+///         with Dapr.
+///     address_map (Mapping[str, str] | None): Where servers are reached that announce other addresses than this client
+///         can reach, as `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
+///     replicas (int): How many replicas have to have a lock before it counts as acquired or renewed. An acquire that
+///         fewer confirm is undone: StoreUnavailableError.
+///     credentials (Callable | CredentialProvider | None): A function called for each new connection, which gives
+///         `(user, password)`, in place of those in the URL: for passwords that expire or are rotated. It is called in
+///         a thread of its own. It must not use the client itself, and has 1 second, more when it was slow before,
+///         `command_timeout` at most. An object of redis-py's `CredentialProvider` does, too.
 ///
 /// Raises:
 ///     InvalidArgumentError: An argument is out of its range, or there is no URL at all.
+///     TypeError: An argument is of a wrong type.
+///
+/// Examples:
+///     >>> with Client("redis://localhost:6379", app_id="shop") as client:
+///     ...     with client.lock("nightly-report", ttl=30, wait=10) as lease:
+///     ...         write_report(token=lease.token)
 #[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Client {
     /// Set by `__init__`, which a subclass may have of its own.
@@ -201,7 +210,7 @@ impl Client {
         self.of.set(of).map_err(|_| errors::initialised())
     }
 
-    /// What this client is called on the server; another one after a fork.
+    /// What this client is called on the server and in log records; another name after a fork.
     #[getter]
     fn id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
         Ok(self.core(py)?.id())
@@ -220,22 +229,25 @@ impl Client {
     }
 
     #[doc = args::signature!("acquire")]
-    /// Takes the lock `name`, waiting in line for it.
+    /// Takes the lock `name`, waiting in line for it. Not re-entrant: who holds the name waits like any other.
     ///
-    /// Args:
-    ///     name: 1 to 512 bytes of UTF-8 without control characters.
-    ///     ttl: Seconds after which the name frees itself when nothing more is heard of this process; 0.1 to 365 days.
-    ///     wait: Seconds to wait for the name; None for ever, 0 tries once.
-    ///     renew: Whether the lease is renewed in the background, at a third of its TTL.
-    ///     max_hold: Seconds after which it ends however well it is renewed; at least `ttl`. None is no bound.
-    ///     label: For people: leads the owner string. At most 128 bytes.
+    #[doc = args::described!()]
+    ///
+    /// Returns:
+    ///     Lease: The lease, renewed in the background. Give it back by `release()`, or use it as a `with` block.
     ///
     /// Raises:
     ///     InvalidArgumentError: An argument is out of its range.
-    ///     LockTimeoutError: The wait ran out.
-    ///     StoreUnavailableError: The server could not be reached.
-    ///     StoreRefusedError: The server refused.
+    ///     LockTimeoutError: The wait ran out while someone else held the name.
+    ///     StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+    ///         replicas than asked for confirmed.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
     ///     ClientClosedError: The client was closed.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> with client.acquire("nightly-report", ttl=30, wait=10) as lease:
+    ///     ...     write_report(token=lease.token)
     #[pyo3(signature = (name, **options), text_signature = None)]
     fn acquire<'py>(
         &self,
@@ -248,7 +260,25 @@ impl Client {
     }
 
     #[doc = args::signature!("try_acquire", once)]
-    /// Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`.
+    /// Takes the lock `name` if it is free. It never waits in line.
+    ///
+    #[doc = args::described!(once)]
+    ///
+    /// Returns:
+    ///     Lease | None: The lease; None if someone else holds the name.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+    ///         replicas than asked for confirmed.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> if (lease := client.try_acquire("cleanup")) is not None:
+    ///     ...     with lease:
+    ///     ...         clean_up()
     #[pyo3(signature = (name, **options), text_signature = None)]
     fn try_acquire<'py>(
         &self,
@@ -268,10 +298,22 @@ impl Client {
     }
 
     #[doc = args::signature!("lock")]
-    /// The lock `name` as a `with` block and a decorator. Arguments as for `acquire`, checked at once.
+    /// The lock `name` as a `with` block and a decorator.
+    ///
+    /// The arguments are checked at once; nothing is sent before the block is entered.
+    ///
+    #[doc = args::described!()]
+    ///
+    /// Returns:
+    ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.
     ///
     /// Raises:
     ///     InvalidArgumentError: An argument is out of its range.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> @client.lock("nightly-report", ttl=30, wait=10)
+    ///     ... def report() -> None: ...
     #[pyo3(signature = (name, **options), text_signature = None)]
     fn lock<'py>(
         slf: Bound<'py, Self>,
@@ -284,10 +326,17 @@ impl Client {
 
     /// Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
     ///
+    /// Args:
+    ///     name (str): The lock's name.
+    ///     owner (str): The owner string of the lease, as `lease.owner` gives it.
+    ///
+    /// Returns:
+    ///     ReleaseStatus: `RELEASED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+    ///
     /// Raises:
     ///     InvalidArgumentError: An argument is out of its range.
-    ///     StoreUnavailableError: The server could not be reached.
-    ///     StoreRefusedError: The server refused.
+    ///     StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
     ///     ClientClosedError: The client was closed.
     fn release<'py>(
         &self,
@@ -310,10 +359,19 @@ impl Client {
         records::status(py, status)
     }
 
-    /// Frees a name whoever holds it; the holder learns of it at its next renewal. Errors as for `release`.
+    /// Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+    ///
+    /// Args:
+    ///     name (str): The lock's name.
     ///
     /// Returns:
-    ///     `RELEASED` or `NOT_FOUND`.
+    ///     ReleaseStatus: `RELEASED`, or `NOT_FOUND` where nobody held the name.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
     fn force_release<'py>(
         &self,
         py: Python<'py>,
@@ -333,7 +391,19 @@ impl Client {
         records::status(py, status)
     }
 
-    /// Who holds a name; None when nobody does. Errors as for `release`.
+    /// Who holds a name.
+    ///
+    /// Args:
+    ///     name (str): The lock's name.
+    ///
+    /// Returns:
+    ///     LockInfo | None: The holder, and how many wait; None when nobody holds the name.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
     fn inspect<'py>(
         &self,
         py: Python<'py>,
@@ -353,10 +423,23 @@ impl Client {
         info.map(|info| records::info(py, info)).transpose()
     }
 
-    /// The locks of this app id that are held, in no order. Errors as for `release`.
+    /// The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
     ///
     /// Args:
-    ///     pattern: What the names match: `*` any characters, `?` any one character.
+    ///     pattern (str): What the names match: `*` any characters, `?` any one character.
+    ///
+    /// Returns:
+    ///     Iterator[LockInfo]: The locks, each of which was held when the server was asked.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    ///
+    /// Examples:
+    ///     >>> for info in client.locks("job-*"):
+    ///     ...     print(info.name, info.owner)
     #[pyo3(signature = (pattern=None), text_signature = "($self, pattern='*')")]
     fn locks(&self, py: Python<'_>, pattern: Option<&Bound<'_, PyAny>>) -> PyResult<LockIterator> {
         let pattern = pattern.map_or(Ok("*"), |pattern| args::text("pattern", pattern))?;
@@ -368,6 +451,9 @@ impl Client {
     }
 
     /// The counters of this client. No network.
+    ///
+    /// Returns:
+    ///     Stats: What it holds and waits for now, and what has happened since it was made.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         records::stats(py, self.core(py)?.stats())
     }

@@ -96,8 +96,9 @@ impl Entries {
         self.add(place.get().clone(), lease);
     }
 
-    /// The lease of the block that is left at this place; None where none was entered. It is the one entered last in the
-    /// same frame; or else by the same thread, greenlet and task; or else the oldest.
+    /// The lease of the block that is left at this place; None where none was entered.
+    ///
+    /// It is the one entered last in the same frame; or else by the same thread, greenlet and task; or else the oldest.
     pub(crate) fn pop(&self, place: &Bound<'_, Place>) -> Option<Py<PyAny>> {
         self.take(place.get())
     }

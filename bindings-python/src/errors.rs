@@ -75,8 +75,10 @@ fn class(py: Python<'_>, kind: ErrorKind) -> PyResult<Bound<'_, PyAny>> {
 /// What modules of the package have defined for this module, by name.
 static KEPT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-/// Keeps what the package defines under these names, and returns what it had defined under them first. A package that is
-/// imported again thus has the classes that it had, and `except` of either import catches what is raised.
+/// Keeps what the package defines under these names, and returns what it had defined under them first.
+///
+/// A package that is imported again thus has the classes that it had, and `except` of either import catches what is
+/// raised.
 #[pyfunction]
 pub(crate) fn keep<'py>(
     py: Python<'py>,

@@ -21,6 +21,12 @@ use crate::{args, errors, process};
 /// In a `with` block it is given back at the end; a block that ended well raises `LeaseLostError` if the lease was lost
 /// on the way. A lease that is collected without being released is given back in the background, with a
 /// ResourceWarning. Any thread may use it.
+///
+/// Examples:
+///     >>> with client.acquire("nightly-report", ttl=30) as lease:
+///     ...     for page in report:
+///     ...         lease.check()  # raises LeaseLostError if it was lost
+///     ...         write(page, token=lease.token)
 #[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Lease {
     /// None in an object of a subclass that was not made by a client, as a test may want one.
@@ -133,7 +139,7 @@ impl Lease {
     /// Makes the lease last exactly `ttl` seconds from now, and renewals set that from now on.
     ///
     /// Args:
-    ///     ttl: Seconds, 0.1 to 365 days; None for the TTL it has.
+    ///     ttl (float | timedelta | None): Seconds, 0.1 to 365 days; None for the TTL it has.
     ///
     /// Raises:
     ///     InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
@@ -161,7 +167,7 @@ impl Lease {
     /// Gives the name back.
     ///
     /// Returns:
-    ///     True when this lease gave the name back, also when asked again; False when it had already gone.
+    ///     bool: True when this lease gave the name back, also when asked again; False when it had already gone.
     ///
     /// Raises:
     ///     StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
@@ -195,10 +201,10 @@ impl Lease {
     /// Waits until the lease is lost, or released.
     ///
     /// Args:
-    ///     timeout: Seconds to wait at most; None for as long as it takes.
+    ///     timeout (float | timedelta | None): Seconds to wait at most; None for as long as it takes.
     ///
     /// Returns:
-    ///     True when it is lost, False when it was released or the time-out came first.
+    ///     bool: True when it is lost, False when it was released or the time-out came first.
     #[pyo3(signature = (timeout=None))]
     fn wait_lost(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let timeout: Option<Duration> = timeout.map(|t| args::seconds("timeout", t)).transpose()?;
@@ -217,6 +223,9 @@ impl Lease {
     ///
     /// Callbacks run one after the other on a thread of their own, so hand long work on. They are never called for a
     /// release, nor for a lease that is collected. What one raises is logged to `leaselock`.
+    ///
+    /// Args:
+    ///     callback (Callable[[LeaseLostError], object]): A plain function; the error's `reason` says why.
     ///
     /// Raises:
     ///     TypeError: `callback` is not callable.

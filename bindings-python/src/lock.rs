@@ -17,6 +17,27 @@ use crate::lease::Lease;
 /// A lock to use as `with client.lock(name) as lease:` or `@client.lock(name)`. Made by `Client.lock`.
 ///
 /// It may be shared by threads and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
+/// As a decorator it takes one for each call. A coroutine function needs the lock of an `AsyncClient`, and a generator
+/// takes its lock inside; both are a TypeError here.
+///
+/// Args:
+///     client (Client): Who takes it.
+///     name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+///     ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this process;
+///         0.1 to 365 days.
+///     wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+///     renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+///     max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
+///         `ttl`. None is no bound.
+///     label (str | None): For people: leads the owner string. At most 128 bytes.
+///
+/// Raises:
+///     InvalidArgumentError: An argument is out of its range.
+///     TypeError: An argument is of a wrong type.
+///
+/// Examples:
+///     >>> @client.lock("nightly-report", ttl=30, wait=10)
+///     ... def report() -> None: ...
 #[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Lock {
     /// Set by `__init__`.

@@ -27,28 +27,37 @@ class AsyncClient(AsyncClientCore):
     `acquire` undoes the acquire. Renewal runs on a thread of the core, so a busy loop does not lose a lease.
 
     Args:
-        url: Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`, `unix:`), a file
-            for all processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
+        url (str | None): Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`,
+            `unix:`), a master with its sentinels (`redis+sentinel://`), a cluster (`redis+cluster://`), a file for all
+            processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
             LEASELOCK_URL.
-        app_id: Keeps the names of applications on one server apart. None reads LEASELOCK_APP_ID; empty is none.
-        command_timeout: Seconds after which a command without an answer has failed.
-        tls_ca: PEM file of the authorities to trust, for TLS; None trusts the system's.
-        tls_cert: PEM file of the client's own certificate, for a server that asks for one.
-        tls_key: PEM file of that certificate's key.
-        tls_insecure_skip_verify: Whether any certificate is taken, which lets whoever sits in between read all.
-        key_prefix: Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
-        address_map: Where servers are reached that announce other addresses than this client can reach, as
-            `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
-        replicas: How many replicas have to have a lock before it counts as acquired or renewed. An acquire that fewer
-            confirm is undone: StoreUnavailableError.
-        credentials: A function called for each new connection, which gives `(user, password)`, in place of those in the
-            URL: for passwords that expire or are rotated. A coroutine function is awaited in the loop
-            where the client was used last, any other function is called in a thread of its own. It must not use
-            the client itself, and has 1 second, more when it was slow before, `command_timeout` at most. An object of
-            redis-py's `CredentialProvider` does, too.
+        app_id (str | None): Keeps the names of applications on one server apart; at most 256 bytes. None reads
+            LEASELOCK_APP_ID; empty is none.
+        command_timeout (float | timedelta): Seconds after which a command without an answer has failed.
+        tls_ca (str | PathLike | None): PEM file of the authorities to trust, for TLS; None trusts the system's.
+        tls_cert (str | PathLike | None): PEM file of the client's own certificate, for a server that asks for one.
+        tls_key (str | PathLike | None): PEM file of that certificate's key.
+        tls_insecure_skip_verify (bool): Whether any certificate is taken, which lets whoever sits in between read all.
+        key_prefix (str | None): Stands before every key and channel, at most 128 bytes. With one, locks are not shared
+            with Dapr.
+        address_map (Mapping[str, str] | None): Where servers are reached that announce other addresses than this client
+            can reach, as `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
+        replicas (int): How many replicas have to have a lock before it counts as acquired or renewed. An acquire that
+            fewer confirm is undone: StoreUnavailableError.
+        credentials (Callable | CredentialProvider | None): A function called for each new connection, which gives
+            `(user, password)`, in place of those in the URL: for passwords that expire or are rotated. A coroutine
+            function is awaited in the loop where the client was used last, any other function is called in a thread of
+            its own. It must not use the client itself, and has 1 second, more when it was slow before,
+            `command_timeout` at most. An object of redis-py's `CredentialProvider` does, too.
 
     Raises:
         InvalidArgumentError: An argument is out of its range, or there is no URL at all.
+        TypeError: An argument is of a wrong type.
+
+    Examples:
+        >>> async with AsyncClient("redis://localhost:6379", app_id="shop") as client:
+        ...     async with client.lock("nightly-report", ttl=30, wait=10) as lease:
+        ...         await write_report(token=lease.token)
     """
 
     async def acquire(  # noqa: PLR0913 - each is an option of its own
@@ -62,23 +71,35 @@ class AsyncClient(AsyncClientCore):
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLease:
-        """Takes the lock `name`, waiting in line for it.
+        """Takes the lock `name`, waiting in line for it. Not re-entrant: who holds the name waits like any other.
 
         Args:
-            name: 1 to 512 bytes of UTF-8 without control characters.
-            ttl: Seconds after which the name frees itself when nothing more is heard of this process; 0.1 to 365 days.
-            wait: Seconds to wait for the name; None for ever, 0 tries once.
-            renew: Whether the lease is renewed in the background, at a third of its TTL.
-            max_hold: Seconds after which it ends however well it is renewed; at least `ttl`. None is no bound.
-            label: For people: leads the owner string. At most 128 bytes.
-            cancel_on_lost: Whether a task inside `async with lease` is cancelled when the lease is lost.
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Returns:
+            AsyncLease: The lease, renewed in the background. Give it back by `await lease.release()`, or use it as an
+                `async with` block.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
-            LockTimeoutError: The wait ran out.
-            StoreUnavailableError: The server could not be reached.
-            StoreRefusedError: The server refused.
+            LockTimeoutError: The wait ran out while someone else held the name.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
             ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> async with await client.acquire("nightly-report", ttl=30, wait=10) as lease:
+            ...     await write_report(token=lease.token)
         """
         lease = await self._acquire(_bridge.current(), name, ttl, renew, max_hold, label, wait)
         return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
@@ -93,7 +114,34 @@ class AsyncClient(AsyncClientCore):
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLease | None:
-        """Takes the lock `name` if it is free; None if it is not. Arguments and errors as for `acquire`."""
+        """Takes the lock `name` if it is free. It never waits in line.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Returns:
+            AsyncLease | None: The lease; None if someone else holds the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> if (lease := await client.try_acquire("cleanup")) is not None:
+            ...     async with lease:
+            ...         await clean_up()
+        """
         lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, None)
         return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
@@ -108,10 +156,31 @@ class AsyncClient(AsyncClientCore):
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLock:
-        """The lock `name` as an `async with` block and a decorator. Arguments as for `acquire`, checked at once.
+        """The lock `name` as an `async with` block and a decorator of coroutine functions.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Returns:
+            AsyncLock: Takes a fresh lease for each block, and for each call of a decorated function.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... async def report() -> None: ...
         """
         request = self._request(name, ttl, renew, max_hold, label, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
@@ -119,37 +188,73 @@ class AsyncClient(AsyncClientCore):
     async def release(self, name: str, owner: str) -> ReleaseStatus:
         """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
 
+        Args:
+            name (str): The lock's name.
+            owner (str): The owner string of the lease, as `lease.owner` gives it.
+
+        Returns:
+            ReleaseStatus: `RELEASED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+
         Raises:
             InvalidArgumentError: An argument is out of its range.
-            StoreUnavailableError: The server could not be reached.
-            StoreRefusedError: The server refused.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
             ClientClosedError: The client was closed.
         """
         return await self._release(_bridge.current(), name, owner)
 
     async def force_release(self, name: str) -> ReleaseStatus:
-        """Frees a name whoever holds it; the holder learns of it at its next renewal. Errors as for `release`.
+        """Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+
+        Args:
+            name (str): The lock's name.
 
         Returns:
-            `RELEASED` or `NOT_FOUND`.
+            ReleaseStatus: `RELEASED`, or `NOT_FOUND` where nobody held the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
         """
         return await self._force_release(_bridge.current(), name)
 
     async def inspect(self, name: str) -> LockInfo | None:
-        """Who holds a name; None when nobody does. Errors as for `release`."""
+        """Who holds a name.
+
+        Args:
+            name (str): The lock's name.
+
+        Returns:
+            LockInfo | None: The holder, and how many wait; None when nobody holds the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
         return await self._inspect(_bridge.current(), name)
 
     def locks(self, pattern: str = "*") -> AsyncIterator[LockInfo]:
-        """The locks of this app id that are held, in no order: `async for info in client.locks("job-*")`.
+        """The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
 
         Args:
-            pattern: What the names match: `*` any characters, `?` any one character.
+            pattern (str): What the names match: `*` any characters, `?` any one character.
+
+        Returns:
+            AsyncIterator[LockInfo]: The locks, each of which was held when the server was asked.
 
         Raises:
-            InvalidArgumentError: The pattern is not valid text.
-            StoreUnavailableError: The server could not be reached.
-            StoreRefusedError: The server refused.
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
             ClientClosedError: The client was closed.
+
+        Examples:
+            >>> async for info in client.locks("job-*"):
+            ...     print(info.name, info.owner)
         """
         return _each(self._locks(pattern))
 

@@ -27,6 +27,10 @@ class AsyncLease:
     In an `async with` block it is given back at the end, and the entering task is cancelled once if it is lost on the
     way; the block then raises `LeaseLostError`. A lease that is collected without being released is given back in the
     background, with a ResourceWarning. It is not bound to an event loop.
+
+    Examples:
+        >>> async with await client.acquire("nightly-report", ttl=30) as lease:
+        ...     await write_report(token=lease.token)
     """
 
     __slots__ = ("__dict__", "__weakref__", "_cancel_on_lost", "_lease", "_scope")
@@ -84,7 +88,7 @@ class AsyncLease:
         """Makes the lease last exactly `ttl` seconds from now, and renewals set that from now on.
 
         Args:
-            ttl: Seconds, 0.1 to 365 days; None for the TTL it has.
+            ttl (float | timedelta | None): Seconds, 0.1 to 365 days; None for the TTL it has.
 
         Raises:
             InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
@@ -98,7 +102,7 @@ class AsyncLease:
         """Gives the name back. A cancelled release goes on in the background.
 
         Returns:
-            True when this lease gave the name back, also when asked again; False when it had already gone.
+            bool: True when this lease gave the name back, also when asked again; False when it had already gone.
 
         Raises:
             StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
@@ -114,10 +118,10 @@ class AsyncLease:
         """Waits until the lease is lost, or released.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as it takes.
+            timeout (float | timedelta | None): Seconds to wait at most; None for as long as it takes.
 
         Returns:
-            True when it is lost, False when it was released or the time-out came first.
+            bool: True when it is lost, False when it was released or the time-out came first.
         """
         return await self._lease.wait_lost(_bridge.current(), timeout)
 
@@ -125,6 +129,9 @@ class AsyncLease:
         """Calls `callback(error)` in the running loop when the lease is lost, once; soon, if it is lost already.
 
         It is never called for a release, nor for a lease that is collected. What it raises is logged to `leaselock`.
+
+        Args:
+            callback (Callable[[LeaseLostError], object]): A plain function; the error's `reason` says why.
 
         Raises:
             TypeError: It is not a plain function.

@@ -25,6 +25,11 @@ class AsyncLock:
     """A lock to use as `async with client.lock(name) as lease:` or `@client.lock(name)`. Made by `AsyncClient.lock`.
 
     It may be shared by tasks and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
+    As a decorator of coroutine functions it takes one for each call.
+
+    Examples:
+        >>> @client.lock("nightly-report", ttl=30, wait=10)
+        ... async def report() -> None: ...
     """
 
     __slots__ = ("__dict__", "__weakref__", "_cancel_on_lost", "_client", "_entered", "_request")

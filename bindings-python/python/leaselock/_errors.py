@@ -21,7 +21,8 @@ class LeaselockError(Exception):
     """The base of every error of this package; `str(error)` says what was wrong and what to do.
 
     Attributes:
-        code: What kind of error it is, in capitals, the same in every language (`"LOCK_TIMEOUT"`).
+        code: What kind of error it is, the same in every language: `"INVALID_ARGUMENT"`, `"LOCK_TIMEOUT"`,
+            `"LEASE_LOST"`, `"STORE_UNAVAILABLE"`, `"STORE_REFUSED"` or `"CLIENT_CLOSED"`.
     """
 
     code: ClassVar[str]
@@ -35,18 +36,28 @@ class LeaselockError(Exception):
 
 
 class InvalidArgumentError(LeaselockError, ValueError):
-    """An argument is out of its range. Nothing was sent."""
+    """An argument is out of its range. Nothing was sent.
+
+    Also a ValueError. A value of a wrong type is a TypeError instead.
+    """
 
 
 class LockTimeoutError(LeaselockError, TimeoutError):
-    """The wait ran out while someone else held the name."""
+    """The wait ran out while someone else held the name. Also a TimeoutError."""
 
 
 class LeaseLostError(LeaselockError):
     """The lease is over although its holder did not release it.
 
+    Raised by `check`, by `extend`, and at the end of a block whose lease was lost on the way.
+
+    Args:
+        message (str): What was wrong, and what to do.
+        reason (LossReason): Why.
+
     Attributes:
-        reason: `"expired"`, `"taken"`, `"max_hold"` or `"released"` (by someone else).
+        reason: `"expired"` (its time ran out without a renewal), `"taken"` (someone else holds the name), `"max_hold"`
+            (that was reached) or `"released"` (by someone else, or the server lost it).
     """
 
     reason: LossReason
@@ -58,15 +69,21 @@ class LeaseLostError(LeaselockError):
 
 
 class StoreUnavailableError(LeaselockError, ConnectionError):
-    """The server could not be reached, did not answer in time, or said to come back later."""
+    """The server could not be reached, did not answer in time, or said to come back later. Also a ConnectionError.
+
+    Trying again later may help. What caused it, such as an exception of a function of credentials, is its `__cause__`.
+    """
 
 
 class StoreRefusedError(LeaselockError):
-    """The server answered that it will not do it: authentication, permissions, memory, a wrong type."""
+    """The server answered that it will not do it: authentication, permissions, memory, a key of another type.
+
+    Trying again does not help before something has been changed there.
+    """
 
 
 class ClientClosedError(LeaselockError):
-    """The client was closed."""
+    """The client was closed, before the call or during it. A new one takes locks again."""
 
 
 class LeaselockWarning(RuntimeWarning):

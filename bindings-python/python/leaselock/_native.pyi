@@ -1,3 +1,6 @@
+# Docs are put in by scripts/stubs.py from those of the module itself.
+# ruff: noqa: PYI021 - where editors and mkdocstrings look for them
+
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from os import PathLike
@@ -47,6 +50,44 @@ __version__: str
 
 @disjoint_base
 class Client:
+    """A client whose calls block: `with Client("redis://localhost:6379") as client:`.
+
+    Nothing is connected until the first use. Any thread may use it; calls of several threads run in parallel. A signal
+    handler that raises, as Ctrl-C's does, ends a blocking call, which is then undone. In a child of a fork it works
+    again, under a new id.
+
+    Args:
+        url (str | None): Where the locks are: a server (`redis://`, `rediss://` for TLS, `valkey://`, `valkeys://`,
+            `unix:`), a master with its sentinels (`redis+sentinel://`), a cluster (`redis+cluster://`), a file for all
+            processes of this machine (`file:locks.db`), or this process alone (`memory:NAME`). None reads
+            LEASELOCK_URL.
+        app_id (str | None): Keeps the names of applications on one server apart; at most 256 bytes. None reads
+            LEASELOCK_APP_ID; empty is none.
+        command_timeout (float | timedelta): Seconds after which a command without an answer has failed.
+        tls_ca (str | PathLike | None): PEM file of the authorities to trust, for TLS; None trusts the system's.
+        tls_cert (str | PathLike | None): PEM file of the client's own certificate, for a server that asks for one.
+        tls_key (str | PathLike | None): PEM file of that certificate's key.
+        tls_insecure_skip_verify (bool): Whether any certificate is taken, which lets whoever sits in between read all.
+        key_prefix (str | None): Stands before every key and channel, at most 128 bytes. With one, locks are not shared
+            with Dapr.
+        address_map (Mapping[str, str] | None): Where servers are reached that announce other addresses than this client
+            can reach, as `{"announced:port": "reachable:port"}`: behind NAT, in containers. For sentinels and clusters.
+        replicas (int): How many replicas have to have a lock before it counts as acquired or renewed. An acquire that
+            fewer confirm is undone: StoreUnavailableError.
+        credentials (Callable | CredentialProvider | None): A function called for each new connection, which gives
+            `(user, password)`, in place of those in the URL: for passwords that expire or are rotated. It is called in
+            a thread of its own. It must not use the client itself, and has 1 second, more when it was slow before,
+            `command_timeout` at most. An object of redis-py's `CredentialProvider` does, too.
+
+    Raises:
+        InvalidArgumentError: An argument is out of its range, or there is no URL at all.
+        TypeError: An argument is of a wrong type.
+
+    Examples:
+        >>> with Client("redis://localhost:6379", app_id="shop") as client:
+        ...     with client.lock("nightly-report", ttl=30, wait=10) as lease:
+        ...         write_report(token=lease.token)
+    """
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
     def __init__(
         self,
@@ -64,11 +105,14 @@ class Client:
         credentials: Credentials | None = None,
     ) -> None: ...
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """What this client is called on the server and in log records; another name after a fork."""
     @property
-    def app_id(self) -> str: ...
+    def app_id(self) -> str:
+        """The app id, empty for none."""
     @property
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether it was closed."""
     def acquire(
         self,
         name: str,
@@ -78,7 +122,35 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
-    ) -> Lease: ...
+    ) -> Lease:
+        """Takes the lock `name`, waiting in line for it. Not re-entrant: who holds the name waits like any other.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+
+        Returns:
+            Lease: The lease, renewed in the background. Give it back by `release()`, or use it as a `with` block.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            LockTimeoutError: The wait ran out while someone else held the name.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> with client.acquire("nightly-report", ttl=30, wait=10) as lease:
+            ...     write_report(token=lease.token)
+        """
     def try_acquire(
         self,
         name: str,
@@ -87,7 +159,34 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
-    ) -> Lease | None: ...
+    ) -> Lease | None:
+        """Takes the lock `name` if it is free. It never waits in line.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+
+        Returns:
+            Lease | None: The lease; None if someone else holds the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> if (lease := client.try_acquire("cleanup")) is not None:
+            ...     with lease:
+            ...         clean_up()
+        """
     def lock(
         self,
         name: str,
@@ -97,55 +196,258 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
-    ) -> Lock: ...
-    def release(self, name: str, owner: str) -> ReleaseStatus: ...
-    def force_release(self, name: str) -> ReleaseStatus: ...
-    def inspect(self, name: str) -> LockInfo | None: ...
-    def locks(self, pattern: str = "*") -> LockIterator: ...
-    def stats(self) -> Stats: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
+    ) -> Lock:
+        """The lock `name` as a `with` block and a decorator.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+
+        Returns:
+            Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... def report() -> None: ...
+        """
+    def release(self, name: str, owner: str) -> ReleaseStatus:
+        """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
+
+        Args:
+            name (str): The lock's name.
+            owner (str): The owner string of the lease, as `lease.owner` gives it.
+
+        Returns:
+            ReleaseStatus: `RELEASED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
+    def force_release(self, name: str) -> ReleaseStatus:
+        """Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+
+        Args:
+            name (str): The lock's name.
+
+        Returns:
+            ReleaseStatus: `RELEASED`, or `NOT_FOUND` where nobody held the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
+    def inspect(self, name: str) -> LockInfo | None:
+        """Who holds a name.
+
+        Args:
+            name (str): The lock's name.
+
+        Returns:
+            LockInfo | None: The holder, and how many wait; None when nobody holds the name.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
+    def locks(self, pattern: str = "*") -> LockIterator:
+        """The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
+
+        Args:
+            pattern (str): What the names match: `*` any characters, `?` any one character.
+
+        Returns:
+            Iterator[LockInfo]: The locks, each of which was held when the server was asked.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+
+        Examples:
+            >>> for info in client.locks("job-*"):
+            ...     print(info.name, info.owner)
+        """
+    def stats(self) -> Stats:
+        """The counters of this client. No network.
+
+        Returns:
+            Stats: What it holds and waits for now, and what has happened since it was made.
+        """
+    def close(self) -> None:
+        """Gives back every lease of this client and ends its connections, within `command_timeout`.
+
+        What still waits in `acquire` gets a ClientClosedError. Closing again does nothing.
+
+        Raises:
+            StoreUnavailableError: The server could not be reached to give leases back; their TTLs free the names.
+        """
+    def __enter__(self) -> Self:
+        """The client itself."""
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
-    ) -> None: ...
-    def __copy__(self) -> Self: ...
-    def __deepcopy__(self, _memo: object) -> Self: ...
+    ) -> None:
+        """Closes it. An exception of the body always wins; a server that cannot be reached is a warning."""
+    def __copy__(self) -> Self:
+        """The client itself."""
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The client itself."""
     def __reduce__(self) -> NoReturn: ...
 
 @disjoint_base
 class Lease:
+    """A name that is held, until it is released, lost, or its TTL runs out. Made by `Client.acquire`.
+
+    In a `with` block it is given back at the end; a block that ended well raises `LeaseLostError` if the lease was lost
+    on the way. A lease that is collected without being released is given back in the background, with a
+    ResourceWarning. Any thread may use it.
+
+    Examples:
+        >>> with client.acquire("nightly-report", ttl=30) as lease:
+        ...     for page in report:
+        ...         lease.check()  # raises LeaseLostError if it was lost
+        ...         write(page, token=lease.token)
+    """
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
     def __init__(self, *args: object, **options: object) -> None: ...
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The lock's name."""
     @property
-    def owner(self) -> str: ...
+    def owner(self) -> str:
+        """What this lease is stored as; unique. With it any process can give the name back: `client.release`."""
     @property
-    def token(self) -> int: ...
+    def token(self) -> int:
+        """The fencing token: larger than that of every earlier lease on this name, below 2**53."""
     @property
-    def ttl(self) -> float: ...
+    def ttl(self) -> float:
+        """The lease's length in seconds, as renewals set it."""
     @property
-    def expires_in(self) -> float: ...
+    def expires_in(self) -> float:
+        """Seconds until the lease ends if no renewal succeeds, by the local clock; 0 when it is over."""
     @property
-    def state(self) -> LeaseState: ...
+    def state(self) -> LeaseState:
+        """`"held"`, `"unsure"` (a renewal has failed; still held), `"lost"` or `"released"`. No network."""
     @property
-    def held(self) -> bool: ...
-    def check(self) -> None: ...
-    def extend(self, ttl: Seconds | None = None) -> None: ...
-    def release(self) -> bool: ...
-    def detach(self) -> None: ...
-    def wait_lost(self, timeout: Seconds | None = None) -> bool: ...
-    def on_lost(self, callback: Callable[[LeaseLostError], object]) -> None: ...
-    def __enter__(self) -> Self: ...
+    def held(self) -> bool:
+        """Whether it is held right now, by the local deadline. No network."""
+    def check(self) -> None:
+        """Does nothing while the lease is held. No network.
+
+        Raises:
+            LeaseLostError: It is not held any more.
+        """
+    def extend(self, ttl: Seconds | None = None) -> None:
+        """Makes the lease last exactly `ttl` seconds from now, and renewals set that from now on.
+
+        Args:
+            ttl (float | timedelta | None): Seconds, 0.1 to 365 days; None for the TTL it has.
+
+        Raises:
+            InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
+            LeaseLostError: The lease is over.
+            StoreUnavailableError: The server did not answer in time; the lease is unsure.
+            StoreRefusedError: The server refused.
+        """
+    def release(self) -> bool:
+        """Gives the name back.
+
+        Returns:
+            bool: True when this lease gave the name back, also when asked again; False when it had already gone.
+
+        Raises:
+            StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
+            StoreRefusedError: The server refused.
+        """
+    def detach(self) -> None:
+        """Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else."""
+    def wait_lost(self, timeout: Seconds | None = None) -> bool:
+        """Waits until the lease is lost, or released.
+
+        Args:
+            timeout (float | timedelta | None): Seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            bool: True when it is lost, False when it was released or the time-out came first.
+        """
+    def on_lost(self, callback: Callable[[LeaseLostError], object]) -> None:
+        """Calls `callback(error)` when the lease is lost, once; soon, if it is lost already.
+
+        Callbacks run one after the other on a thread of their own, so hand long work on. They are never called for a
+        release, nor for a lease that is collected. What one raises is logged to `leaselock`.
+
+        Args:
+            callback (Callable[[LeaseLostError], object]): A plain function; the error's `reason` says why.
+
+        Raises:
+            TypeError: `callback` is not callable.
+        """
+    def __enter__(self) -> Self:
+        """Enters the scope of the lease.
+
+        Raises:
+            LeaseLostError: It is not held any more.
+        """
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
-    ) -> None: ...
-    def __copy__(self) -> Self: ...
-    def __deepcopy__(self, _memo: object) -> Self: ...
+    ) -> None:
+        """Gives the lease back. An exception of the body always wins.
+
+        Raises:
+            LeaseLostError: The body ended well, and the lease was lost on the way.
+        """
+    def __copy__(self) -> Self:
+        """The lease itself."""
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The lease itself."""
     def __reduce__(self) -> NoReturn: ...
 
 @disjoint_base
 class Lock:
+    """A lock to use as `with client.lock(name) as lease:` or `@client.lock(name)`. Made by `Client.lock`.
+
+    It may be shared by threads and by recursive calls: each entry takes a fresh lease, and waits for it like any other.
+    As a decorator it takes one for each call. A coroutine function needs the lock of an `AsyncClient`, and a generator
+    takes its lock inside; both are a TypeError here.
+
+    Args:
+        client (Client): Who takes it.
+        name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+        ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this process;
+            0.1 to 365 days.
+        wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+        renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+        max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
+            `ttl`. None is no bound.
+        label (str | None): For people: leads the owner string. At most 128 bytes.
+
+    Raises:
+        InvalidArgumentError: An argument is out of its range.
+        TypeError: An argument is of a wrong type.
+
+    Examples:
+        >>> @client.lock("nightly-report", ttl=30, wait=10)
+        ... def report() -> None: ...
+    """
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
     def __init__(
         self,
@@ -159,63 +461,109 @@ class Lock:
         label: str | None = None,
     ) -> None: ...
     @property
-    def name(self) -> str: ...
-    def _acquire(self) -> Lease: ...
-    def __enter__(self) -> Lease: ...
+    def name(self) -> str:
+        """The lock's name."""
+    def _acquire(self) -> Lease:
+        """Takes a fresh lease. For decorated functions."""
+    def __enter__(self) -> Lease:
+        """Takes a lease, waiting for it as the options say.
+
+        Raises:
+            LockTimeoutError: The wait ran out.
+            StoreUnavailableError: The server could not be reached.
+            StoreRefusedError: The server refused.
+            ClientClosedError: The client was closed.
+        """
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
-    ) -> None: ...
+    ) -> None:
+        """Gives that lease back, as `Lease` does at the end of its own block.
+
+        Raises:
+            LeaseLostError: The body ended well, and the lease was lost on the way.
+        """
     def __call__(self, func: Callable[_P, _R], /) -> Callable[_P, _R]: ...
-    def __copy__(self) -> Self: ...
-    def __deepcopy__(self, _memo: object) -> Self: ...
+    def __copy__(self) -> Self:
+        """The lock itself."""
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The lock itself."""
     def __reduce__(self) -> NoReturn: ...
 
 @final
 class LockIterator(Iterator[LockInfo]):
+    """An iterator over locks, which asks the server as it goes."""
     def __iter__(self) -> LockIterator: ...
     def __next__(self) -> LockInfo: ...
 
 @final
 class Place:
+    """Where a block is entered or left: in which call of which function, by which thread, greenlet and task.
+
+    A `with` statement enters and leaves in the same frame, whatever runs in between: other greenlets and tasks, other
+    generators, or the same generator in another thread. An `ExitStack` and the like enter in one call and leave in
+    another; of them the thread, the greenlet and the task are known.
+    """
     def __new__(cls, depth: int) -> Place: ...
 
 @final
 class Entries(Generic[_T]):
+    """The leases of one lock object that blocks have entered and not left."""
     def __new__(cls) -> Entries[_T]: ...
-    def push(self, place: Place, lease: _T) -> None: ...
-    def pop(self, place: Place) -> _T | None: ...
+    def push(self, place: Place, lease: _T) -> None:
+        """A block was entered at this place with this lease."""
+    def pop(self, place: Place) -> _T | None:
+        """The lease of the block that is left at this place; None where none was entered.
+
+        It is the one entered last in the same frame; or else by the same thread, greenlet and task; or else the oldest.
+        """
 
 @disjoint_base
 class Bridge:
+    """The bridge of one event loop. `leaselock._bridge` says which loop has which."""
     def __new__(cls, event_loop: ReferenceType[AbstractEventLoop]) -> Self: ...
     @property
-    def inherited(self) -> bool: ...
-    def loop(self) -> AbstractEventLoop | None: ...
-    def fileno(self) -> int: ...
-    def drain(self) -> bool: ...
-    def shut(self) -> None: ...
+    def inherited(self) -> bool:
+        """Whether it is of a loop that another process ran, which this one was forked from."""
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop, if it still exists."""
+    def fileno(self) -> int:
+        """The file descriptor to watch for reading; -1 when the bridge is shut."""
+    def drain(self) -> bool:
+        """Completes all that is ready; tells whether the bridge is idle now."""
+    def shut(self) -> None:
+        """Closes the file descriptor. What is under way goes on, and is undone where nobody gets it."""
 
 @final
 class Line:
-    def on_readable(self) -> None: ...
-    def on_turn(self) -> None: ...
-    def on_time(self) -> None: ...
+    """The line of one client on one event loop. Nothing of Python is called or dropped while the port is locked."""
+    def on_readable(self) -> None:
+        """The loop's reader callback."""
+    def on_turn(self) -> None:
+        """Writes what was begun in this turn of the loop, or could not be written before."""
+    def on_time(self) -> None:
+        """Ends what has had no answer for too long."""
 
 @final
 class Operation:
+    """An operation under way. Awaiting it gives its result; a cancelled one gives back what it was about to get."""
     def __await__(self) -> Generator[object, None, object]: ...
     def __iter__(self) -> Operation: ...
     def __next__(self) -> object: ...
-    def throw(self, *error: object) -> NoReturn: ...
-    def close(self) -> None: ...
+    def throw(self, *error: object) -> NoReturn:
+        """Raises in the awaiting task: the operation is abandoned."""
+    def close(self) -> None:
+        """The awaiting task ended without waiting for it."""
 
 @final
 class Request:
+    """The arguments of an acquire, checked. Made by `AsyncClientCore`."""
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The lock's name."""
 
 @disjoint_base
 class AsyncClientCore:
+    """What `AsyncClient` is made of: each call gives an operation to await on the bridge of the running loop."""
     def __new__(cls, *_args: object, **_options: object) -> Self: ...
     def __init__(
         self,
@@ -233,12 +581,20 @@ class AsyncClientCore:
         credentials: AsyncCredentials | None = None,
     ) -> None: ...
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """What this client is called on the server and in log records; another name after a fork."""
     @property
-    def app_id(self) -> str: ...
+    def app_id(self) -> str:
+        """The app id, empty for none."""
     @property
-    def closed(self) -> bool: ...
-    def stats(self) -> Stats: ...
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    def stats(self) -> Stats:
+        """The counters of this client. No network.
+
+        Returns:
+            Stats: What it holds and waits for now, and what has happened since it was made.
+        """
     def _acquire(self, bridge: Bridge, name: str, *options: Unpack[_Options]) -> Awaitable[AsyncLeaseCore]: ...
     def _request(self, name: str, *options: Unpack[_Options]) -> Request: ...
     def _acquire_checked(self, bridge: Bridge, request: Request) -> Awaitable[AsyncLeaseCore]: ...
@@ -250,13 +606,17 @@ class AsyncClientCore:
     def _inspect(self, bridge: Bridge, name: str) -> Awaitable[LockInfo | None]: ...
     def _locks(self, pattern: str) -> AsyncLocks: ...
     def _close(self, bridge: Bridge) -> Awaitable[None]: ...
-    def _part(self) -> list[Bridge]: ...
-    def __copy__(self) -> Self: ...
-    def __deepcopy__(self, _memo: object) -> Self: ...
+    def _part(self) -> list[Bridge]:
+        """The bridges it was used on, which it uses no more."""
+    def __copy__(self) -> Self:
+        """The client itself."""
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The client itself."""
     def __reduce__(self) -> NoReturn: ...
 
 @final
 class AsyncLeaseCore:
+    """What an `AsyncLease` is made of: each call gives an operation to await on the bridge of the running loop."""
     @property
     def name(self) -> str: ...
     @property
@@ -280,26 +640,54 @@ class AsyncLeaseCore:
     def extend(self, bridge: Bridge, ttl: Seconds | None) -> Awaitable[None]: ...
     def release(self, bridge: Bridge) -> Awaitable[bool]: ...
     def wait_lost(self, bridge: Bridge, timeout: Seconds | None) -> Awaitable[bool]: ...
-    def hook(self, bridge: Bridge, callback: Callable[[LeaseLostError], object]) -> int: ...
-    def unhook(self, hook: int) -> None: ...
+    def hook(self, bridge: Bridge, callback: Callable[[LeaseLostError], object]) -> int:
+        """Has the loop call `callback(error)` when the lease is lost; the number is for `unhook`."""
+    def unhook(self, hook: int) -> None:
+        """Takes such a callback back."""
 
 @final
 class AsyncLocks:
-    def next(self, bridge: Bridge) -> Awaitable[list[LockInfo]]: ...
+    """A listing under way."""
+    def next(self, bridge: Bridge) -> Awaitable[list[LockInfo]]:
+        """The next of them; an empty list at the end."""
 
 @final
 class CredentialsRequest:
-    def answer(self, credentials: object) -> None: ...
-    def fail(self, error: BaseException) -> None: ...
+    """Where the function's answer goes. Dropped without one, the call has failed."""
+    def answer(self, credentials: object) -> None:
+        """What the function returned."""
+    def fail(self, error: BaseException) -> None:
+        """What the function raised."""
 
-def begin_exit() -> None: ...
-def cli(argv: list[str]) -> int: ...
-def end_process() -> None: ...
-def error_codes() -> dict[str, str]: ...
-def keep(defined: dict[str, object]) -> dict[str, object]: ...
+def begin_exit() -> None:
+    """Called by `atexit`: from here on threads keep clear of the interpreter's end."""
+
+def cli(argv: list[str]) -> int:
+    """Does what the arguments say, of which the first is the program's name, and returns the exit status."""
+
+def end_process() -> None:
+    """Closes every client of a process whose main thread is about to end it, without ending its interpreter."""
+
+def error_codes() -> dict[str, str]:
+    """The code of each class, by its name: the core's own table."""
+
+def keep(defined: dict[str, object]) -> dict[str, object]:
+    """Keeps what the package defines under these names, and returns what it had defined under them first.
+
+    A package that is imported again thus has the classes that it had, and `except` of either import catches what is
+    raised.
+    """
+
 def next_event() -> (
     tuple[int, str, str, dict[str, bool | float | str]]
     | tuple[Callable[[LeaseLostError], object], LeaseLostError]
     | None
-): ...
-def stop_events() -> None: ...
+):
+    """Waits for the next thing to do; None when the interpreter ends.
+
+    Returns:
+        `(level, message, fields as text, fields)` to log, or `(callback, error)` to call.
+    """
+
+def stop_events() -> None:
+    """Ends the callback thread; the interpreter is about to."""

@@ -10,18 +10,20 @@ from typing import Literal, TypeAlias
 from leaselock._native import keep
 
 Seconds: TypeAlias = float | timedelta
-"""A duration: seconds, or a timedelta. Fractions are rounded down to the millisecond."""
+"""A duration: seconds as an int or a float, or a timedelta. Fractions are rounded down to the millisecond."""
 
 # Written out as unions, which mypy.stubtest knows how to compare.
 LeaseState: TypeAlias = Literal["held"] | Literal["unsure"] | Literal["lost"] | Literal["released"]  # noqa: PYI030
-"""`unsure`: a renewal has failed but the deadline has not come; the lease is still held."""
+"""What has become of a lease: `held`; `unsure` when a renewal has failed but the deadline has not come, so that it is
+still held; `lost`; `released`."""
 
 LossReason: TypeAlias = Literal["expired"] | Literal["taken"] | Literal["max_hold"] | Literal["released"]  # noqa: PYI030
-"""Why a lease was lost; `released` is by someone else."""
+"""Why a lease was lost: its time ran out (`expired`), someone else holds the name (`taken`), `max_hold` was reached
+(`max_hold`), or it was `released` by someone else, which includes a server that lost it."""
 
 
 class ReleaseStatus(enum.Enum):
-    """What came of a release by hand."""
+    """What came of a release by hand, `client.release(name, owner)` or `client.force_release(name)`."""
 
     RELEASED = "RELEASED"
     """The name was given back."""

@@ -165,7 +165,7 @@ impl AsyncClientCore {
         self.of.set(of).map_err(|_| errors::initialised())
     }
 
-    /// What this client is called on the server; another one after a fork.
+    /// What this client is called on the server and in log records; another name after a fork.
     #[getter]
     fn id<'py>(&'py self, py: Python<'py>) -> PyResult<&'py str> {
         Ok(self.core(py)?.id())
@@ -184,6 +184,9 @@ impl AsyncClientCore {
     }
 
     /// The counters of this client. No network.
+    ///
+    /// Returns:
+    ///     Stats: What it holds and waits for now, and what has happened since it was made.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         records::stats(py, self.core(py)?.stats())
     }
