@@ -105,7 +105,16 @@ def test_a_class(owner: type) -> None:
 def test_fields_of_records() -> None:
     for record in (leaselock.LockInfo, leaselock.Stats):
         text = sections(record.__doc__ or "")["Attributes"]
-        assert re.findall(r"^    (\w+): \S", text, re.MULTILINE) == list(record.__dataclass_fields__)
+        listed = re.findall(r"^    (\w+): (\S.*)$", text, re.MULTILINE)
+        assert [name for name, _ in listed] == list(record.__dataclass_fields__)
+        # `help()` shows the class's, an editor the field's.
+        [node] = ast.parse(inspect.getsource(record)).body
+        assert isinstance(node, ast.ClassDef)
+        fields = [
+            one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        ]
+        docs = [ast.literal_eval(one.value) for one in node.body if isinstance(one, ast.Expr)][1:]
+        assert listed == list(zip(fields, docs, strict=True))
 
 
 def test_each_error_that_is_raised_is_one_that_there_is() -> None:

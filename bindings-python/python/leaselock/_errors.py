@@ -26,6 +26,7 @@ class LeaselockError(Exception):
     """
 
     code: ClassVar[str]
+    """What kind of error it is, the same in every language."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Gives a class of this package its code; classes derived elsewhere inherit one."""
@@ -61,6 +62,7 @@ class LeaseLostError(LeaselockError):
     """
 
     reason: LossReason
+    """Why."""
 
     def __init__(self, message: str = "the lease is lost", reason: LossReason = "expired") -> None:
         """An error that says `message`."""

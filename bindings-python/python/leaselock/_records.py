@@ -45,9 +45,13 @@ class LockInfo:
     """
 
     name: str
+    """The lock's name."""
     owner: str
+    """The holder's owner string, which is enough to give the name back."""
     expires_in: float | None
+    """Seconds until the name frees itself; None where the key has no TTL (a foreign holder's)."""
     waiters: int
+    """How many wait in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,27 @@ class Stats:
     """
 
     held: int
+    """Leases it holds now."""
     waiting: int
+    """Acquires that wait now."""
     acquired: int
+    """Leases it got."""
     contended: int
+    """Acquires that found the name taken."""
     timed_out: int
+    """Acquires whose wait ran out."""
     cancelled: int
+    """Acquires that were cancelled or interrupted."""
     released: int
+    """Leases it gave back."""
     lost: int
+    """Leases it lost."""
     renewals: int
+    """Renewals that succeeded."""
     renew_failures: int
+    """Renewals that failed."""
     reconnects: int
+    """Connections made anew after one was lost."""
 
 
 # As with the errors: a package that is imported again has the classes that it had.
