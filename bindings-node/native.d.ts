@@ -68,11 +68,11 @@ export declare function cli(argv: Array<string>): number
 
 /** Something that happened without being asked for. */
 export type Event =
-  | { kind: 'lost'; name: string; owner: string; token: number; reason: string }
+  | { kind: 'lost'; owner: string }
   | { kind: 'collected'; name: string; owner: string }
   | { kind: 'credentials'; function: number; call: number }
   | { kind: 'credentialsOver'; function: number }
-  | { kind: 'report'; fields: Record<string, string> }
+  | { kind: 'report'; fields: Record<string, boolean | number | string> }
 
 /** What went wrong: the code of the error class, the message for people, and why a lease was lost. */
 export interface Failure {

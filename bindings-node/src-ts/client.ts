@@ -65,6 +65,21 @@ export class Client {
     this.#native = opened;
   }
 
+  /** What this client is called on the server, and in its events on the diagnostics channel. */
+  get id(): string {
+    return this.#native.id;
+  }
+
+  /** The app id; empty for none. */
+  get appId(): string {
+    return this.#native.appId;
+  }
+
+  /** Whether it was closed. */
+  get closed(): boolean {
+    return this.#native.closed;
+  }
+
   /**
    * Takes a lock, waiting for it in the order of arrival. Rejects with a `LockTimeoutError` when `wait` runs out, a
    * `StoreUnavailableError` when the store could not be reached at that moment, and the signal's reason when `signal` is

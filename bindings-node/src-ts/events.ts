@@ -5,7 +5,7 @@ import { channel } from "./builtins.js";
 import { answerCall, dropFunction } from "./credentials.js";
 import { tellLost } from "./lease.js";
 import { listen, reactor } from "./reactor.js";
-import type { LeaselockEvent, LossReason, ReportEvent, WaitingEvent } from "./types.js";
+import type { LeaselockEvent, LostEvent, ReportEvent, WaitingEvent } from "./types.js";
 import { warn } from "./warnings.js";
 
 const diagnostics = channel("leaselock");
@@ -19,9 +19,8 @@ function publish(event: LeaselockEvent): void {
 function handle(event: Event): void {
   switch (event.kind) {
     case "lost": {
-      const { name, owner, token, reason } = event;
-      tellLost(owner);
-      publish({ event: "lost", name, owner, token, reason: reason as LossReason });
+      // It is published when the core reports it.
+      tellLost(event.owner);
       break;
     }
     case "collected": {
@@ -41,7 +40,7 @@ function handle(event: Event): void {
       dropFunction(event.function);
       break;
     case "report":
-      publish(event.fields as unknown as ReportEvent | WaitingEvent);
+      publish(event.fields as unknown as LostEvent | WaitingEvent | ReportEvent);
       break;
   }
 }

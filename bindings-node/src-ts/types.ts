@@ -1,87 +1,136 @@
 // The plain data that goes in and out. Durations are milliseconds everywhere; fractions round down.
 
-/** A user and a password. */
+/** A user and a password, as {@link ClientOptions.credentials} gives them. */
 export interface Credentials {
-  /** The server's `default` user when it is not given. */
+  /** The user's name; the server's `default` user when it is not given. */
   username?: string | undefined;
+  /** The password. It is in no message, log or warning. */
   password: string;
 }
 
 /** How TLS is spoken with a server. Files are PEM, named by their paths. */
 export interface TlsOptions {
-  /** The certificates of the authorities to trust, in place of the system's. */
+  /** Path of the certificates of the authorities to trust, in place of the system's. */
   ca?: string | undefined;
-  /** The client's own certificate, for a server that asks for one. */
+  /** Path of the client's own certificate, for a server that asks for one. */
   cert?: string | undefined;
-  /** The key of that certificate. */
+  /** Path of the key of that certificate. */
   key?: string | undefined;
-  /** Takes any certificate, which lets whoever sits in between read all. */
+  /**
+   * Takes any certificate, which lets whoever sits in between read all.
+   *
+   * @defaultValue `false`
+   */
   insecureSkipVerify?: boolean | undefined;
 }
 
 /** How a client talks to its store. */
 export interface ClientOptions {
-  /** The namespace of the names; LEASELOCK_APP_ID, or none, when it is not given. Up to 256 bytes. */
+  /**
+   * Keeps the names of applications on one server apart. Up to 256 bytes of UTF-8.
+   *
+   * @defaultValue the environment variable `LEASELOCK_APP_ID`, or none
+   */
   appId?: string | undefined;
-  /** After how long without an answer the server counts as unreachable. 5000 ms when it is not given. */
+  /**
+   * Milliseconds after which a command without an answer has failed, and the store counts as unreachable.
+   *
+   * @defaultValue `5000`
+   */
   commandTimeout?: number | undefined;
   /** For `rediss://` and `valkeys://`. The URL may say the same, as `?tls_ca=…`; said twice, they must be equal. */
   tls?: TlsOptions | undefined;
-  /** Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr. */
+  /**
+   * Stands before every key and channel, at most 128 bytes. With one, locks are not shared with Dapr.
+   *
+   * @defaultValue none
+   */
   keyPrefix?: string | undefined;
   /**
    * Where servers are reached that announce other addresses than this client can reach, as
    * `{ "announced:port": "reachable:port" }`: behind NAT, in containers. For sentinels and clusters.
+   *
+   * @defaultValue addresses are used as they are announced
    */
   addressMap?: Readonly<Record<string, string>> | ReadonlyMap<string, string> | undefined;
   /**
-   * How many replicas have to have a lock before it counts as acquired or renewed; 0 when it is not given. An acquire that
-   * fewer confirm is undone, and rejects with a `StoreUnavailableError`.
+   * How many replicas have to have a lock before it counts as acquired or renewed. An acquire that fewer confirm is
+   * undone, and rejects with a {@link StoreUnavailableError}.
+   *
+   * @defaultValue `0`
    */
   replicas?: number | undefined;
   /**
    * Called for each new connection, for passwords that expire or are rotated, in place of those in the URL. It must not use
-   * the client itself, and has 1000 ms, more when it was slow before, `commandTimeout` at most. What it throws is the
-   * `cause` of the `StoreUnavailableError`.
+   * the client itself, and has 1000 milliseconds, more when it was slow before, `commandTimeout` at most. What it throws is
+   * the `cause` of the {@link StoreUnavailableError}.
+   *
+   * @example
+   * ```ts
+   * const client = new Client("rediss://cache.example:6379", {
+   *   credentials: async () => ({ username: "app", password: await freshToken() }),
+   * });
+   * ```
    */
   credentials?: (() => Credentials | PromiseLike<Credentials>) | undefined;
 }
 
-/** How to take a lock that is free. */
+/** How to take a lock that is free: {@link Client.tryAcquire}. */
 export interface TryAcquireOptions {
-  /** The lease: how long the name stays taken when nothing more is heard of its holder. 100 ms to 365 days; 30 000 ms when it is not given. */
+  /**
+   * The lease in milliseconds: how long the name stays taken when nothing more is heard of its holder. 100 ms to 365 days.
+   *
+   * @defaultValue `30_000`
+   */
   ttl?: number | undefined;
-  /** Whether the lease is renewed in the background, at a third of its TTL. It is, unless this is `false`. */
+  /**
+   * Whether the lease is renewed in the background, at a third of its TTL.
+   *
+   * @defaultValue `true`
+   */
   renew?: boolean | undefined;
-  /** How long the name may be held in all, renewals included. At least `ttl`. */
+  /**
+   * How many milliseconds the name may be held in all, renewals included. At least `ttl`.
+   *
+   * @defaultValue no bound
+   */
   maxHold?: number | undefined;
-  /** For people: leads the owner string. Up to 128 bytes. */
+  /**
+   * For people: leads the owner string. Up to 128 bytes of UTF-8.
+   *
+   * @defaultValue none
+   */
   label?: string | undefined;
   /** Aborts the acquire, and only that: the promise rejects with the signal's reason, and nothing stays behind. */
   signal?: AbortSignal | undefined;
 }
 
-/** How to take a lock, waiting for it. */
+/** How to take a lock, waiting for it: {@link Client.acquire} and {@link Client.using}. */
 export interface AcquireOptions extends TryAcquireOptions {
-  /** How long to wait for the name: 0 tries once, `undefined` waits for ever. */
+  /**
+   * How many milliseconds to wait for the name; `0` tries once.
+   *
+   * @defaultValue `undefined`, which waits for ever
+   */
   wait?: number | undefined;
 }
 
 /**
- * `held`; `unsure` when a renewal has failed but the time has not run out (still held); `lost`; `released`.
+ * What has become of a lease: `held`; `unsure` when a renewal has failed but the time has not run out (still held); `lost`;
+ * `released`.
  */
 export type LeaseState = "held" | "unsure" | "lost" | "released";
 
 /**
  * Why a lease was lost: its time ran out (`expired`), the store says that someone else holds the name (`taken`),
- * `maxHold` was reached (`max_hold`), or somebody else released it (`released`).
+ * `maxHold` was reached (`max_hold`), or somebody else released it or the store lost it (`released`).
  */
 export type LossReason = "expired" | "taken" | "max_hold" | "released";
 
-/** What came of a release by name and owner. */
+/** What came of a release by name and owner: {@link Client.release}, {@link Client.forceRelease}. */
 export type ReleaseStatus = "RELEASED" | "NOT_FOUND" | "NOT_OWNER";
 
-/** What came of a release by name and owner. */
+/** What came of a release by name and owner: {@link Client.release}, {@link Client.forceRelease}. */
 export const ReleaseStatus = {
   /** The name was given back. */
   RELEASED: "RELEASED",
@@ -91,10 +140,11 @@ export const ReleaseStatus = {
   NOT_OWNER: "NOT_OWNER",
 } as const satisfies { [status in ReleaseStatus]: status };
 
-/** Who holds a name. */
+/** Who holds a name, at the moment when the store was asked: {@link Client.inspect}, {@link Client.locks}. */
 export interface LockInfo {
+  /** The lock's name. */
   name: string;
-  /** The holder's owner string; its label, where it has one, leads it. */
+  /** The holder's owner string, which is enough to give the name back; its label, where it has one, leads it. */
   owner: string;
   /** Milliseconds until the name is free again if it is not renewed; `null` when the key has no TTL. */
   expiresIn: number | null;
@@ -104,43 +154,112 @@ export interface LockInfo {
 
 /** Counters of a client since it was made; `held` and `waiting` are as of now. */
 export interface Stats {
+  /** Leases it holds now. */
   held: number;
+  /** Acquires that wait now. */
   waiting: number;
+  /** Leases it got. */
   acquired: number;
+  /** Acquires that found the name taken. */
   contended: number;
+  /** Acquires whose `wait` ran out. */
   timedOut: number;
+  /** Acquires that were aborted. */
   cancelled: number;
+  /** Leases it gave back. */
   released: number;
+  /** Leases it lost. */
   lost: number;
+  /** Renewals that succeeded. */
   renewals: number;
+  /** Renewals that failed. */
   renewFailures: number;
+  /** Connections made anew after one was lost. */
   reconnects: number;
 }
 
-/** What is published on the `diagnostics_channel` named `leaselock`, about the clients and leases of this thread. */
+/** What a client shows of itself, to `JSON.stringify` and `console.log`: never its URL, which may hold a password. */
+export interface ClientFacts {
+  /** The app id; empty for none. */
+  appId: string;
+  /** Whether it was closed. */
+  closed: boolean;
+}
+
+/** What a lease shows of itself, to `JSON.stringify` and `console.log`. */
+export interface LeaseFacts {
+  /** See {@link Lease.name}. */
+  name: string;
+  /** See {@link Lease.owner}. */
+  owner: string;
+  /** See {@link Lease.token}. */
+  token: number;
+  /** See {@link Lease.state}. */
+  state: LeaseState;
+  /** See {@link Lease.ttl}: milliseconds. */
+  ttl: number;
+  /** See {@link Lease.expiresIn}: milliseconds. */
+  expiresIn: number;
+}
+
+/**
+ * What is published on the `diagnostics_channel` named `leaselock`, about the clients and leases of this thread. `event` says
+ * what it is. The fields have the names and values that Rust's `tracing` events and Python's log records have.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from "node:diagnostics_channel";
+ * import type { LeaselockEvent } from "leaselock";
+ *
+ * subscribe("leaselock", (message) => {
+ *   const event = message as LeaselockEvent;
+ *   if (event.event === "lost") {
+ *     logger.warn(event, "a lease was lost");
+ *   }
+ * });
+ * ```
+ */
 export type LeaselockEvent = LostEvent | CollectedEvent | WaitingEvent | ReportEvent;
 
 /** A lease was lost. */
 export interface LostEvent {
+  /** Which kind of event it is. */
   event: "lost";
+  /** The client's id, the same in all of its events. */
+  client: string;
+  /** The client's app id; empty for none. */
+  app_id: string;
+  /** What has happened, for people. */
+  message: string;
+  /** The lock. */
   name: string;
+  /** The owner string of the lease. */
   owner: string;
+  /** The fencing token of the lease. */
   token: number;
+  /** Why it was lost. */
   reason: LossReason;
 }
 
-/** A lease was garbage-collected unreleased, and is being given back. */
+/** A lease was garbage-collected unreleased, and is being given back. There is a process warning as well. */
 export interface CollectedEvent {
+  /** Which kind of event it is. */
   event: "collected";
+  /** The lock. */
   name: string;
+  /** The owner string of the lease. */
   owner: string;
 }
 
-/** An acquire has waited for 5 s: told once, by the thread whose client it is. All fields are text. */
+/** An acquire has waited for 5 s: told once, by the thread whose client it is. */
 export interface WaitingEvent {
+  /** Which kind of event it is. */
   event: "waiting";
-  /** The client's id. */
+  /** The client's id, the same in all of its events. */
   client: string;
+  /** The client's app id; empty for none. */
+  app_id: string;
+  /** What has happened, for people. */
   message: string;
   /** The lock. */
   name: string;
@@ -148,26 +267,32 @@ export interface WaitingEvent {
   owner: string;
   /** The owner that holds the lock; none where nobody does just now, or the store does not say. */
   holder?: string;
-  /** `"true"` where a client of this process holds it: code under a lock that acquires the same one waits for ever. */
-  this_process?: "true" | "false";
-  /** How long it has waited: `"5.0 s"`. */
+  /** Whether a client of this process holds it: then code under a lock that acquires the same one waits for ever. */
+  this_process?: boolean;
+  /** How long it has waited, for people: `"5.0 s"`. */
   waited: string;
+  /** Why the store does not say who holds the lock. */
   error?: string;
 }
 
 /**
- * A connection was made again; or a renewal, a release in the background or the undoing of an acquire has failed. All
- * fields are text.
+ * A connection was made again (`reconnect`); a renewal failed, and is tried again until the lease's deadline
+ * (`renew_failed`); a release in the background failed (`release_failed`), or the undoing of an acquire (`undo_failed`), and
+ * the TTL frees the name; a sentinel cannot be listened to (`unheard`).
  */
 export interface ReportEvent {
-  event: "reconnect" | "renew_failed" | "release_failed" | "undo_failed";
-  /** The client's id, the same in all of its reports. */
+  /** Which kind of event it is. */
+  event: "reconnect" | "renew_failed" | "release_failed" | "undo_failed" | "unheard";
+  /** The client's id, the same in all of its events. */
   client: string;
+  /** What has happened, for people. */
   message: string;
+  /** What went wrong; in all but `reconnect`. */
   error?: string;
+  /** The client's app id, empty for none, where it is about a lock. */
+  app_id?: string;
   /** The lock, where it is about one. */
   name?: string;
+  /** The owner string of the lease or the attempt, where it is about one. */
   owner?: string;
-  /** How many leases it is about, where it is about a batch of renewals. */
-  leases?: string;
 }

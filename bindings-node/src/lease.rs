@@ -137,19 +137,10 @@ pub(crate) fn outcome(
 }
 
 fn report_loss(lease: &leaselock::Lease, mailbox: Weak<Mailbox>) {
-    let (name, owner, token) = (
-        lease.name().to_owned(),
-        lease.owner().to_owned(),
-        token(lease),
-    );
-    lease.on_lost(Box::new(move |reason| {
+    let owner = lease.owner().to_owned();
+    lease.on_lost(Box::new(move |_| {
         if let Some(mailbox) = mailbox.upgrade() {
-            mailbox.report(Event::Lost {
-                name,
-                owner,
-                token,
-                reason: reason.as_str(),
-            });
+            mailbox.report(Event::Lost { owner });
         }
     }));
 }

@@ -1,9 +1,10 @@
 //! Forwards what the core reports through `tracing` to the mailbox of the client it is about, for `diagnostics_channel`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Once, PoisonError, Weak};
 
+use napi::bindgen_prelude::Either3;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -81,10 +82,10 @@ impl Subscriber for Forward {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let listener = fields
-            .0
-            .get("client")
-            .and_then(|client| listeners().get(client)?.upgrade());
+        let listener = match fields.0.get("client") {
+            Some(Either3::C(client)) => listeners().get(client).and_then(Weak::upgrade),
+            _ => None,
+        };
         if let Some(mailbox) = listener {
             mailbox.report(outcome::Event::Report { fields: fields.0 });
         }
@@ -100,16 +101,45 @@ impl Subscriber for Forward {
     fn exit(&self, _: &Id) {}
 }
 
-/// The fields of an event, as text.
+type Value = Either3<bool, f64, String>;
+
+/// The fields of an event: truth values, numbers, and anything else as text.
 #[derive(Default)]
-struct Fields(HashMap<String, String>);
+struct Fields(BTreeMap<String, Value>);
+
+impl Fields {
+    fn keep(&mut self, field: &Field, value: Value) {
+        self.0.insert(field.name().to_owned(), value);
+    }
+}
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.to_owned());
+        self.keep(field, Either3::C(value.to_owned()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, Either3::A(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, Either3::B(value));
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "counts, and tokens, which stay below 2^53"
+    )]
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.record_f64(field, value as f64);
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "see `record_u64`")]
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.record_f64(field, value as f64);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+        self.keep(field, Either3::C(format!("{value:?}")));
     }
 }

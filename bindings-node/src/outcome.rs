@@ -1,10 +1,10 @@
 //! What the runtime's thread tells JavaScript: how operations ended, and what happened meanwhile.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leaselock::{LockInfo, ReleaseStatus};
-use napi::bindgen_prelude::Either6;
+use napi::bindgen_prelude::{Either3, Either6};
 use napi_derive::napi;
 
 use crate::failure::Failure;
@@ -127,20 +127,17 @@ impl Completions {
 )]
 pub enum Event {
     /// A lease was lost.
-    Lost {
-        name: String,
-        owner: String,
-        token: f64,
-        reason: &'static str,
-    },
+    Lost { owner: String },
     /// A lease was garbage-collected unreleased, and is being given back.
     Collected { name: String, owner: String },
     /// A function of credentials is to be called, and answered under this number.
     Credentials { function: u32, call: u32 },
     /// A function of credentials will not be called any more.
     CredentialsOver { function: u32 },
-    /// The core reports something: its fields, as text.
-    Report { fields: HashMap<String, String> },
+    /// The core reports something.
+    Report {
+        fields: BTreeMap<String, Either3<bool, f64, String>>,
+    },
 }
 
 /// A duration as JavaScript counts it: whole milliseconds, rounded down.
