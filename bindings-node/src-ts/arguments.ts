@@ -1,11 +1,12 @@
 // The types of arguments, checked before anything is sent. Ranges are the core's to check.
 
 import { InvalidArgumentError } from "./errors.js";
+import { made } from "./stacks.js";
 
 /** A `TypeError` as Node's own functions throw it. It tells the type alone: a value may be a secret. */
 function wrongType(what: string, expected: string, value: unknown): TypeError {
   const error = new TypeError(`${what} must be ${expected}, not ${typeName(value)}`);
-  return Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" });
+  return made(Object.assign(error, { code: "ERR_INVALID_ARG_TYPE" }));
 }
 
 function typeName(value: unknown): string {
@@ -26,7 +27,7 @@ export function string(what: string, value: unknown): string {
   }
   // Converted to UTF-8 a lone surrogate would silently become another character, and another lock.
   if (!value.isWellFormed()) {
-    throw new InvalidArgumentError(`${what} holds half of a surrogate pair, so it is not valid Unicode text`);
+    throw made(new InvalidArgumentError(`${what} holds half of a surrogate pair, so it is not valid Unicode text`));
   }
   return value;
 }
@@ -99,7 +100,7 @@ export function options<T extends object>(
   for (const key of Object.keys(value)) {
     if (!(known as readonly string[]).includes(key)) {
       const error = new TypeError(`${caller} has no option "${key}"; it knows ${known.join(", ")}`);
-      throw Object.assign(error, { code: "ERR_UNKNOWN_OPTION" });
+      throw made(Object.assign(error, { code: "ERR_UNKNOWN_OPTION" }));
     }
   }
   return value;

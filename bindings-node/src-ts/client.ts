@@ -1,26 +1,25 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
-import type { NativeAccess, NativeClient, NativeLease, Page } from "../native.js";
-import { abortSignal, boolean, callable, number, optional, options, string, strings } from "./arguments.js";
-import { dropFunction, keepFunction } from "./credentials.js";
+import type { NativeClient, NativeLease, NativeLocks, Page } from "../native.js";
+import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
-import { abortableResult, reactor, result } from "./reactor.js";
+import { open } from "./opening.js";
+import { abortableResult, result } from "./reactor.js";
 import { type Inspect, SHOW, shown } from "./showing.js";
-import type { AcquireOptions, ClientOptions, LockInfo, ReleaseStatus, Stats, TryAcquireOptions } from "./types.js";
+import { fromCaller } from "./stacks.js";
+import type {
+  AcquireOptions,
+  ClientFacts,
+  ClientOptions,
+  LockInfo,
+  ReleaseStatus,
+  Stats,
+  TryAcquireOptions,
+} from "./types.js";
 import { warn } from "./warnings.js";
 
-const CLIENT_OPTIONS = [
-  "appId",
-  "commandTimeout",
-  "tls",
-  "keyPrefix",
-  "addressMap",
-  "replicas",
-  "credentials",
-] as const;
-const TLS_OPTIONS = ["ca", "cert", "key", "insecureSkipVerify"] as const;
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
 
@@ -29,40 +28,46 @@ startEvents();
 /**
  * Takes locks on one store. Making one does no I/O; one is enough for a process, however much it does at once.
  *
- * A value of the wrong type is a `TypeError`, one out of range an `InvalidArgumentError`, and both come before anything
- * is sent. Functions that return a promise reject and never throw.
+ * A value of the wrong type is a `TypeError`, one out of range an {@link InvalidArgumentError}, and both come before anything
+ * is sent. Functions that return a promise reject and never throw. The stack of an error begins where its method was called.
+ *
+ * The types need TypeScript 5.2 or newer, which knows `Symbol.asyncDispose`.
+ *
+ * @example
+ * ```ts
+ * const client = new Client("redis://localhost:6379", { appId: "shop" });
+ * await client.using("nightly-report", { ttl: 30_000, wait: 10_000 }, async (lease) => {
+ *   await write(report, { fence: lease.token, signal: lease.signal });
+ * });
+ * await client.close();
+ * ```
  */
 export class Client {
   readonly #native: NativeClient;
 
   /**
-   * @param url Where the store is; LEASELOCK_URL when it is not given.
+   * @param url Where the store is; the environment variable `LEASELOCK_URL` when it is not given.
    *
    * - `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:/path/to/socket`: a Redis or Valkey server; also
    *   spelt `valkey://`, `valkeys://` and `redis+unix:///path`.
+   * - `redis+sentinel://host:26379,host/service`: the master that these sentinels name; `redis+cluster://host:6379`: a cluster.
    * - `file:path.db`, `file:/absolute/path.db`, or what `pathToFileURL` makes: a file, for every process of this machine.
    * - `memory:NAME`: the memory of this process, for all of its clients and threads that give the same name; for tests.
+   * @param clientOptions How to talk to it.
+   * @throws {@link InvalidArgumentError} An argument is out of its range, or there is no URL at all.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
    *
    * @example
+   * ```ts
    * const client = new Client("redis://localhost:6379", { appId: "shop" });
+   * ```
    */
   constructor(url?: string, clientOptions?: ClientOptions) {
-    const given = options("Client", clientOptions, CLIENT_OPTIONS);
-    const said = access(given);
-    const opened = reactor().open(
-      // Workers may have an environment of their own, which only `process.env` knows.
-      optional(string, "url", url) ?? (process.env["LEASELOCK_URL"] || undefined),
-      optional(string, "appId", given.appId) ?? (process.env["LEASELOCK_APP_ID"] || undefined),
-      optional(number, "commandTimeout", given.commandTimeout),
-      said,
-    );
-    if ("code" in opened) {
-      if (said?.credentials !== undefined) {
-        dropFunction(said.credentials);
-      }
-      throw errorOf(opened);
+    try {
+      this.#native = open(url, clientOptions);
+    } catch (error) {
+      throw fromCaller(error, Client);
     }
-    this.#native = opened;
   }
 
   /** What this client is called on the server, and in its events on the diagnostics channel. */
@@ -81,36 +86,107 @@ export class Client {
   }
 
   /**
-   * Takes a lock, waiting for it in the order of arrival. Rejects with a `LockTimeoutError` when `wait` runs out, a
-   * `StoreUnavailableError` when the store could not be reached at that moment, and the signal's reason when `signal` is
-   * aborted. Not re-entrant: a second acquire of the same name waits like any other.
+   * Takes a lock, waiting for it in the order of arrival. Not re-entrant: a second acquire of the same name waits like any
+   * other.
+   *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param acquireOptions How long to wait and to hold, in milliseconds.
+   * @returns The lease, renewed in the background: release it, or hold it by `await using`.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link LockTimeoutError} `wait` ran out while someone else held the name.
+   * @throws {@link StoreUnavailableError} The store could not be reached, did not answer within `commandTimeout`, or fewer
+   *   replicas than asked for confirmed.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   * @throws The signal's reason, when `signal` is aborted.
+   *
+   * @example
+   * ```ts
+   * await using lease = await client.acquire("nightly-report", { ttl: 30_000, wait: 10_000 });
+   * await write(report, { fence: lease.token, signal: lease.signal });
+   * ```
    */
   async acquire(name: string, acquireOptions?: AcquireOptions): Promise<Lease> {
-    const given = options("acquire", acquireOptions, ACQUIRE_OPTIONS);
-    const lease = await this.#take<NativeLease>(false, name, given, optional(number, "wait", given.wait));
-    return makeLease(lease, this.#native);
+    try {
+      const given = options("acquire", acquireOptions, ACQUIRE_OPTIONS);
+      const lease = await this.#take<NativeLease>(false, name, given, optional(number, "wait", given.wait));
+      return makeLease(lease, this.#native);
+    } catch (error) {
+      throw fromCaller(error, ACQUIRE);
+    }
   }
 
-  /** Takes a lock if it is free: the lease, or `null` when somebody else holds the name. */
+  /**
+   * Takes a lock if it is free. It never waits in line.
+   *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param tryOptions How long to hold, in milliseconds.
+   * @returns The lease, or `null` when somebody else holds the name.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, did not answer within `commandTimeout`, or fewer
+   *   replicas than asked for confirmed.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   * @throws The signal's reason, when `signal` is aborted.
+   *
+   * @example
+   * ```ts
+   * await using lease = await client.tryAcquire("cleanup");
+   * if (lease) {
+   *   await cleanUp();
+   * }
+   * ```
+   */
   async tryAcquire(name: string, tryOptions?: TryAcquireOptions): Promise<Lease | null> {
-    const given = options("tryAcquire", tryOptions, TRY_OPTIONS);
-    const lease = await this.#take<NativeLease | null>(true, name, given, undefined);
-    return lease ? makeLease(lease, this.#native) : null;
+    try {
+      const given = options("tryAcquire", tryOptions, TRY_OPTIONS);
+      const lease = await this.#take<NativeLease | null>(true, name, given, undefined);
+      return lease ? makeLease(lease, this.#native) : null;
+    } catch (error) {
+      throw fromCaller(error, TRY_ACQUIRE);
+    }
   }
 
   /**
    * Runs `body` while holding a lock, gives the lock back, and resolves with what `body` returned.
    *
-   * An error of the body always wins. With none, a lease that was lost on the way rejects with the `LeaseLostError` once
-   * the body has ended; give `lease.signal` to what should end sooner. A store that cannot be reached for the release
+   * An error of the body always wins. With none, a lease that was lost on the way rejects with the {@link LeaseLostError}
+   * once the body has ended; give `lease.signal` to what should end sooner. A store that cannot be reached for the release
    * is a process warning, since the work was done under a live lease.
    *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param body What to do under the lock.
+   * @returns What `body` returned.
+   * @throws What `body` throws, and what {@link Client.acquire} does.
+   * @throws {@link LeaseLostError} The body ended well, and the lease was lost on the way.
+   *
    * @example
+   * ```ts
+   * await client.using("nightly-report", async (lease) => {
+   *   await write(report, { fence: lease.token, signal: lease.signal });
+   * });
+   * ```
+   */
+  using<T>(name: string, body: (lease: Lease) => T | PromiseLike<T>): Promise<T>;
+  /**
+   * The same with options.
+   *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param acquireOptions How long to wait and to hold, in milliseconds.
+   * @param body What to do under the lock.
+   * @returns What `body` returned.
+   * @throws What `body` throws, and what {@link Client.acquire} does.
+   * @throws {@link LeaseLostError} The body ended well, and the lease was lost on the way.
+   *
+   * @example
+   * ```ts
    * await client.using("nightly-report", { ttl: 30_000, wait: 10_000 }, async (lease) => {
    *   await write(report, { fence: lease.token, signal: lease.signal });
    * });
+   * ```
    */
-  using<T>(name: string, body: (lease: Lease) => T | PromiseLike<T>): Promise<T>;
   using<T>(
     name: string,
     acquireOptions: AcquireOptions | undefined,
@@ -123,60 +199,139 @@ export class Client {
   ): Promise<T> {
     const [acquireOptions, given] =
       typeof optionsOrBody === "function" ? [undefined, optionsOrBody] : [optionsOrBody, maybeBody];
-    const body = callable("the body of using", given as (lease: Lease) => T | PromiseLike<T>);
-    const lease = await this.acquire(name, acquireOptions);
+    let lease: Lease;
+    try {
+      callable("the body of using", given);
+      lease = await this.acquire(name, acquireOptions);
+    } catch (error) {
+      throw fromCaller(error, USING);
+    }
     let value: T;
     try {
-      value = await body(lease);
+      value = await (given as (lease: Lease) => T | PromiseLike<T>)(lease);
     } catch (error) {
       await abandonScope(lease);
       throw error;
     }
-    await leaveScope(lease);
+    try {
+      await leaveScope(lease);
+    } catch (error) {
+      throw fromCaller(error, USING);
+    }
     return value;
   }
 
-  /** Gives back a name by hand, from any process: only while `owner` is who holds it. Never touches waiters. */
+  /**
+   * Gives back a name by hand, from any process: only while `owner` is who holds it. It never touches waiters.
+   *
+   * @param name The lock's name.
+   * @param owner The owner string of the lease, as {@link Lease.owner} gives it.
+   * @returns `"RELEASED"`; `"NOT_FOUND"` where nobody held the name; `"NOT_OWNER"` where someone else does.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type.
+   */
   async release(name: string, owner: string): Promise<ReleaseStatus> {
-    return await result(this.#native.release(string("name", name), string("owner", owner)));
+    try {
+      return await result(this.#native.release(string("name", name), string("owner", owner)));
+    } catch (error) {
+      throw fromCaller(error, RELEASE);
+    }
   }
 
-  /** Who holds a name, or `null` when nobody does. */
+  /**
+   * Looks who holds a name.
+   *
+   * @param name The lock's name.
+   * @returns The holder, and how many wait; `null` when nobody holds the name.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type.
+   */
   async inspect(name: string): Promise<LockInfo | null> {
-    return (await result<LockInfo | undefined>(this.#native.inspect(string("name", name)))) ?? null;
+    try {
+      return (await result<LockInfo | undefined>(this.#native.inspect(string("name", name)))) ?? null;
+    } catch (error) {
+      throw fromCaller(error, INSPECT);
+    }
   }
 
-  /** The locks of this app id whose names match `pattern`, in which `*` and `?` are special; all when it is not given. */
+  /**
+   * The locks of this app id that are held, in no order. The store is asked as the iteration goes on.
+   *
+   * @param pattern What the names match: `*` any characters, `?` any one character; all when it is not given.
+   * @returns The locks, each of which was held when the store was asked.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type.
+   *
+   * @example
+   * ```ts
+   * for await (const { name, owner } of client.locks("job-*")) {
+   *   console.log(name, owner);
+   * }
+   * ```
+   */
   async *locks(pattern?: string): AsyncGenerator<LockInfo, void, undefined> {
-    const native = this.#native.locks(optional(string, "pattern", pattern) ?? "*");
-    if ("code" in native) {
-      throw errorOf(native);
-    }
-    for (;;) {
-      const page: Page = await result(native.next());
-      yield* page.locks;
-      if (page.done) {
-        return;
+    let native: NativeLocks | undefined;
+    let page: Page;
+    do {
+      try {
+        native ??= this.#listing(pattern);
+        page = await result<Page>(native.next());
+      } catch (error) {
+        throw fromCaller(error, LOCKS);
       }
+      yield* page.locks;
+    } while (!page.done);
+  }
+
+  /**
+   * Takes a name away from whoever holds it, who learns of it at the next renewal at the latest: the lease is lost.
+   *
+   * @param name The lock's name.
+   * @returns `"RELEASED"`, or `"NOT_FOUND"` where nobody held the name.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type.
+   */
+  async forceRelease(name: string): Promise<ReleaseStatus> {
+    try {
+      return await result(this.#native.forceRelease(string("name", name)));
+    } catch (error) {
+      throw fromCaller(error, FORCE_RELEASE);
     }
   }
 
-  /** Takes a name away from whoever holds it, who learns of it at the next renewal. `RELEASED` or `NOT_FOUND`. */
-  async forceRelease(name: string): Promise<ReleaseStatus> {
-    return await result(this.#native.forceRelease(string("name", name)));
-  }
-
-  /** Counters since this client was made. */
+  /**
+   * Counters since this client was made; needs no network.
+   *
+   * @returns What it holds and waits for now, and what has happened since it was made.
+   */
   stats(): Stats {
     return this.#native.stats();
   }
 
   /**
    * Gives back every lease of this client and ends it, within the command time-out; what still waits rejects with a
-   * `ClientClosedError`. It is closed also where the store could not be told, which rejects with a `StoreUnavailableError`.
+   * {@link ClientClosedError}. Closing again does nothing.
+   *
+   * @throws {@link StoreUnavailableError} The store could not be told, and the TTLs free the names. The client is closed.
    */
   async close(): Promise<void> {
-    await result(this.#native.close());
+    try {
+      await result(this.#native.close());
+    } catch (error) {
+      throw fromCaller(error, CLOSE);
+    }
   }
 
   /** What `await using` does at the end of its scope: `close()`, where a store that cannot be reached is a warning. */
@@ -186,6 +341,15 @@ export class Client {
     } catch (error) {
       warn((error as Error).message, "LEASELOCK_NOT_RELEASED");
     }
+  }
+
+  /** Begins a listing. */
+  #listing(pattern: string | undefined): NativeLocks {
+    const native = this.#native.locks(optional(string, "pattern", pattern) ?? "*");
+    if ("code" in native) {
+      throw errorOf(native);
+    }
+    return native;
   }
 
   #take<T>(once: boolean, name: string, given: TryAcquireOptions, wait: number | undefined): Promise<T> {
@@ -199,35 +363,28 @@ export class Client {
   }
 
   /** What of it may be seen: for `JSON.stringify`. */
-  toJSON(): { appId: string; closed: boolean } {
+  toJSON(): ClientFacts {
     const { appId, closed } = this.#native;
     return { appId, closed };
   }
 
+  /** @internal */
   [SHOW](_depth: number, inspectOptions: object, inspect: Inspect): string {
     return shown(this, "Client", #native in this ? this.toJSON() : null, inspectOptions, inspect);
   }
 }
 
-/** What is said of the access to a server; nothing, if nothing is. */
-function access(given: ClientOptions): NativeAccess | undefined {
-  const { tls, keyPrefix, addressMap, replicas, credentials } = given;
-  if ([tls, keyPrefix, addressMap, replicas, credentials].every((said) => said === undefined)) {
-    return undefined;
-  }
-  const { ca, cert, key, insecureSkipVerify } = options("tls", tls, TLS_OPTIONS);
-  return {
-    tlsCa: optional(string, "tls.ca", ca),
-    tlsCert: optional(string, "tls.cert", cert),
-    tlsKey: optional(string, "tls.key", key),
-    tlsInsecureSkipVerify: optional(boolean, "tls.insecureSkipVerify", insecureSkipVerify),
-    keyPrefix: optional(string, "keyPrefix", keyPrefix),
-    addressMap: optional(strings, "addressMap", addressMap),
-    replicas: optional(number, "replicas", replicas),
-    // Last: it is kept from here on.
-    credentials: credentials === undefined ? undefined : keepFunction(credentials),
-  };
-}
+// Whatever is put in their place later, as tests do: these are on the stack.
+const {
+  acquire: ACQUIRE,
+  tryAcquire: TRY_ACQUIRE,
+  using: USING,
+  release: RELEASE,
+  inspect: INSPECT,
+  locks: LOCKS,
+  forceRelease: FORCE_RELEASE,
+  close: CLOSE,
+} = Client.prototype;
 
 /** The signal, which must not have been aborted already. */
 function startingSignal(given: TryAcquireOptions): AbortSignal | undefined {

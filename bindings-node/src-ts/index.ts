@@ -14,9 +14,11 @@ export {
 export { Lease } from "./lease.js";
 export type {
   AcquireOptions,
+  ClientFacts,
   ClientOptions,
   CollectedEvent,
   Credentials,
+  LeaseFacts,
   LeaselockEvent,
   LeaseState,
   LockInfo,

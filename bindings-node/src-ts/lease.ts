@@ -7,7 +7,8 @@ import { setMaxListeners } from "./builtins.js";
 import { errorOf } from "./errors.js";
 import { result } from "./reactor.js";
 import { type Inspect, SHOW, shown } from "./showing.js";
-import type { LeaseState } from "./types.js";
+import { beginAt, fromCaller, here, made } from "./stacks.js";
+import type { LeaseFacts, LeaseState } from "./types.js";
 import { warn } from "./warnings.js";
 
 /** Makes a `Lease`; only a client does. */
@@ -23,6 +24,8 @@ const watched = new Map<string, WeakRef<NativeLease>>();
 const unwatch = new FinalizationRegistry<string>((owner) => watched.delete(owner));
 // Whoever holds the signal works under the lease, so the lease must live as long.
 const leaseOf = new WeakMap<AbortSignal, NativeLease>();
+// A loss has no caller: where the signal was asked for says more than nothing.
+const asked = new WeakMap<NativeLease, Error>();
 
 /** Aborts the signal of the lease with this owner, if it has one. */
 export function tellLost(owner: string): void {
@@ -36,12 +39,13 @@ function abortIfLost(native: NativeLease): void {
   const controller = losses.get(native);
   const loss = native.loss();
   if (loss && controller && !controller.signal.aborted) {
-    controller.abort(errorOf(loss));
+    controller.abort(beginAt(errorOf(loss), asked.get(native)));
   }
 }
 
-function watch(native: NativeLease): AbortController {
+function watch(native: NativeLease, called: () => AbortSignal): AbortController {
   const controller = new AbortController();
+  asked.set(native, here(called));
   try {
     // A lease is given to all that works under it, however much that is: that is no leak to warn of.
     setMaxListeners(0, controller.signal);
@@ -56,9 +60,15 @@ function watch(native: NativeLease): AbortController {
 }
 
 /**
- * A name held under a lease. It comes from `client.acquire`, `client.tryAcquire` or `client.using`, and is renewed by a
- * thread of its own, so that a blocked event loop does not lose it. Collected unreleased it is given back, with a
+ * A name held under a lease. It comes from {@link Client.acquire}, {@link Client.tryAcquire} or {@link Client.using}, and is
+ * renewed by a thread of its own, so that a blocked event loop does not lose it. Collected unreleased it is given back, with a
  * process warning.
+ *
+ * @example
+ * ```ts
+ * await using lease = await client.acquire("nightly-report", { ttl: 30_000 });
+ * await write(report, { fence: lease.token, signal: lease.signal });
+ * ```
  */
 export class Lease {
   readonly #native: NativeLease;
@@ -90,7 +100,11 @@ export class Lease {
     };
   }
 
-  /** For classes that extend this one: the same lease once more. */
+  /**
+   * For classes that extend this one: the same lease once more.
+   *
+   * @param lease The lease, as a client gave it.
+   */
   protected constructor(lease: Lease);
   protected constructor(from: unknown, client?: NativeClient) {
     if (from instanceof addon.NativeLease && client) {
@@ -100,7 +114,10 @@ export class Lease {
       this.#native = from.#native;
       this.#client = from.#client;
     } else {
-      throw new TypeError("a Lease comes from client.acquire(), client.tryAcquire() or client.using()");
+      throw fromCaller(
+        made(new TypeError("a Lease comes from client.acquire(), client.tryAcquire() or client.using()")),
+        Lease,
+      );
     }
   }
 
@@ -109,7 +126,7 @@ export class Lease {
     return this.#native.name;
   }
 
-  /** What the store holds as the name's value: unique to this lease, led by its label. `client.release` takes it. */
+  /** What the store holds as the name's value: unique to this lease, led by its label. {@link Client.release} takes it. */
   get owner(): string {
     return this.#native.owner;
   }
@@ -122,7 +139,7 @@ export class Lease {
     return this.#native.token;
   }
 
-  /** The length of the lease in milliseconds, renewed to that each time. */
+  /** The length of the lease in milliseconds, to which each renewal sets it. */
   get ttl(): number {
     return this.#native.ttl;
   }
@@ -143,56 +160,98 @@ export class Lease {
   }
 
   /**
-   * Aborted once the lease is lost, at once if that has already happened; its reason is the `LeaseLostError`. A release
-   * never aborts it.
+   * Aborted once the lease is lost, at once if that has already happened; its reason is the {@link LeaseLostError}, whose stack
+   * begins where the signal was first asked for. A release never aborts it.
    */
   get signal(): AbortSignal {
-    const { signal } = losses.get(this.#native) ?? watch(this.#native);
+    const { signal } = losses.get(this.#native) ?? watch(this.#native, SIGNAL);
     abortIfLost(this.#native);
     return signal;
   }
 
-  /** Throws the `LeaseLostError` unless the name is held; needs no network. */
+  /**
+   * Does nothing while the name is held; needs no network.
+   *
+   * @throws {@link LeaseLostError} The lease is over.
+   *
+   * @example
+   * ```ts
+   * for (const page of report) {
+   *   lease.check();
+   *   await write(page, { fence: lease.token });
+   * }
+   * ```
+   */
   check(): void {
     const failure = this.#native.check();
     if (failure) {
-      throw errorOf(failure);
+      throw fromCaller(errorOf(failure), CHECK);
     }
   }
 
   /**
-   * Makes the lease end exactly `ttl` milliseconds from now, and renews it to that from now on. Rejects with a
-   * `LeaseLostError` when it is over, with a `StoreUnavailableError` when the store does not answer.
+   * Makes the lease end exactly `ttl` milliseconds from now, and renews it to that from now on.
+   *
+   * @param ttl Milliseconds, 100 to 365 days; the TTL that it has when it is not given.
+   * @throws {@link InvalidArgumentError} `ttl` is out of its range, or reaches past `maxHold`.
+   * @throws {@link LeaseLostError} The lease is over.
+   * @throws {@link StoreUnavailableError} The store did not answer in time; the lease is unsure.
+   * @throws {@link StoreRefusedError} The store refused.
+   * @throws `TypeError` `ttl` is no number.
    */
   async extend(ttl?: number): Promise<void> {
-    await result(this.#native.extend(optional(number, "ttl", ttl)));
+    try {
+      await result(this.#native.extend(optional(number, "ttl", ttl)));
+    } catch (error) {
+      throw fromCaller(error, EXTEND);
+    }
   }
 
   /**
-   * Gives the name back. `true` when this lease did so, also when asked again; `false` when it had already gone. A store
-   * that cannot be reached rejects with a `StoreUnavailableError`, and it may be tried again.
+   * Gives the name back.
+   *
+   * @returns `true` when this lease did so, also when asked again; `false` when it had already gone.
+   * @throws {@link StoreUnavailableError} The store did not answer in time. Try again, or let the TTL free the name.
+   * @throws {@link StoreRefusedError} The store refused.
    */
   async release(): Promise<boolean> {
-    return await result<boolean>(this.#client.releaseLease(this.#native));
+    try {
+      return await result<boolean>(this.#client.releaseLease(this.#native));
+    } catch (error) {
+      throw fromCaller(error, RELEASE);
+    }
   }
 
-  /** Stops renewing and leaves the name to its TTL, for a release by `client.release(name, owner)` from elsewhere. */
+  /** Stops renewing and leaves the name to its TTL, or to {@link Client.release} with its name and owner from elsewhere. */
   detach(): void {
     this.#native.detach();
   }
 
-  /** What `await using` does at the end of its scope: releases, and rejects with the `LeaseLostError` if it was lost. */
+  /**
+   * What `await using` does at the end of its scope: releases. A store that cannot be reached for that is a process warning.
+   *
+   * @throws {@link LeaseLostError} The lease was lost on the way.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await leaveScope(this);
+    try {
+      await leaveScope(this);
+    } catch (error) {
+      throw fromCaller(error, DISPOSE);
+    }
   }
 
   /** What of it may be seen: for `JSON.stringify`. */
-  toJSON(): { name: string; owner: string; token: number; state: LeaseState; ttl: number; expiresIn: number } {
+  toJSON(): LeaseFacts {
     const { name, owner, token, state, ttl, expiresIn } = this;
     return { name, owner, token, state, ttl, expiresIn };
   }
 
+  /** @internal */
   [SHOW](_depth: number, options: object, inspect: Inspect): string {
     return shown(this, "Lease", #native in this ? this.toJSON() : null, options, inspect);
   }
 }
+
+// Whatever is put in their place later, as tests do: these are on the stack.
+const { check: CHECK, extend: EXTEND, release: RELEASE, [Symbol.asyncDispose]: DISPOSE } = Lease.prototype;
+const SIGNAL = Object.getOwnPropertyDescriptor(Lease.prototype, "signal")?.get as () => AbortSignal;
