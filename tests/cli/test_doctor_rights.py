@@ -36,7 +36,7 @@ def test_the_documents_and_the_doctor_give_the_same_rule(
     rule = documented("SECURITY.md").replace("-@all ", "")
     assert command == f"ACL SETUSER joe {rule}"
     assert command in report.text, "in one line, to be copied"
-    assert documented("README.md") == documented("SECURITY.md")
+    assert documented("docs/server.md") == documented("SECURITY.md")
 
 
 def test_under_the_documented_rule_nothing_is_missing_and_the_rest_is_not_shown(

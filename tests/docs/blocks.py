@@ -1,6 +1,11 @@
-"""The code blocks of the README and the files they quote: `python tests/docs/blocks.py` copies the files in.
+"""The code blocks of the pages and the files they quote: `python tests/docs/blocks.py` copies the files in.
 
-A block that quotes a file stands under a comment that names it: <!-- examples/python/quickstart.py -->
+What a comment above a block says of it:
+
+- `<!-- examples/python/quickstart.py -->`: it quotes that file;
+- `<!-- output: examples/python/lost.py -->`: that is what the program prints, with any numbers;
+- `<!-- install: pip -->`: it installs, and a test of artefacts types it;
+- `<!-- not run: why -->`: nothing runs it.
 """
 
 from __future__ import annotations
@@ -12,15 +17,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>\S+) -->\n)?^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- (?P<mark>[^\n]+) -->\n)?^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced code block and the word in the comment above it, if there is one."""
+    """One fenced code block and what the comment above it says, if there is one."""
 
     mark: str | None
     language: str
@@ -29,7 +35,12 @@ class Block:
     @property
     def file(self) -> Path | None:
         """The file it quotes."""
-        return ROOT / self.mark if self.mark and "/" in self.mark else None
+        return ROOT / self.mark if self.mark and re.fullmatch(r"\S+/\S+", self.mark) else None
+
+    def said(self, word: str) -> str:
+        """What follows `word:` in the comment above it; nothing, where that says something else."""
+        before, _, after = (self.mark or "").partition(": ")
+        return after if before == word else ""
 
 
 def blocks(text: str) -> list[Block]:
@@ -56,8 +67,11 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    before = README.read_text()
-    after = filled(before)
-    README.write_text(after)
-    print("README.md brought up to date" if after != before else "README.md was up to date")
+    changed = []
+    for page in PAGES:
+        before = page.read_text()
+        if (after := filled(before)) != before:
+            page.write_text(after)
+            changed.append(str(page.relative_to(ROOT)))
+    print("brought up to date:", ", ".join(changed) or "nothing, all pages were")
     sys.exit(0)

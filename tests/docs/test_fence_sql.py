@@ -1,4 +1,4 @@
-"""The README's SQL does in Postgres what the README says: a smaller token changes no row."""
+"""The pages' SQL does in Postgres what they say: a smaller token changes no row."""
 
 from __future__ import annotations
 

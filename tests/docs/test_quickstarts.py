@@ -1,4 +1,4 @@
-"""The README's quickstarts run exactly as typed, on every store, one after the other on the same names."""
+"""The quickstarts of the pages run exactly as typed, on every store, one after the other on the same names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from blocks import README, ROOT, blocks, marked
+from blocks import PAGES, ROOT, blocks, marked
 from resp import Connection
 
 if TYPE_CHECKING:
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
     from conftest import Program
 
-QUICKSTARTS = [
-    b.mark.removeprefix("examples/")
-    for b in blocks(README.read_text())
-    if b.mark and b.file and b.text.split("\n")[0].lstrip('/!"# ').startswith("Quickstart: ")
-]
+QUICKSTARTS = sorted(
+    {
+        b.mark.removeprefix("examples/")
+        for page in PAGES
+        for b in blocks(page.read_text())
+        if b.mark and b.file and b.text.split("\n")[0].lstrip('/!"# ').startswith("Quickstart: ")
+    }
+)
+RULE = marked((ROOT / "docs" / "server.md").read_text(), "acl")
 
 
 def test_every_language_has_one() -> None:
@@ -56,13 +60,12 @@ def test_a_server_that_is_not_there_is_said_in_words(name: str, program: Callabl
 
 
 def test_the_security_page_has_the_same_acl_rule() -> None:
-    rule = marked(README.read_text(), "acl")
-    assert rule.strip() in (ROOT / "SECURITY.md").read_text()
+    assert RULE.strip() in (ROOT / "SECURITY.md").read_text()
 
 
 @pytest.mark.parametrize("name", QUICKSTARTS)
 def test_runs_under_the_acl_rule(name: str, server_url: str, program: Callable[[str], Program]) -> None:
-    words = marked(README.read_text(), "acl").split()
+    words = RULE.split()
     server = urlsplit(server_url)
     admin = Connection(str(server.hostname), int(server.port or 0))
     assert admin.command(*words[:3], "reset", *words[3:]) == "OK"
