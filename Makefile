@@ -19,7 +19,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test check bench dist dist-test version clean
+.PHONY: help setup servers rust demo test check bench dist dist-test version docs docs-look clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
 	@echo 'make dist    what a release is made of, into dist/   (some: make dist ONLY=wheel TARGET=x86_64-unknown-linux-gnu)'
 	@echo 'make dist-test   installs what is in dist/ into clean places, and runs it there   (some: ONLY=wheel RUNTIME="CPython 3.12")'
+	@echo 'make docs    build the pages and the references of all languages into site/   (in a browser: make docs-look)'
 	@echo 'make setup   only install and build what the others need'
 	@echo 'make clean   remove what all of these made'
 
@@ -70,7 +71,7 @@ demo: .venv/.stamp-leaselock node_modules/.stamp-leaselock
 test: setup
 	@$(VENV)/python scripts/suites.py test $(ONLY)
 
-check: .venv/.stamp-leaselock node_modules/.stamp-leaselock
+check: .venv/.stamp-leaselock node_modules/.stamp-leaselock .venv/.stamp-docs scripts/docs/node_modules/.stamp
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')
 
 # The results are in benches/RESULTS.md. `ROWS=core` runs the core alone, for regressions.
@@ -91,5 +92,21 @@ dist-test:
 version:
 	@$(PYTHON) scripts/version.py $(if $(V),set $(V),check)
 
+# The pages, and the reference of each language, in site/.
+.venv/.stamp-docs: scripts/docs/requirements.txt .venv/.stamp-requirements
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+scripts/docs/node_modules/.stamp: scripts/docs/package-lock.json scripts/docs/package.json
+	@npm ci --prefix scripts/docs --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+docs: .venv/.stamp-docs scripts/docs/node_modules/.stamp node_modules/.stamp-packages
+	@scripts/docs/build.sh
+
+# Every page in a browser, wide and narrow, light and dark: CHROMIUM says where one is.
+docs-look: docs
+	@node scripts/docs/look.mjs
+
 clean:
-	rm -rf target dist .dist .venv-dist .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build
+	rm -rf target dist site .dist .venv-dist .venv node_modules scripts/docs/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build

@@ -164,6 +164,7 @@ CHECK = [
     Suite("rustfmt", ["cargo", "fmt", "--all", "--check"]),
     Suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
     Suite("rustdoc", ["cargo", "doc", "--workspace", "--no-deps", "--locked"], env={"RUSTDOCFLAGS": "-D warnings"}),
+    Suite("docs", ["scripts/docs/build.sh"]),
     Suite("ruff", [str(VENV / "ruff"), "check", "."]),
     Suite("ruff format", [str(VENV / "ruff"), "format", "--check", "."]),
     Suite("mypy", [str(VENV / "mypy")]),
