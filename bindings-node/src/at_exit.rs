@@ -5,7 +5,6 @@
 //! end come by there; a signal that nobody handles does not.
 
 use std::collections::HashMap;
-use std::ffi::c_int;
 use std::panic::catch_unwind;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +15,7 @@ use leaselock::Client;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::line;
+use crate::{line, system};
 
 /// How long the process may stay for it in all. A server that is there answers within milliseconds.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -50,14 +49,7 @@ pub(crate) struct Remembered {
 impl Remembered {
     pub(crate) fn new(client: &Client, runtime: &Handle) -> Self {
         PROCESS.get_or_init(|| {
-            // SAFETY: as declared in stdlib.h; the addon is never unloaded (`-z nodelete`, by napi-build). Refused only
-            // without memory.
-            unsafe {
-                atexit(at_exit);
-                // Where Bun ends.
-                #[cfg(target_os = "linux")]
-                at_quick_exit(at_exit);
-            }
+            system::at_exit(at_exit);
             process::id()
         });
         open().insert(client.id().to_owned(), client.clone());
@@ -100,12 +92,6 @@ pub(crate) async fn close_all_when_asked() {
         }
     }
     std::future::pending::<()>().await;
-}
-
-unsafe extern "C" {
-    fn atexit(hook: extern "C" fn()) -> c_int;
-    #[cfg(target_os = "linux")]
-    fn at_quick_exit(hook: extern "C" fn()) -> c_int;
 }
 
 extern "C" fn at_exit() {

@@ -4,7 +4,7 @@
 //! answered later through the `mailbox`, or from the event loop itself by way of a `line`; the face pairs the two by a number and makes promises and `Error`s of it.
 #![allow(
     unsafe_code,
-    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv`, `libuv` and `at_exit` alone"
+    reason = "the N-API macros expand to unsafe code; by hand it is written in `uv`, `libuv` and `system` alone"
 )]
 #![allow(
     clippy::needless_pass_by_value,
@@ -26,4 +26,5 @@ mod mailbox;
 mod outcome;
 mod reactor;
 mod runtime;
+mod system;
 mod uv;

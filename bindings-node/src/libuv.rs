@@ -5,8 +5,9 @@
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
-use libloading::os::unix::Library;
 use napi::sys::uv_loop_s;
+
+use crate::system;
 
 /// Opaque: a `uv_poll_t`, `uv_prepare_t` or `uv_timer_t`, each of which begins with a `uv_handle_t`.
 pub(crate) type Raw = *mut c_void;
@@ -14,16 +15,17 @@ pub(crate) type Callback = unsafe extern "C" fn(Raw);
 pub(crate) type PollCallback = unsafe extern "C" fn(Raw, c_int, c_int);
 
 macro_rules! functions {
-    ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+    ($($(#[$when:meta])? fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         struct Functions {
-            $($name: unsafe extern "C" fn($($type),*) $(-> $result)?,)*
+            $($(#[$when])? $name: unsafe extern "C" fn($($type),*) $(-> $result)?,)*
         }
 
         impl Functions {
             fn find() -> Option<Self> {
-                let program = Library::this();
+                let program = system::program()?;
                 Some(Self {
                     $(
+                        $(#[$when])?
                         // SAFETY: the type is that of uv.h, whose ABI is frozen within a major version.
                         $name: *unsafe { program.get(concat!(stringify!($name), "\0")) }.ok()?,
                     )*
@@ -32,6 +34,7 @@ macro_rules! functions {
         }
 
         $(
+            $(#[$when])?
             pub(crate) unsafe fn $name($($argument: $type),*) $(-> $result)? {
                 let functions = functions().expect("whoever calls libuv has seen that it is there");
                 // SAFETY: the caller's duty.
@@ -46,7 +49,10 @@ functions! {
     fn uv_handle_set_data(handle: Raw, data: *mut c_void);
     fn uv_handle_get_data(handle: Raw) -> *mut c_void;
     fn uv_handle_get_type(handle: Raw) -> c_int;
+    #[cfg(unix)]
     fn uv_poll_init(uv: *mut uv_loop_s, handle: Raw, fd: c_int) -> c_int;
+    #[cfg(windows)]
+    fn uv_poll_init_socket(uv: *mut uv_loop_s, handle: Raw, socket: u64) -> c_int;
     fn uv_poll_start(handle: Raw, events: c_int, callback: PollCallback) -> c_int;
     fn uv_prepare_init(uv: *mut uv_loop_s, handle: Raw) -> c_int;
     fn uv_prepare_start(handle: Raw, callback: Callback) -> c_int;

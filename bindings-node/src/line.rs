@@ -150,9 +150,9 @@ impl ClientLine {
         }
         drop(wants.ended);
         if wants.watch
-            && let Some(fd) = port.fd()
+            && let Some(socket) = port.descriptor()
         {
-            *watch = Watch::new(&self.platform.event_loop, fd, self).ok();
+            *watch = Watch::new(&self.platform.event_loop, socket, self).ok();
             if watch.is_none() {
                 // Nothing can be under way on a connection that has just been made.
                 drop(port.refuse());

@@ -1,6 +1,6 @@
 //! libuv, Node's event loop: watching a socket in it, and calling JavaScript from there.
 //!
-//! The unsafe code that is written by hand is here, in `libuv` and in `at_exit`. It rests on this: a [`EventLoop`] is made in the thread of its
+//! The unsafe code that is written by hand is here, in `libuv` and in `system`. It rests on this: a [`EventLoop`] is made in the thread of its
 //! JavaScript environment, neither it nor a [`Watch`] can leave that thread, libuv calls back in that thread alone, and the
 //! environment does not end before the last handle has been closed. A handle's memory belongs to libuv from its
 //! initialisation until it reports it closed; only then is it freed, and with it what its callbacks refer to.
@@ -8,18 +8,19 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use leaselock::platform::BorrowedDescriptor;
 use napi::{Env, Status, check_status, sys};
 
 use crate::libuv::{
     self, Raw, uv_close, uv_handle_get_data, uv_handle_get_type, uv_handle_set_data,
-    uv_handle_size, uv_poll_init, uv_poll_start, uv_prepare_init, uv_prepare_start,
-    uv_prepare_stop, uv_ref, uv_timer_init, uv_timer_start, uv_unref,
+    uv_handle_size, uv_poll_start, uv_prepare_init, uv_prepare_start, uv_prepare_stop, uv_ref,
+    uv_timer_init, uv_timer_start, uv_unref,
 };
+use crate::system::watch_socket;
 
 /// The members of `uv_handle_type` that are used; libuv's ABI is frozen within a major version.
 const UV_POLL: c_int = 8;
@@ -166,10 +167,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches `fd`, which must stay open until the watch has been dropped.
+    /// Watches a socket, which must stay open until the watch has been dropped.
     pub(crate) fn new(
         event_loop: &Rc<EventLoop>,
-        fd: BorrowedFd<'_>,
+        socket: BorrowedDescriptor<'_>,
         watcher: &Rc<impl Watcher + 'static>,
     ) -> napi::Result<Self> {
         if event_loop.ended.get() {
@@ -180,7 +181,7 @@ impl Watch {
         // SAFETY: `uv` is this thread's loop and the handle has the size of its type. What is initialised is closed by
         // the drop of `Handle`.
         let poll = Handle::new(event_loop, &weak, UV_POLL, |handle| unsafe {
-            uv_poll_init(uv, handle, fd.as_raw_fd())
+            watch_socket(uv, handle, socket)
         })?;
         // SAFETY: likewise.
         let prepare = Handle::new(event_loop, &weak, UV_PREPARE, |handle| unsafe {

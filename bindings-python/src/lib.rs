@@ -24,6 +24,7 @@ mod entries;
 mod errors;
 mod events;
 mod exit;
+#[cfg_attr(windows, path = "no_forks.rs")]
 mod forks;
 mod greenlets;
 mod held;

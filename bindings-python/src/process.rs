@@ -85,6 +85,7 @@ fn newest() -> &'static Process {
 }
 
 /// In a child: a process of its own begins.
+#[cfg_attr(windows, expect(dead_code, reason = "nothing forks there"))]
 pub(crate) fn begin() {
     let _ = newest().next.set(Box::new(Process::new()));
 }

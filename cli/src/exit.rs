@@ -3,11 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind as Io, Write};
 
-use leaselock::ErrorKind;
-use signal_hook::consts::SIGINT;
-use signal_hook::low_level::emulate_default_handler;
-
+use crate::system::{INTERRUPT, end_interrupted};
 use crate::text::escape;
+use leaselock::ErrorKind;
 
 /// An exit status. Those from 64 on are of sysexits.h, where it has a fitting one, and of the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +58,8 @@ impl Exit {
     /// The status to end with. Ctrl-C ends the process by its signal, and here: shells show it as the same status, and
     /// know by it that the script or loop around it is to end, too.
     pub(crate) fn end(self) -> i32 {
-        if self.signal == Some(SIGINT) {
-            // Fails for signals that do not exist.
-            let _ = emulate_default_handler(SIGINT);
+        if self.signal == Some(INTERRUPT) {
+            end_interrupted();
         }
         self.code
     }

@@ -2,25 +2,17 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use crate::platform;
 
 /// A point in time since boot. Wall-clock jumps do not move it; a suspend does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(Duration);
 
-// CLOCK_MONOTONIC stands still during a suspend on Linux, and a lease does not; elsewhere it counts it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
-
 impl Moment {
     /// The current moment.
     #[inline]
     pub(crate) fn now() -> Self {
-        // The clock exists since Linux 2.6.39; were it missing, a lease could not be timed at all.
-        let time = clock_gettime(CLOCK).expect("the system has no boot-time clock");
-        Self(time.into())
+        Self(platform::since_boot())
     }
 
     /// Time from `earlier` to `self`, zero if it is not earlier.

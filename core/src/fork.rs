@@ -8,17 +8,13 @@
 //! Whoever forks calls [`prepare`] before, and then [`parent`] or [`child`]; `pthread_atfork` can see to that. A child that
 //! only calls `exec` needs none of it. In the child, clients made before the fork are to be left alone; new ones work.
 
-use std::fs::OpenOptions;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::unistd::close;
-
+use crate::platform::{AsRawDescriptor, Inheritable};
 use crate::sync;
 
 /// How many are inside; the highest bit closes the gate.
@@ -103,23 +99,23 @@ pub(crate) struct ClosedInChild<T> {
     open: Option<(T, InChild)>,
 }
 
-struct Descriptor(RawFd);
-
 impl InChild {
     /// From now on a child closes this descriptor.
     #[must_use]
-    pub fn new(descriptor: &impl AsRawFd) -> Self {
+    pub fn new(descriptor: &impl AsRawDescriptor) -> Self {
         Self::within(&enter(), descriptor)
     }
 
-    fn within(inside: &Inside, descriptor: &impl AsRawFd) -> Self {
-        let inherited = Arc::new(Descriptor(descriptor.as_raw_fd()));
+    fn within(inside: &Inside, descriptor: &impl AsRawDescriptor) -> Self {
+        let inherited = Arc::new(Inheritable::new(descriptor));
         opened(inside, inherited.clone());
         Self(inherited)
     }
 
     /// Opens something; no child comes in between.
-    pub(crate) fn open<T: AsRawFd, E>(open: impl FnOnce() -> Result<T, E>) -> Result<(T, Self), E> {
+    pub(crate) fn open<T: AsRawDescriptor, E>(
+        open: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, Self), E> {
         let inside = enter();
         let open = open()?;
         let in_child = Self::within(&inside, &open);
@@ -133,7 +129,7 @@ impl Drop for InChild {
     }
 }
 
-impl<T: AsRawFd> ClosedInChild<T> {
+impl<T: AsRawDescriptor> ClosedInChild<T> {
     /// Where a child knows of the descriptor already.
     pub(crate) fn known(open: T, in_child: InChild) -> Self {
         Self {
@@ -168,19 +164,9 @@ impl<T> Drop for ClosedInChild<T> {
     }
 }
 
-impl Inherited for Descriptor {
-    /// Nothing is said on it, and its number leads nowhere from now on: its owner may be in the middle of something when the
-    /// fork came from a signal handler, and must not meet a file of somebody else there.
+impl Inherited for Inheritable {
     fn close_in_child(&self, _: &Inside) {
-        let _ = close(self.0);
-        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null");
-        if let Ok(nowhere) = nowhere {
-            if nowhere.as_raw_fd() == self.0 {
-                let _ = nowhere.into_raw_fd();
-            } else {
-                let _ = fcntl(&nowhere, FcntlArg::F_DUPFD_CLOEXEC(self.0));
-            }
-        }
+        Self::close_in_child(self);
     }
 }
 

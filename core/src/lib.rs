@@ -50,6 +50,8 @@ mod name;
 mod neighbours;
 pub mod options;
 #[doc(hidden)]
+pub mod platform;
+#[doc(hidden)]
 pub mod port;
 mod released;
 mod releasing;

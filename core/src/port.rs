@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::name::Name;
 use crate::options::Request;
+use crate::platform::BorrowedDescriptor;
 use crate::releasing::{Answered, Begun, Turn};
 use crate::store::{Failure, LineDone, LineStore};
 use crate::sync::lock;
@@ -62,7 +62,7 @@ pub struct Wants {
     /// A connection that has ended: stop watching its file descriptor, then drop it. Timers asked for before may be dropped
     /// too.
     pub ended: Option<EndedConnection>,
-    /// Watch the file descriptor of [`Port::fd`], which is new, for reading: call [`Port::on_ready`].
+    /// Watch the file descriptor of [`Port::descriptor`], which is new, for reading: call [`Port::on_ready`].
     pub watch: bool,
     /// From now on, or no longer, watch it for writing too: call [`Port::on_turn`].
     pub writable: Option<bool>,
@@ -75,9 +75,11 @@ pub struct Wants {
 /// A connection that has ended, whose file descriptor stays open until this is dropped.
 pub struct EndedConnection(Box<dyn LineStore>);
 
-impl AsFd for EndedConnection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd()
+impl EndedConnection {
+    /// What was watched.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedDescriptor<'_> {
+        self.0.descriptor()
     }
 }
 
@@ -425,8 +427,8 @@ impl<W> Port<W> {
 
     /// The file descriptor to watch, if there is a connection.
     #[must_use]
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.open.as_ref().map(|open| open.store.fd())
+    pub fn descriptor(&self) -> Option<BorrowedDescriptor<'_>> {
+        self.open.as_ref().map(|open| open.store.descriptor())
     }
 
     /// Whether somebody waits for something that is under way.

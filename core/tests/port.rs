@@ -272,7 +272,7 @@ async fn what_was_under_way_on_a_broken_connection_goes_on_or_is_undone() {
         event_loop.acquire(&client, 1, request("res", None), true);
         event_loop.release(2, &held);
         event_loop.ended(2).await;
-        assert!(event_loop.port.fd().is_none(), "it has ended");
+        assert!(event_loop.port.descriptor().is_none(), "it has ended");
         let taken = event_loop.lease(1).await;
         assert!(taken.held(), "the retry finds its own lock");
         assert!(event_loop.released(2).await, "its own release");
@@ -302,7 +302,7 @@ async fn a_connection_to_a_silent_server_ends_within_the_command_timeout() {
         let start = Instant::now();
         event_loop.acquire(&client, 1, request("res", None), true);
         event_loop.ended(1).await;
-        assert!(event_loop.port.fd().is_none(), "it has ended");
+        assert!(event_loop.port.descriptor().is_none(), "it has ended");
         assert!(start.elapsed() < ms(1_500), "{:?}", start.elapsed());
         let Some(Done::Acquiring(later)) = event_loop.done.remove(&1) else {
             panic!("it is tried again elsewhere");
@@ -365,7 +365,7 @@ async fn a_silent_connection_ends_although_no_wait_on_it_was_as_long() {
             event_loop.done.clear();
         }
         let start = Instant::now();
-        while event_loop.port.fd().is_some() {
+        while event_loop.port.descriptor().is_some() {
             event_loop.turn();
             let elapsed = start.elapsed();
             assert!(elapsed < ms(3_000), "still connected after {elapsed:?}");

@@ -195,12 +195,17 @@ impl Bridge {
         self.ready.get().is_none()
     }
 
-    /// The file descriptor to watch for reading; -1 when the bridge is shut.
-    fn fileno(&self) -> i32 {
+    /// The file descriptor (on Windows a socket) to watch for reading; -1 when the bridge is shut.
+    #[allow(
+        clippy::unnecessary_fallible_conversions,
+        reason = "a socket of Windows has 64 bits"
+    )]
+    fn fileno(&self) -> i64 {
         let Some(ready) = self.ready.get() else {
             return -1;
         };
-        lock(&ready.0).wake.as_ref().map_or(-1, Wake::fd)
+        let fd = lock(&ready.0).wake.as_ref().map(Wake::fd);
+        fd.and_then(|fd| i64::try_from(fd).ok()).unwrap_or(-1)
     }
 
     /// Completes all that is ready; tells whether the bridge is idle now.

@@ -5,9 +5,9 @@
 //! answered command goes on on the runtime, for the same awaiting task.
 
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, Weak};
 
+use leaselock::platform::{RawDescriptor, raw};
 use leaselock::port::{Begin, Done, Port, Wants};
 use leaselock::{Client, Lease, Request};
 use pyo3::intern;
@@ -104,7 +104,7 @@ impl Line {
         lease: &Arc<Lease>,
     ) -> PyResult<Option<Operation>> {
         match slf.get().port.get() {
-            Some(port) if lock(port).fd().is_some() => {
+            Some(port) if lock(port).descriptor().is_some() => {
                 let begun = Self::begin(slf, port, bridge, |port, waiting| {
                     Ok(port.release(lease, waiting))
                 });
@@ -174,8 +174,8 @@ impl Line {
                 port.close();
                 shut
             };
-            if let Some(fd) = port.fd() {
-                report(py, self.unwatch(py, fd.as_raw_fd()));
+            if let Some(socket) = port.descriptor() {
+                report(py, self.unwatch(py, raw(socket)));
             }
             drop(port);
         }
@@ -191,7 +191,7 @@ impl Line {
             let mut port = lock(own);
             let done = call(&mut port);
             let wants = port.wants();
-            (done, wants, port.fd().map(|fd| fd.as_raw_fd()))
+            (done, wants, port.descriptor().map(raw))
         };
         (done, Self::arrange(slf, own, wants, fd))
     }
@@ -200,7 +200,7 @@ impl Line {
         slf: &Bound<'_, Self>,
         own: &Shared,
         wants: Wants,
-        fd: Option<RawFd>,
+        fd: Option<RawDescriptor>,
     ) -> PyResult<()> {
         exit::python(slf.py(), || Self::arrange_now(slf, own, wants, fd))
     }
@@ -209,12 +209,12 @@ impl Line {
         slf: &Bound<'_, Self>,
         own: &Shared,
         wants: Wants,
-        fd: Option<RawFd>,
+        fd: Option<RawDescriptor>,
     ) -> PyResult<()> {
         let (this, py) = (slf.get(), slf.py());
         // A file descriptor must not be closed while it is watched.
         if let Some(connection) = wants.ended {
-            let unwatched = this.unwatch(py, connection.as_fd().as_raw_fd());
+            let unwatched = this.unwatch(py, raw(connection.descriptor()));
             drop(connection);
             report(py, unwatched);
         }
@@ -249,7 +249,7 @@ impl Line {
         Ok(())
     }
 
-    fn unwatch(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
+    fn unwatch(&self, py: Python<'_>, fd: RawDescriptor) -> PyResult<()> {
         let event_loop = self.event_loop(py)?;
         if !event_loop.is_none() && !event_loop.call_method0("is_closed")?.is_truthy()? {
             event_loop.call_method1("remove_reader", (fd,))?;

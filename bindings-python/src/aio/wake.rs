@@ -1,7 +1,7 @@
-//! A file descriptor that wakes an event loop, or a greenlet.
+//! A file descriptor, or on Windows a socket, that wakes an event loop, or a greenlet.
 
+use leaselock::platform::RawDescriptor;
 use std::io;
-use std::os::fd::RawFd;
 
 pub(crate) use imp::Wake;
 
@@ -12,7 +12,7 @@ mod imp {
     use leaselock::fork::InChild;
     use nix::sys::eventfd::{EfdFlags, EventFd};
 
-    use super::{RawFd, io};
+    use super::{RawDescriptor, io};
 
     pub(crate) struct Wake {
         _in_child: InChild,
@@ -30,7 +30,7 @@ mod imp {
         }
 
         /// What the loop watches for reading.
-        pub(crate) fn fd(&self) -> RawFd {
+        pub(crate) fn fd(&self) -> RawDescriptor {
             self.fd.as_raw_fd()
         }
 
@@ -47,13 +47,13 @@ mod imp {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod imp {
     use std::io::{Read, Write};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
-    use super::{RawFd, io};
+    use super::{RawDescriptor, io};
 
     pub(crate) struct Wake {
         reader: UnixStream,
@@ -69,8 +69,60 @@ mod imp {
         }
 
         /// What the loop watches for reading.
-        pub(crate) fn fd(&self) -> RawFd {
+        pub(crate) fn fd(&self) -> RawDescriptor {
             self.reader.as_raw_fd()
+        }
+
+        /// Makes it readable.
+        pub(crate) fn wake(&self) {
+            // Fails only when it is full, and then it is readable.
+            let _ = (&self.writer).write(&[1]);
+        }
+
+        /// Makes it unreadable.
+        pub(crate) fn clear(&self) {
+            let mut bytes = [0; 64];
+            while matches!((&self.reader).read(&mut bytes), Ok(64)) {}
+        }
+    }
+}
+
+#[cfg(windows)]
+mod imp {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use leaselock::platform::raw;
+
+    use super::{RawDescriptor, io};
+
+    /// Of all that a loop or `select` can watch, Windows has sockets alone.
+    pub(crate) struct Wake {
+        reader: TcpStream,
+        writer: TcpStream,
+    }
+
+    impl Wake {
+        pub(crate) fn new() -> io::Result<Self> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let writer = TcpStream::connect(listener.local_addr()?)?;
+            let address = writer.local_addr()?;
+            // Another program may have come in between.
+            let reader = loop {
+                let (reader, peer) = listener.accept()?;
+                if peer == address {
+                    break reader;
+                }
+            };
+            writer.set_nodelay(true)?;
+            reader.set_nonblocking(true)?;
+            writer.set_nonblocking(true)?;
+            Ok(Self { reader, writer })
+        }
+
+        /// What the loop watches for reading.
+        pub(crate) fn fd(&self) -> RawDescriptor {
+            raw(std::os::windows::io::AsSocket::as_socket(&self.reader))
         }
 
         /// Makes it readable.

@@ -75,7 +75,15 @@ fn permissions(facts: &FileFacts) -> Finding {
         Some(mode) if mode & OTHERS_WRITE != 0 => ("the file", mode),
         _ if folder & OTHERS_WRITE != 0 && folder & STICKY == 0 => ("its folder", folder),
         Some(mode) => return Finding::ok(CHECK, format!("{:03o}", mode & 0o7777)),
-        None => return Finding::ok(CHECK, "600, once there is a file"),
+        None if facts.folder_mode.is_some() => {
+            return Finding::ok(CHECK, "600, once there is a file");
+        }
+        None => {
+            return Finding::unknown(
+                CHECK,
+                "could not look: this system has no modes; a new file has the rights of its folder",
+            );
+        }
     };
     Finding::warning(
         CHECK,

@@ -5,6 +5,7 @@ use std::io::stdout;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use leaselock::LockInfo;
+use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::duration;
 use crate::text::{elide, escape, pad, width};
@@ -82,9 +83,9 @@ impl Table {
 
 /// The columns and rows of the terminal on stdout.
 pub(super) fn size() -> (u16, u16) {
-    match rustix::termios::tcgetwinsize(stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
-        _ => USUAL,
+    match terminal_size_of(stdout()) {
+        Some((Width(columns), Height(rows))) => (columns, rows),
+        None => USUAL,
     }
 }
 

@@ -5,23 +5,18 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use leaselock::{Client, LockInfo};
-use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP, SIGWINCH};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::collect;
 use super::table::{Table, size};
 use crate::duration::Shown;
 use crate::exit::{Exit, Failure};
-use crate::signals::{ENDING, Signals, stop_here};
+use crate::system::{INTERRUPT, Signals, stop_here};
 use crate::text::{elide, escape, wrap};
 
 /// Draws until a signal ends it. An unreachable store is shown, and asked again.
 pub(super) async fn run(client: &Client, pattern: &str, every: Duration) -> Result<Exit, Failure> {
-    let caught: Vec<_> = ENDING
-        .into_iter()
-        .chain([SIGTSTP, SIGCONT, SIGWINCH])
-        .collect();
-    let mut signals = Signals::catch(&caught)?;
+    let mut signals = Signals::of_screen()?;
     // What can never work is said where it can be read.
     let mut locks = collect(client, pattern).await;
     if let Err(failure) = &locks
@@ -44,16 +39,16 @@ pub(super) async fn run(client: &Client, pattern: &str, every: Duration) -> Resu
         locks = loop {
             tokio::select! {
                 collected = &mut next => break collected,
-                signal = signals.next() => match signal.number {
-                    SIGTSTP => {
+                signal = signals.next() => {
+                    if signal.is_stop() {
                         screen.leave();
                         stop_here();
                         screen.resume()?;
+                    } else if signal.is_ending() {
+                        return Ok(ended(signal.number));
                     }
-                    number if signal.is_ending() => return Ok(ended(number)),
-                    // Another size, or continued after SIGSTOP.
-                    _ => {}
-                },
+                    // Or else: another size, or continued after SIGSTOP.
+                }
             }
             screen.draw(&title, &locks)?;
         };
@@ -62,7 +57,7 @@ pub(super) async fn run(client: &Client, pattern: &str, every: Duration) -> Resu
 
 /// Ctrl-C is how one leaves it.
 fn ended(number: i32) -> Exit {
-    if number == SIGINT {
+    if number == INTERRUPT {
         Exit::OK
     } else {
         Exit::signal(number)

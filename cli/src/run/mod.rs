@@ -1,6 +1,5 @@
 //! `leaselock run`: a command that runs while a lock is held.
 
-mod child;
 mod supervise;
 
 use std::ffi::OsString;
@@ -8,15 +7,14 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use gethostname::gethostname;
 use leaselock::{AcquireOptions, Client, Lease, Request, Unit};
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGTSTP, SIGUSR1, SIGUSR2};
 
-use self::child::Running;
 use self::supervise::{Policy, supervise};
 use crate::connection::Connection;
 use crate::duration;
 use crate::exit::{Exit, Failure, complain};
-use crate::signals::{Caught, ENDING, Signals, stop_here};
+use crate::system::{Caught, Running, Signals, stop_here};
 
 /// Run a command while holding a lock
 ///
@@ -32,6 +30,9 @@ use crate::signals::{Caught, ENDING, Signals, stop_here};
 /// to the whole group reaches it twice. Without a terminal (cron, systemd, CI) it leads a process group of its own,
 /// which gets all signals: what the command has started ends with it. As the first process of a container (PID 1) it
 /// reaps whatever the command leaves behind.
+///
+/// On Windows Ctrl-C and Ctrl-Break reach the command as Ctrl-Break, and so does the end of the lease; whatever the command
+/// has started ends with leaselock.
 ///
 /// While the job is stopped (Ctrl-Z), or if leaselock itself is killed by SIGKILL, nobody renews: the lease runs out
 /// after its TTL, whatever the command does. A resource that must not be written to by two holders has to check the
@@ -128,7 +129,7 @@ impl OnLost {
 pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
     let client = connection.client()?;
     let request = args.request()?;
-    let mut signals = Signals::catch(&passed_on())?;
+    let mut signals = Signals::of_command()?;
 
     let lease = match acquire(&client, request, &mut signals).await? {
         Acquired::Lease(lease) => lease,
@@ -163,20 +164,14 @@ impl Args {
 fn default_label() -> String {
     /// Leaves room for the number in the 128 bytes of a label.
     const HOST_CHARS: usize = 32;
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy();
+    let host = gethostname();
+    let host = host.to_string_lossy();
     let host: String = host
         .chars()
         .filter(|c| !c.is_control())
         .take(HOST_CHARS)
         .collect();
     format!("{host}/{}", std::process::id())
-}
-
-/// What is passed on to the command; and SIGCHLD, which is not.
-fn passed_on() -> Vec<i32> {
-    let others = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
-    ENDING.into_iter().chain(others).collect()
 }
 
 enum Acquired {
@@ -253,7 +248,7 @@ async fn who_holds(client: &Client, name: &str) -> String {
 }
 
 fn stop_if_asked(signal: Caught) {
-    if signal.number == SIGTSTP {
+    if signal.is_stop() {
         stop_here();
     }
 }

@@ -4,21 +4,18 @@ use std::future::pending;
 use std::time::Duration;
 
 use leaselock::Lease;
-use rustix::process::Signal;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
 use tokio::time::Instant;
 
 use super::OnLost;
-use super::child::{Change, Running};
 use crate::duration;
 use crate::exit::complain;
-use crate::signals::{Signals, stop_here};
+use crate::system::{ASKED_BY, Change, Running, Signals, stop_here};
 
 /// What to do about a lost lease.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) on_lost: OnLost,
-    /// From SIGTERM to SIGKILL.
+    /// From asking it to end to killing it.
     pub(crate) kill_after: Duration,
 }
 
@@ -37,16 +34,11 @@ pub(crate) async fn supervise(
                 Change::Ended => return,
                 // By the terminal: the shell waits for us to stop, too, and then takes the terminal back. Whatever else
                 // stops a command (a debugger, SIGSTOP) does not stop us, and the lease is renewed.
-                Change::Stopped(SIGTSTP | SIGTTIN | SIGTTOU) => stop_here(),
-                Change::Stopped(_) => {}
+                Change::StoppedByTerminal => stop_here(),
+                Change::Stopped => {}
             },
             signal = signals.next() => {
-                if signal.number == SIGCHLD {
-                    command.reap_others();
-                }
-                // What the terminal sends has reached the command, too: it is in the same process group. Except that a
-                // hang-up may be told to the leader of a session alone.
-                if !signal.from_terminal || signal.number == SIGHUP {
+                if signal.is_for_us_alone() {
                     command.pass_on(signal);
                 }
             }
@@ -56,16 +48,18 @@ pub(crate) async fn supervise(
                     complain(format_args!("{error}; {}", policy.on_lost.consequence()));
                 }
                 if policy.on_lost == OnLost::Kill {
-                    command.send(Signal::TERM);
-                    // A stopped process would never see it.
-                    command.send(Signal::CONT);
-                    kill_at = Some(Instant::now() + policy.kill_after);
+                    if command.ask_to_end() {
+                        kill_at = Some(Instant::now() + policy.kill_after);
+                    } else {
+                        complain(format_args!("the command cannot be asked to end; killing it"));
+                        command.kill();
+                    }
                 }
             }
             () = at(kill_at) => {
                 let waited = duration::Shown(policy.kill_after);
-                complain(format_args!("the command has not ended {waited} after SIGTERM; killing it"));
-                command.send(Signal::KILL);
+                complain(format_args!("the command has not ended {waited} after {ASKED_BY}; killing it"));
+                command.kill();
                 kill_at = None;
             }
         }

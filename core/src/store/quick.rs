@@ -8,6 +8,7 @@ use super::{Asked, BoxFuture, Failure, Ownership};
 use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::name::LockId;
+use crate::platform::BorrowedDescriptor;
 
 /// What became of a release whose caller may be the last to run in the process.
 pub(crate) enum AtOnce {
@@ -118,6 +119,6 @@ pub(crate) trait LineStore: Send {
     /// Ends what has had no answer for its limit, as unanswered. A failure is as in [`read`](Self::read).
     fn look_for_silence(&mut self, done: &mut Vec<(u64, LineDone)>) -> Result<(), Failure>;
 
-    /// A file descriptor that can be read and written when the connection can.
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
+    /// A file descriptor, or on Windows a socket, that can be read and written when the connection can.
+    fn descriptor(&self) -> BorrowedDescriptor<'_>;
 }

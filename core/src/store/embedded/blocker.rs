@@ -1,10 +1,10 @@
 //! Who is in the middle of a transaction, as far as Linux tells: a process that is stopped there keeps everybody out.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::opening::beside;
+use super::system::inode;
 use crate::diagnosis::Blocker;
 
 /// The byte of the `-shm` file by whose lock SQLite keeps a second writer out (its WAL file format, "WAL-Index Locks").
@@ -13,8 +13,9 @@ const WRITERS_BYTE: u64 = 120;
 /// The process that writes to the store at `path` just now.
 pub(super) fn blocker(path: &Path) -> Option<Blocker> {
     let shared = fs::metadata(beside(path, "-shm")).ok()?;
+    let inode = inode(&shared)?;
     let locks = fs::read_to_string("/proc/locks").ok()?;
-    let process = locks.lines().find_map(|line| writer(line, shared.ino()))?;
+    let process = locks.lines().find_map(|line| writer(line, inode))?;
     let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name before it may hold anything, brackets too.

@@ -1,16 +1,14 @@
 //! What an embedded store shows of itself: its file, and the file system that it lies on.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use super::blocker::blocker;
+use super::system::{file_system, free, mode};
 use super::transaction::Access;
 use super::url::Location;
 use super::{EmbeddedStore, canonical};
-use crate::diagnosis::{Diagnosis, FileFacts, FileSystem};
+use crate::diagnosis::{Diagnosis, FileFacts};
 use crate::store::Failure;
 
 impl EmbeddedStore {
@@ -38,12 +36,10 @@ impl EmbeddedStore {
         Ok(Diagnosis::File(FileFacts {
             integrity,
             blocker,
-            mode: found.as_ref().map(|found| found.permissions().mode()),
+            mode: found.as_ref().and_then(mode),
             size: found.map_or(0, |found| found.len()),
             log_size: fs::metadata(log(&path)).map_or(0, |found| found.len()),
-            folder_mode: fs::metadata(folder)
-                .ok()
-                .map(|found| found.permissions().mode()),
+            folder_mode: fs::metadata(folder).ok().as_ref().and_then(mode),
             free: free(folder),
             file_system: file_system(folder),
             path,
@@ -63,48 +59,9 @@ impl EmbeddedStore {
     }
 }
 
-#[allow(clippy::useless_conversion, reason = "some systems count in 32 bits")]
-fn free(folder: &Path) -> Option<u64> {
-    let found = statvfs(folder).ok()?;
-    Some(u64::from(found.blocks_available()) * u64::from(found.fragment_size()))
-}
-
 /// What was committed and not yet written into the file.
 fn log(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
-}
-
-/// By its number in Linux's <linux/magic.h>, those that matter here.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn file_system(folder: &Path) -> FileSystem {
-    let Ok(found) = nix::sys::statfs::statfs(folder) else {
-        return FileSystem::Unknown;
-    };
-    // The type of the number differs from one C library to the next; magic numbers have 32 bits.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::unnecessary_cast,
-        reason = "see above"
-    )]
-    match found.filesystem_type().0 as u32 {
-        0x6969 => FileSystem::Network("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => FileSystem::Network("SMB"),
-        0x0102_1997 => FileSystem::Network("9P"),
-        0x00c3_6400 => FileSystem::Network("Ceph"),
-        0x5346_414f | 0x6b41_4653 => FileSystem::Network("AFS"),
-        0x0bd0_0bd0 => FileSystem::Network("Lustre"),
-        0x0116_1970 => FileSystem::Network("GFS2"),
-        0x7461_636f => FileSystem::Network("OCFS2"),
-        0x6573_5546 => FileSystem::Fuse,
-        0x0102_1994 | 0x8584_58f6 => FileSystem::Memory,
-        _ => FileSystem::Local,
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn file_system(_: &Path) -> FileSystem {
-    FileSystem::Unknown
 }

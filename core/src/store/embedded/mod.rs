@@ -1,7 +1,7 @@
 //! The store without a server, on SQLite: `file:path.db` for every process of one machine, `memory:NAME` for one process.
 //!
 //! Each operation is one transaction on one connection of the process. Nobody polls: whoever gives a name back tells the next
-//! waiter, directly in the same process and through a FIFO in another.
+//! waiter, directly in the same process and through an inbox in another.
 //!
 //! Not for network file systems, nor for a file that other code of the same process opens, be it to copy it: closing it there
 //! would drop the locks that keep processes apart.
@@ -19,6 +19,7 @@ mod post;
 mod queue;
 mod registry;
 mod sqlite_failure;
+mod system;
 mod transaction;
 mod upkeep;
 mod url;

@@ -1,17 +1,16 @@
 //! Opening a store: its file is made, recognised, and brought up to date.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags};
 
 use super::boot_clock::{self, Now};
 use super::post::Post;
 use super::sqlite_failure::{OpenError, from_io, not_a_store, refused};
+use super::system::{Alone, Identity, identity, private};
 use super::transaction::{Access, Transaction};
 use super::url::Location;
 use crate::error::Error;
@@ -27,8 +26,8 @@ const STATEMENTS: usize = 32;
 /// An open database of a store.
 pub(super) struct OpenDatabase {
     pub(super) connection: Connection,
-    /// Device and inode, by which a file that was replaced is noticed.
-    identity: Option<(u64, u64)>,
+    /// By which a file that was replaced is noticed.
+    identity: Option<Identity>,
 }
 
 impl OpenDatabase {
@@ -119,25 +118,14 @@ fn open_file(location: &Location, path: &Path) -> Result<OpenDatabase, OpenError
 
 /// Makes the file, readable for its owner alone. What an earlier file of this name left beside it must not be taken for the
 /// new one's: that is removed, and nobody else makes the file meanwhile.
-fn create(path: &Path) -> Result<(u64, u64), OpenError> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let opened = File::open(directory).map_err(|error| {
-        cannot(
-            "the directory of the store cannot be used:",
-            directory,
-            &error,
-        )
-    })?;
-    let _alone = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => lock,
-        Err((_, nix::errno::Errno::EWOULDBLOCK | nix::errno::Errno::EINTR)) => return Err(busy()),
-        Err((_, error)) => {
-            let error = error.into();
-            return Err(cannot(
-                "the directory of the store cannot be locked:",
-                directory,
-                &error,
-            ));
+fn create(path: &Path) -> Result<Identity, OpenError> {
+    let _alone = match Alone::beside(path) {
+        Ok(alone) => alone,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(busy()),
+        Err(error) => {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            let what = "the directory of the store cannot be used:";
+            return Err(cannot(what, directory, &error));
         }
     };
     let identity = match identity(path) {
@@ -145,13 +133,9 @@ fn create(path: &Path) -> Result<(u64, u64), OpenError> {
             for leftover in ["-wal", "-shm"] {
                 let _ = fs::remove_file(beside(path, leftover));
             }
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
+            private(OpenOptions::new().write(true).create_new(true))
                 .open(path)
-                .and_then(|file| file.metadata())
-                .map(|found| (found.dev(), found.ino()))
+                .and_then(|_| identity(path))
         }
         found => found,
     };
@@ -163,10 +147,6 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);
     path.into()
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> OpenError {

@@ -1,21 +1,18 @@
 //! Telling clients: those of this process directly, those of others through their inbox.
 //!
-//! A client that waits, or has renewed a lease, has an inbox: a FIFO `<store>-inbox/<client id>`, which its process holds open for reading. Opening
-//! it for writing fails at once when that process has ended, so whoever hands a lock over knows who is still alive.
+//! A client that waits, or has renewed a lease, has an inbox `<store>-inbox/<client id>`, a FIFO, or on Windows a named pipe with a file
+//! that tells of it; its process holds it open for reading. Opening it for writing fails at once when that process has ended, so whoever hands a lock over knows who is still alive.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-
 use super::news;
 use super::opening::beside;
+use super::system::{Unreachable, open_inbox};
 use super::url::Location;
 use crate::store::{Event, Listener};
 use crate::sync;
@@ -106,7 +103,7 @@ impl Post {
                 .file_name()
                 .to_str()
                 .is_some_and(|id| here.contains_key(id));
-            if !is_here && let Ok(opened) = open(&inbox.path()) {
+            if !is_here && let Ok(opened) = open_inbox(&inbox.path()) {
                 ways.push(Way::Inbox(opened));
             }
         }
@@ -123,14 +120,14 @@ impl Post {
             return None;
         }
         let inbox = self.directory.as_ref()?.join(client_id);
-        match open(&inbox) {
+        match open_inbox(&inbox) {
             Ok(opened) => Some(Way::Inbox(opened)),
-            Err(Errno::ENXIO) => {
+            Err(Unreachable::Abandoned) => {
                 let _ = fs::remove_file(inbox);
                 None
             }
-            Err(Errno::ENOENT | Errno::ENOTDIR) => None,
-            Err(_) => Some(Way::None),
+            Err(Unreachable::Missing) => None,
+            Err(Unreachable::Failed) => Some(Way::None),
         }
     }
 
@@ -142,18 +139,9 @@ impl Post {
         for inbox in inboxes.flatten() {
             let age = inbox.metadata().and_then(|found| found.modified());
             let is_young = age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG));
-            if !is_young && matches!(open(&inbox.path()), Err(Errno::ENXIO)) {
+            if !is_young && matches!(open_inbox(&inbox.path()), Err(Unreachable::Abandoned)) {
                 let _ = fs::remove_file(inbox.path());
             }
         }
     }
-}
-
-/// Opens an inbox for one message; never waits.
-fn open(inbox: &Path) -> Result<File, Errno> {
-    OpenOptions::new()
-        .write(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(inbox)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }

@@ -1,9 +1,8 @@
 //! The URLs `file:path.db` and `memory:NAME`.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use super::system::path_of_url;
 use crate::error::{Error, Result};
 
 /// Where an embedded store is kept.
@@ -49,7 +48,9 @@ fn file(rest: &str) -> Result<PathBuf> {
                      file:/absolute/path.db or file:///absolute/path.db"
                 )));
             }
-            PathBuf::from(percent_decoded(&after[host.len()..])?)
+            path_of_url(percent_decoded(&after[host.len()..])?).ok_or_else(|| {
+                Error::invalid("the path of the file: URL is not UTF-8; no file of this system can be called so")
+            })?
         }
     };
     if path.file_name().is_none() || rest.ends_with('/') {
@@ -75,7 +76,7 @@ fn no_path() -> Error {
 }
 
 /// The bytes that `text` stands for: `%20` is a space.
-fn percent_decoded(text: &str) -> Result<OsString> {
+fn percent_decoded(text: &str) -> Result<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -93,5 +94,5 @@ fn percent_decoded(text: &str) -> Result<OsString> {
             )
         })?);
     }
-    Ok(OsString::from_vec(decoded))
+    Ok(decoded)
 }

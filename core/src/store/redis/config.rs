@@ -20,6 +20,7 @@ use super::unencoded;
 use super::wire::Packed;
 use crate::access::ServerAccess;
 use crate::error::{Error, Result};
+use crate::platform::HAS_UNIX_SOCKETS;
 
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
@@ -84,6 +85,11 @@ impl Config {
         let mut options = UrlOptions::read(&url, scheme)?;
         options.add(&access)?;
         let endpoints = match scheme {
+            Scheme::Unix if !HAS_UNIX_SOCKETS => {
+                return Err(Error::invalid(
+                    "a Unix socket cannot be used on this system; have the server listen on a port and write redis://host:port",
+                ));
+            }
             Scheme::Unix => vec![Address::Unix(url.to_file_path().map_err(|()| {
                 Error::invalid(
                     "the URL has no path; a Unix socket is named as unix:/path/to/socket",

@@ -1,6 +1,5 @@
 //! A connection on somebody's event loop: it never blocks, and is told when it can be read or written.
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::link::Link;
 use super::socket::Socket;
 use crate::claim::Claim;
 use crate::clock::Moment;
+use crate::platform::BorrowedDescriptor;
 use crate::store::{Ask, Failure, LineDone, LineStore, Releaser};
 
 pub(super) struct Line {
@@ -184,7 +184,7 @@ impl LineStore for Line {
         Err(failure::unanswered(&self.address, waited))
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    fn descriptor(&self) -> BorrowedDescriptor<'_> {
+        self.socket.descriptor()
     }
 }

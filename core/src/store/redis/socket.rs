@@ -4,16 +4,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::TcpKeepalive;
 use tokio::io::{Interest, Ready};
-use tokio::net::{TcpSocket, TcpStream, UnixSocket, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::config::Address;
 use crate::fork::{ClosedInChild, InChild};
+use crate::platform::{self, BorrowedDescriptor};
 
 /// After so long without traffic the system asks whether the other end is still there, and then in these intervals: a NAT
 /// keeps the connection in mind, and one that forgot it is found out.
@@ -29,6 +29,13 @@ impl Deref for Socket {
 
     fn deref(&self) -> &socket2::Socket {
         &self.0
+    }
+}
+
+impl Socket {
+    /// What an event loop watches.
+    pub(super) fn descriptor(&self) -> BorrowedDescriptor<'_> {
+        platform::borrowed(&**self)
     }
 }
 
@@ -55,7 +62,10 @@ pub(super) async fn connect(
     silence: Duration,
 ) -> io::Result<Socket> {
     let (host, port) = match address {
-        Address::Unix(path) => return connect_unix(path).await,
+        Address::Unix(path) => {
+            let (socket, in_child) = platform::connect_unix(path).await?;
+            return Ok(Socket(ClosedInChild::known(socket, in_child)));
+        }
         Address::Tcp { host, port } => (host.as_str(), *port),
     };
     let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
@@ -87,15 +97,6 @@ async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
     Ok(Socket(ClosedInChild::known(socket, in_child)))
 }
 
-async fn connect_unix(path: &Path) -> io::Result<Socket> {
-    let (socket, in_child) = InChild::open(UnixSocket::new_stream)?;
-    let mut connected = pin!(socket.connect(path));
-    let in_child = in_child;
-    let stream = connected.as_mut().await?;
-    let socket = stream.into_std()?.into();
-    Ok(Socket(ClosedInChild::known(socket, in_child)))
-}
-
 /// Small requests go out at once, and what is sent is given up after `silence` without a sign that it was received.
 fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
@@ -104,9 +105,7 @@ fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    SockRef::from(&**socket).set_tcp_user_timeout(Some(silence.max(KEEPALIVE_INTERVAL)))?;
-    Ok(())
+    platform::limit_unreceived(socket, silence.max(KEEPALIVE_INTERVAL))
 }
 
 /// Tells a task of a tokio runtime when a socket can be read or written.

@@ -5,16 +5,22 @@ use std::io;
 use std::os::unix::net::UnixStream as Pair;
 
 use rustix::process::{Signal, getpid, kill_process};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Origin;
 use tokio::net::UnixStream;
 
 use crate::exit::{Exit, Failure};
 
+/// Ctrl-C.
+pub(crate) const INTERRUPT: i32 = SIGINT;
+
 /// Those that ask a program to end.
-pub(crate) const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /// A signal that was caught.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +28,24 @@ pub(crate) struct Caught {
     pub(crate) number: i32,
     /// The kernel sent it, for Ctrl-C and the like, and so to the terminal's whole foreground process group; or else a
     /// process sent it, to whom it chose.
-    pub(crate) from_terminal: bool,
+    from_terminal: bool,
 }
 
 impl Caught {
+    /// It asks a program to end.
     pub(crate) fn is_ending(self) -> bool {
         ENDING.contains(&self.number)
+    }
+
+    /// It asks a program to stop until it is continued (Ctrl-Z).
+    pub(crate) fn is_stop(self) -> bool {
+        self.number == SIGTSTP
+    }
+
+    /// What the terminal sends has reached a command, too, that is in the same process group. Except that a hang-up may be
+    /// told to the leader of a session alone.
+    pub(crate) fn is_for_us_alone(self) -> bool {
+        !self.from_terminal || self.number == SIGHUP
     }
 }
 
@@ -47,9 +65,20 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches these signals, except those that whoever started this program wanted ignored (`nohup`, say).
-    pub(crate) fn catch(numbers: &[i32]) -> Result<Self, Failure> {
-        Self::try_catch(numbers)
+    /// Those that a program with a screen of its own must know of.
+    pub(crate) fn of_screen() -> Result<Self, Failure> {
+        Self::catch(&[SIGTSTP, SIGCONT, SIGWINCH])
+    }
+
+    /// Those that are passed on to a command; and SIGCHLD, which is not.
+    pub(crate) fn of_command() -> Result<Self, Failure> {
+        Self::catch(&[SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD])
+    }
+
+    /// Catches these signals and those that ask to end, except those that whoever started this program wanted ignored (`nohup`, say).
+    fn catch(others: &[i32]) -> Result<Self, Failure> {
+        let numbers: Vec<_> = ENDING.iter().chain(others).copied().collect();
+        Self::try_catch(&numbers)
             .map_err(|error| Failure::new(Exit::OS_ERROR, format!("cannot catch signals: {error}")))
     }
 
@@ -96,6 +125,12 @@ impl Drop for Signals {
     fn drop(&mut self) {
         self.delivery.handle().close();
     }
+}
+
+/// Ends this process as an unhandled Ctrl-C does; returns where that cannot be.
+pub(crate) fn end_interrupted() {
+    // Fails for signals that do not exist.
+    let _ = emulate_default_handler(SIGINT);
 }
 
 /// Stops this whole process, as Ctrl-Z does, until someone continues it.

@@ -11,20 +11,15 @@ use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
-use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::{SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::signals::Caught;
 use crate::exit::{Exit, Failure};
-use crate::signals::Caught;
+use crate::system::Change;
 
-/// What happened to the command.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change {
-    /// It was stopped by this signal.
-    Stopped(i32),
-    /// It has ended; [`Running::status`] says how.
-    Ended,
-}
+/// By what the command is asked to end.
+pub(crate) const ASKED_BY: &str = "SIGTERM";
 
 /// The command, from its start on.
 pub(crate) struct Running {
@@ -85,8 +80,21 @@ impl Running {
         self.changes.recv().await.unwrap_or(Change::Ended)
     }
 
+    /// Asks it to end; whether it was told.
+    pub(crate) fn ask_to_end(&self) -> bool {
+        self.send(Signal::TERM);
+        // A stopped process would never see it.
+        self.send(Signal::CONT);
+        true
+    }
+
+    /// Ends it.
+    pub(crate) fn kill(&mut self) {
+        self.send(Signal::KILL);
+    }
+
     /// Sends it a signal, and to its whole group where it has one of its own.
-    pub(crate) fn send(&self, signal: Signal) {
+    fn send(&self, signal: Signal) {
         // It stays a zombie until `status`, so that its number cannot have become another's; that it may have ended, or
         // become another user's, is no reason to fail.
         let _ = if self.leads {
@@ -99,6 +107,7 @@ impl Running {
     /// Sends it a signal that was sent to us.
     pub(crate) fn pass_on(&self, caught: Caught) {
         if caught.number == SIGCHLD {
+            self.reap_others();
             return;
         }
         if let Some(signal) = Signal::from_named_raw(caught.number) {
@@ -113,7 +122,7 @@ impl Running {
     /// As the first process of a container we are the parent of whatever the command leaves behind: somebody has to take
     /// notice of its end, or it stays a zombie. The command itself is left for [`status`](Self::status).
     #[cfg(target_os = "linux")]
-    pub(crate) fn reap_others(&self) {
+    fn reap_others(&self) {
         use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
         if std::process::id() != 1 {
@@ -133,7 +142,8 @@ impl Running {
 
     /// Elsewhere the first process is the system's.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn reap_others(&self) {}
+    #[allow(clippy::unused_self, reason = "as on Linux")]
+    fn reap_others(&self) {}
 
     /// Its exit status, after it has ended.
     pub(crate) fn status(mut self) -> Result<Exit, Failure> {
@@ -162,7 +172,10 @@ fn watch(pid: Pid, changes: &UnboundedSender<Change>) {
             Ok(Some(status)) if status.stopped() => {
                 // Takes the report away, so that it does not come again.
                 let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), stop));
-                Change::Stopped(status.stopping_signal().unwrap_or_default())
+                match status.stopping_signal() {
+                    Some(SIGTSTP | SIGTTIN | SIGTTOU) => Change::StoppedByTerminal,
+                    _ => Change::Stopped,
+                }
             }
             _ => Change::Ended,
         };

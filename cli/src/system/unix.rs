@@ -1,0 +1,4 @@
+//! Unix.
+
+pub(super) mod child;
+pub(super) mod signals;

@@ -1,0 +1,4 @@
+//! Windows.
+
+pub(super) mod child;
+pub(super) mod signals;
