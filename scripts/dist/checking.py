@@ -18,4 +18,4 @@ def check(triples: list[str]) -> None:
     for triple in triples or TRIPLES:
         standard_library(triple)
         packages = [f"--package={name}" for name in CRATES]
-        run([tool("cargo-zigbuild"), "check", "--locked", "--target", triple, *packages], env=env)
+        run([tool("cargo-zigbuild"), "check", "--locked", "--keep-going", "--target", triple, *packages], env=env)
