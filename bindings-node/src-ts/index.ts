@@ -1,5 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-// What leaselock exports.
+/**
+ * Distributed locks held under a lease, with fencing tokens, on Redis, Valkey or a file.
+ *
+ * {@link Client} takes locks, {@link Lease} is one that is held. Durations are milliseconds. Every failure is a
+ * {@link LeaselockError}; a value of the wrong type is a `TypeError`.
+ *
+ * The types need TypeScript 5.2 or newer, which knows `Symbol.asyncDispose`. An older one says that it finds no definition
+ * of `esnext.disposable`; with `skipLibCheck` it takes the rest.
+ *
+ * @packageDocumentation
+ */
 
 export { Client } from "./client.js";
 export {
