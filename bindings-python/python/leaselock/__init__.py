@@ -6,6 +6,9 @@
 
 `Client` and `Lease` block their caller, `AsyncClient` and `AsyncLease` are awaited. Durations are seconds (`float`,
 `int` or `timedelta`). Every error is a `LeaselockError`; a value of the wrong type is a `TypeError`.
+
+What happens without being asked for, such as the loss of a lease, is logged to the logger `leaselock`; the fields are
+attributes of its records.
 """
 
 from leaselock._async_client import AsyncClient
