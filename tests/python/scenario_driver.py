@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resp import RedisError
+from scenario_reports import REPORTS
 
 from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
 
@@ -305,6 +306,9 @@ class Run:
 
     async def op_sleep(self, step: dict[str, Any]) -> None:
         await asyncio.sleep(step["ms"] / 1000)
+
+    async def op_reported(self, step: dict[str, Any]) -> dict[str, Any] | None:
+        return await REPORTS.first(step["event"], step["name"], step["within"] / 1000)
 
     async def op_until_waiters(self, step: dict[str, Any]) -> None:
         deadline = time.monotonic() + WAITERS_SECONDS

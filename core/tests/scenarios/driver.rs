@@ -12,6 +12,7 @@ use crate::face::{Face, FaceClient, FaceLease, Failed, Outcome};
 use crate::file::{Op, Scenario, Step, Words, matches};
 use crate::place::Place;
 use crate::plain::Plain;
+use crate::reports::reported;
 
 const JOIN_LIMIT: Duration = Duration::from_secs(15);
 const WAITERS_LIMIT: Duration = Duration::from_secs(5);
@@ -222,6 +223,11 @@ impl Stage {
                 std::thread::sleep(Duration::from_secs_f64(ms / 1000.0));
                 Ok(Value::Null)
             }
+            Op::Reported {
+                event,
+                name,
+                within,
+            } => Ok(reported(event, name, *within)),
             Op::UntilWaiters {
                 client,
                 name,

@@ -138,6 +138,11 @@ pub(crate) enum Op {
         name: String,
         count: u64,
     },
+    Reported {
+        event: String,
+        name: String,
+        within: f64,
+    },
     Start {
         task: String,
         step: Value,

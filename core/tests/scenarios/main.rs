@@ -10,6 +10,7 @@ mod file;
 mod place;
 mod plain;
 mod play;
+mod reports;
 
 use std::collections::BTreeSet;
 
@@ -61,6 +62,7 @@ fn the_driver_notices_what_is_not_as_expected() {
         r#"{"op": "stats", "client": "a", "expect": {"no_such_counter": 0}}"#,
         r#"{"op": "locks", "client": "a", "pattern": "*", "expect": [{"name": "n-<run>"}]}"#,
         r#"{"op": "redis", "args": ["PING"], "expect": {"prefix": "X"}}"#,
+        r#"{"op": "reported", "event": "lost", "name": "n-<run>", "within": 10, "expect": {"reason": "expired"}}"#,
         r#"{"op": "sleep", "ms": 20, "took": [0, 10]}"#,
         r#"{"op": "sleep", "ms": 1, "took": [1000, 2000]}"#,
         r#"{"op": "sleep", "ms": 1, "expcet": null}"#,

@@ -7,12 +7,14 @@ use crate::driver;
 use crate::face::Face;
 use crate::file::{self, Scenario};
 use crate::place::Place;
+use crate::reports::collect;
 
 /// How many scenarios run at the same time.
 const AT_ONCE: usize = 8;
 
 /// Runs those that are for the place and `meant`; panics with all that failed.
 pub(crate) fn run_on(place: &Place, face: &dyn Face, meant: impl Fn(&Scenario) -> bool) {
+    collect();
     let wanted = std::env::var("LEASELOCK_SCENARIO").unwrap_or_default();
     let scenarios = file::read();
     let wanted = |scenario: &&Scenario| {

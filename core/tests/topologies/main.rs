@@ -15,6 +15,8 @@ mod place;
 mod plain;
 #[path = "../scenarios/play.rs"]
 mod play;
+#[path = "../scenarios/reports.rs"]
+mod reports;
 
 mod callers;
 mod cluster;
