@@ -85,7 +85,9 @@ def test_every_quoted_program_is_run_by_a_test() -> None:
 @pytest.mark.parametrize(("name", "text"), OUTPUTS, ids=[name for name, _ in OUTPUTS])
 def test_programs_print_what_the_page_says(name: str, text: str, url: str, program: Callable[[str], Program]) -> None:
     def plain(printed: str) -> str:
-        return re.sub(r"\d+(\.\d+)?", "N", printed)
+        # Python shows on stderr what is logged, too.
+        lines = [line for line in printed.splitlines() if ", event=" not in line]
+        return re.sub(r"\d+(\.\d+)?", "N", "\n".join(lines))
 
     assert plain(program(name.removeprefix("examples/")).run(url)) == plain(text)
 
@@ -185,3 +187,47 @@ def test_error_table() -> None:
         assert code == re.sub(r"(?<!^)(?=[A-Z])", "_", name.removesuffix("Error")).upper()
     public = {n for n in dir(leaselock) if n.endswith("Error")} - {"LeaselockError"}
     assert {cells[0].strip("`") for cells in table} == public
+
+
+def texts_of_errors() -> list[str]:
+    """The texts in the first column of the tables of errors."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    lines = re.findall(r"^\| (.*?) \| .*? \|$", page.split("\n## ClientClosedError", 1)[0], re.MULTILINE)
+    texts = [text for cell in lines for text in re.findall(r"`([^`]+)`", cell) if len(text) > 20]
+    return list(dict.fromkeys(texts))
+
+
+@pytest.mark.parametrize("text", texts_of_errors())
+def test_texts_of_errors_are_those_of_the_code(text: str) -> None:
+    """Piece by piece: between them stand names, numbers, and the words of a server or of the system."""
+    sources = "\n".join(path.read_text() for path in (ROOT / "core" / "src").rglob("*.rs"))
+    said = re.sub(r"\\\n\s*", "", sources).replace('\\"', '"')
+    for piece in re.split(r"…|[\d.]+ s\b|\b\d+ of \d+\b|\d+ms|[\"']|: [A-Z][A-Za-z ]+$|: [A-Z]+ ", text):
+        assert piece.strip(" ;:(),") in said, f"no error says {piece!r}"
+
+
+def test_exit_statuses_are_all_on_the_page() -> None:
+    code = (ROOT / "cli" / "src" / "exit.rs").read_text()
+    page = (ROOT / "docs" / "troubleshooting.md").read_text().split("\n## Exit statuses\n", 1)[1]
+    first = re.findall(r"^\| ([^|]*?) \|", page, re.MULTILINE)
+    listed = {int(number) for cell in first if "N" not in cell for number in re.findall(r"\d+", cell)}
+    assert listed == {int(number) for number in re.findall(r"Self = Self::new\((\d+)\)", code)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_calls_that_are_named_exist(page: Path) -> None:
+    """Of a client or a lease, in any of the languages."""
+    files = [*(ROOT / "core" / "src").rglob("*.rs"), *(ROOT / "bindings-node" / "src-ts").glob("*.ts")]
+    sources = "\n".join(path.read_text() for path in files)
+    code = " ".join(
+        re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+    )
+    for kind, word in set(re.findall(r"(?<![\w.])(client|lease)\.(\w+)(?![\w.])", code)):
+        classes = {
+            "client": (leaselock.Client, leaselock.AsyncClient),
+            "lease": (leaselock.Lease, leaselock.AsyncLease),
+        }[kind]
+        in_python = any(hasattr(one, word) for one in classes)
+        assert in_python or re.search(rf"(\bfn|\basync|\bget|^ ) ?{word}\b", sources, re.MULTILINE), (
+            f"no {kind} has {word}"
+        )
