@@ -30,6 +30,8 @@ PICTURES = {"benches/results/bars.svg": "drawings/bars.svg"}
 ALIASES = {"README.md": "index.md"}
 
 LINK = re.compile(r"(?P<open>\]\()(?P<target>[^)\s]+)(?P<close>\))")
+ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+INLINE = re.compile(r"`[^`\n]+`")
 CODE = re.compile(r"^(?P<indent> *)```.*?^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,7 +43,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as they are written for a repository become links between pages, or into the repository."""
+    """Links as they are written for a repository become links between pages, or into the repository.
+
+    A bar inside code is escaped in a table, which forges want; here it would show.
+    """
     del files
     sources = {name: source for source, name in PAGES.items()}
     name = page.file.src_uri
@@ -53,11 +58,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         return match["open"] + led(folder, target, config.extra["repository"]) + match["close"]
 
+    def shown(text: str) -> str:
+        bare = ROW.sub(lambda row: INLINE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), text)
+        return LINK.sub(lead, bare)
+
     pieces, end = [], 0
-    for code in CODE.finditer(markdown):
-        pieces += [LINK.sub(lead, markdown[end : code.start()]), code[0]]
-        end = code.end()
-    return "".join([*pieces, LINK.sub(lead, markdown[end:])])
+    for block in CODE.finditer(markdown):
+        pieces += [shown(markdown[end : block.start()]), block[0]]
+        end = block.end()
+    return "".join([*pieces, shown(markdown[end:])])
 
 
 def led(folder: str, target: str, repository: str) -> str:

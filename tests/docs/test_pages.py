@@ -114,7 +114,7 @@ def test_lines_of_shell_run(line: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", ALL, ids=called)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'\bsrc="([^"]+)"', text)]:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
