@@ -25,6 +25,7 @@ from report import Report
 from stores import server_url
 from targets import NAMES, here
 from toolchain import DIST, say
+from try_crates import try_crates
 from try_sdist import try_sdist
 from try_tarballs import try_tarballs
 from try_wheels import try_wheels
@@ -45,6 +46,7 @@ BUILD: dict[str, Callable[[list[Target]], None]] = {
 TEST: dict[str, Callable[[Report, str, str], None]] = {
     "wheel": try_wheels,
     "sdist": try_sdist,
+    "crates": try_crates,
     "cli": try_tarballs,
     "gates": gates,
 }

@@ -6,6 +6,7 @@ import functools
 import platform
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +48,8 @@ class Wanted:
 
 def native(version: str) -> Interpreter:
     """A release of CPython: from PATH, from pyenv, or from Debian."""
-    candidates = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-    for candidate in [str(path) for path in candidates if path]:
+    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    for candidate in [str(path) for path in (shutil.which(f"python{version}"), *installed, sys.executable) if path]:
         code = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
         done = subprocess.run([candidate, "-c", code], check=False, text=True, capture_output=True)
         if done.returncode == 0 and done.stdout.strip() == version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # What a program may expect of any system; a compiler is not among it.
-EVERYWHERE = ("sh", "env", "cat", "sleep", "true", "uname")
+EVERYWHERE = ("sh", "env", "cat", "sleep", "true", "uname") if os.name == "posix" else ()
+# Without these Windows finds none of its own parts.
+OF_WINDOWS = ("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT")
 # The sdist is compiled, on a machine that may have other work.
 TIMEOUT_SECONDS = 1800
 
@@ -80,6 +83,7 @@ def clean() -> Iterator[Place]:
             "PATH": str(folder / "bin"),
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
+            "TEMP": str(folder / "tmp"),
             "LANG": "C.UTF-8",
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_NO_INDEX": "1",
@@ -88,6 +92,7 @@ def clean() -> Iterator[Place]:
             "NPM_CONFIG_OFFLINE": "true",
             "NPM_CONFIG_UPDATE_NOTIFIER": "false",
         }
+        env |= {name: os.environ[name] for name in OF_WINDOWS if name in os.environ}
         place = Place(folder, env)
         for program in EVERYWHERE:
             place.offer(program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,10 @@ def try_one(row: Row, interpreter: Interpreter, place: Place, server: str) -> No
     options = ["--no-index", "--only-binary=:all:", "--find-links", str(DIST), f"leaselock=={version()}"]
     if interpreter.pip is None:
         place.run([*python, "-m", "venv", str(place.folder / "venv")])
-        python = [str(place.folder / "venv" / "bin" / "python")]
+        scripts = place.folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
+        python = [str(scripts / "python")]
         row.install = place.timed([*python, "-m", "pip", "install", *options])
-        said = place.run([str(place.folder / "venv" / "bin" / "leaselock"), "--version"])
+        said = place.run([str(scripts / "leaselock"), "--version"])
     else:
         target = place.folder / "packages"
         row.install = place.timed([*python, str(interpreter.pip), "install", "--target", str(target), *options])
