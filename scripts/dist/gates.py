@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from typing import TYPE_CHECKING
 
 from debian import NotHereError
 from places import BrokenError
 from report import Report, Row
+from sources import links
 from toolchain import DIST, DOWNLOADS, ROOT, say, tool, version
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def gates(report: Report, _server: str, only: str) -> None:
         *(("auditwheel", path, auditwheel) for path in linux),
         *(("abi3audit", path, abi3audit) for path in wheels),
         *(("files", path, crate_files) for path in crates),
+        *(("links", path, wheel_links) for path in wheels),
         *(("actionlint", path, actionlint) for path in sorted(ROOT.glob(".github/workflows/*.yml"))),
     ]
     for name, path, check in checks:
@@ -85,8 +88,20 @@ def crate_files(crate: Path) -> None:
         raise BrokenError(f"{crate.name} lacks {', '.join(sorted(missing))}")
     if extra := {name for name in names if name.split("/")[0] in ("tests", "examples", "benches")}:
         raise BrokenError(f"{crate.name} has {', '.join(sorted(extra))}, which cannot run without the repository")
-    if "](docs/" in text or "](examples/" in text:
-        raise BrokenError(f"the README in {crate.name} has links that lead nowhere outside of the repository")
+    nowhere(crate, text)
+
+
+def wheel_links(wheel: Path) -> None:
+    """What PyPI shows of it has no link into the repository's files."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        nowhere(wheel, archive.read(name).decode())
+
+
+def nowhere(path: Path, text: str) -> None:
+    """A page of an artefact has no link that works in the repository only."""
+    if found := links(text):
+        raise BrokenError(f"the README in {path.name} has links that lead nowhere: {', '.join(found)}")
 
 
 def actionlint(workflow: Path) -> None:

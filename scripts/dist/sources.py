@@ -22,6 +22,7 @@ LINK = re.compile(
                       (?P<target>(?![a-z]+:|\#|//)[^)\s"]+)""",
     re.MULTILINE | re.VERBOSE,
 )
+CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 IMAGES = (".svg", ".png", ".gif")
 
 
@@ -34,8 +35,13 @@ def absolute(text: str) -> str:
         kind = "raw" if path.endswith(IMAGES) and (match["image"] or match["html"] == "src") else "blob"
         return f"{match['before']}{repository}/{kind}/v{version()}/{path}"
 
-    pieces = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    pieces = CODE.split(text)
     return "".join(piece if i % 2 else LINK.sub(link, piece) for i, piece in enumerate(pieces))
+
+
+def links(text: str) -> list[str]:
+    """The links of a page that lead to files."""
+    return [match["target"] for piece in CODE.split(text)[::2] for match in LINK.finditer(piece)]
 
 
 @functools.cache
