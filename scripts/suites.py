@@ -180,6 +180,8 @@ CHECK = [
     Suite("js lint", ["npm", "run", "--silent", "lint"]),
     Suite("tsc", ["npm", "run", "--silent", "typecheck"]),
     Suite("generated types", ["npm", "run", "--silent", "types:check"]),
+    # Other systems than this one: everything that ships compiles for a Mac and for Windows.
+    Suite("targets", ["nice", "-n", "10", sys.executable, "scripts/dist", "check"]),
     Suite("version", [sys.executable, "scripts/version.py", "check"]),
 ]
 
