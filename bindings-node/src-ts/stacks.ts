@@ -19,7 +19,7 @@ export function fromCaller(error: unknown, called: Called): unknown {
   if (error instanceof Error && own.has(error) && typeof Error.captureStackTrace === "function") {
     const { stack } = error;
     Error.captureStackTrace(error, called);
-    if (!/\n\s+at /.test(error.stack ?? "")) {
+    if (typeof error.stack === "string" && !/\n\s+at /.test(error.stack)) {
       // Nobody awaits it, as with `.catch()`: better our own lines than none.
       Object.defineProperty(error, "stack", { value: stack, writable: true, configurable: true });
     }
@@ -34,7 +34,8 @@ export function here(called: Called): Error {
 
 /** Gives an error the place that was noted down. */
 export function beginAt<E extends Error>(error: E, place: Error | undefined): E {
-  const frames = place?.stack?.match(/^\s+at [\s\S]*/m)?.[0];
+  // A program that formats stacks itself may make something else of one than a text.
+  const frames = /^\s+at [\s\S]*/m.exec(String(place?.stack))?.[0];
   if (frames !== undefined) {
     const value = `${error.name}: ${error.message}\n${frames}`;
     Object.defineProperty(error, "stack", { value, writable: true, configurable: true });

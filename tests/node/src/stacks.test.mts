@@ -156,6 +156,24 @@ it("an error of the body stays as it is, also one of this package", async (t) =>
   });
 });
 
+it("a program that formats stacks itself gets the frames", async (t) => {
+  const [one, other] = [client(t, "memory:formats"), client(t, "memory:formats")];
+  const lease = await one.acquire("name", { ttl: 200, renew: false });
+  const { prepareStackTrace } = Error;
+  t.after(() => {
+    Error.prepareStackTrace = prepareStackTrace;
+  });
+  Error.prepareStackTrace = (_, sites) => sites.map((site) => site.getFunctionName());
+  const { signal } = lease;
+  async function caller(): Promise<void> {
+    await other.acquire("name", { wait: 0 });
+  }
+  const { stack } = (await thrown(caller)) as { stack: unknown };
+  assert.ok(Array.isArray(stack) && stack[0] === "caller", inspect(stack));
+  await eventually("the loss", () => signal.aborted);
+  Error.prepareStackTrace = prepareStackTrace;
+});
+
 it("where nobody awaits, a stack still tells something", async (t) => {
   const one = client(t, `redis://127.0.0.1:${await freePort()}`);
   let error: unknown;
