@@ -263,8 +263,8 @@ export class Client {
   /**
    * The locks of this app id that are held, in no order. The store is asked as the iteration goes on.
    *
-   * @param pattern What the names match: `*` any characters, `?` any one character; all when it is not given.
-   * @returns The locks, each of which was held when the store was asked.
+   * @param pattern What the names match: `*` any text, `?` any one byte, which is any one character of ASCII; all when it is not given.
+   * @returns The locks. One that comes or goes meanwhile may or may not be among them.
    * @throws {@link InvalidArgumentError} An argument is out of its range.
    * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
    * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
@@ -293,7 +293,8 @@ export class Client {
   }
 
   /**
-   * Takes a name away from whoever holds it, who learns of it at the next renewal at the latest: the lease is lost.
+   * Takes a name away from whoever holds it: that lease is lost. Its holder learns of it at the next renewal, at the latest;
+   * until then both may act, the older one under the smaller fencing token.
    *
    * @param name The lock's name.
    * @returns `"RELEASED"`, or `"NOT_FOUND"` where nobody held the name.

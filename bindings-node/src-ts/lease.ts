@@ -208,7 +208,7 @@ export class Lease {
   }
 
   /**
-   * Gives the name back.
+   * Gives the name back. From the call on the lease is not held, whatever comes of it.
    *
    * @returns `true` when this lease did so, also when asked again; `false` when it had already gone.
    * @throws {@link StoreUnavailableError} The store did not answer in time. Try again, or let the TTL free the name.

@@ -359,7 +359,10 @@ impl Client {
         records::status(py, status)
     }
 
-    /// Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+    /// Frees a name whoever holds it: that lease is lost.
+    ///
+    /// Its holder learns of it at the next renewal, at the latest. Until then both may act, the older one under the
+    /// smaller fencing token.
     ///
     /// Args:
     ///     name (str): The lock's name.
@@ -426,10 +429,10 @@ impl Client {
     /// The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
     ///
     /// Args:
-    ///     pattern (str): What the names match: `*` any characters, `?` any one character.
+    ///     pattern (str): What the names match: `*` any text, `?` any one byte, which is any one character of ASCII.
     ///
     /// Returns:
-    ///     Iterator[LockInfo]: The locks, each of which was held when the server was asked.
+    ///     Iterator[LockInfo]: The locks. One that comes or goes meanwhile may or may not be among them.
     ///
     /// Raises:
     ///     InvalidArgumentError: An argument is out of its range.

@@ -164,7 +164,7 @@ impl Lease {
         )
     }
 
-    /// Gives the name back.
+    /// Gives the name back. From the call on the lease is not held, whatever comes of it.
     ///
     /// Returns:
     ///     bool: True when this lease gave the name back, also when asked again; False when it had already gone.

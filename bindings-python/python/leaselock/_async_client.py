@@ -204,7 +204,10 @@ class AsyncClient(AsyncClientCore):
         return await self._release(_bridge.current(), name, owner)
 
     async def force_release(self, name: str) -> ReleaseStatus:
-        """Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+        """Frees a name whoever holds it: that lease is lost.
+
+        Its holder learns of it at the next renewal, at the latest. Until then both may act, the older one under the
+        smaller fencing token.
 
         Args:
             name (str): The lock's name.
@@ -241,10 +244,10 @@ class AsyncClient(AsyncClientCore):
         """The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
 
         Args:
-            pattern (str): What the names match: `*` any characters, `?` any one character.
+            pattern (str): What the names match: `*` any text, `?` any one byte, which is any one character of ASCII.
 
         Returns:
-            AsyncIterator[LockInfo]: The locks, each of which was held when the server was asked.
+            AsyncIterator[LockInfo]: The locks. One that comes or goes meanwhile may or may not be among them.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.

@@ -99,7 +99,9 @@ class AsyncLease:
         await self._lease.extend(_bridge.current(), ttl)
 
     async def release(self) -> bool:
-        """Gives the name back. A cancelled release goes on in the background.
+        """Gives the name back. From the call on the lease is not held, whatever comes of it.
+
+        A cancelled release goes on in the background.
 
         Returns:
             bool: True when this lease gave the name back, also when asked again; False when it had already gone.

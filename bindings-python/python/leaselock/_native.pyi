@@ -239,7 +239,10 @@ class Client:
             ClientClosedError: The client was closed.
         """
     def force_release(self, name: str) -> ReleaseStatus:
-        """Frees a name whoever holds it, which its holder learns at its next renewal at the latest: the lease is lost.
+        """Frees a name whoever holds it: that lease is lost.
+
+        Its holder learns of it at the next renewal, at the latest. Until then both may act, the older one under the
+        smaller fencing token.
 
         Args:
             name (str): The lock's name.
@@ -272,10 +275,10 @@ class Client:
         """The locks of this app id that are held, in no order. The server is asked as the iterator goes on.
 
         Args:
-            pattern (str): What the names match: `*` any characters, `?` any one character.
+            pattern (str): What the names match: `*` any text, `?` any one byte, which is any one character of ASCII.
 
         Returns:
-            Iterator[LockInfo]: The locks, each of which was held when the server was asked.
+            Iterator[LockInfo]: The locks. One that comes or goes meanwhile may or may not be among them.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
@@ -369,7 +372,7 @@ class Lease:
             StoreRefusedError: The server refused.
         """
     def release(self) -> bool:
-        """Gives the name back.
+        """Gives the name back. From the call on the lease is not held, whatever comes of it.
 
         Returns:
             bool: True when this lease gave the name back, also when asked again; False when it had already gone.
