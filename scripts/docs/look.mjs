@@ -35,10 +35,11 @@ async function serve() {
   return server;
 }
 
-/** All pages but those of the references, and the first of each of these. */
+/** All pages, and of each reference that tools make the first. */
 async function pages() {
   const files = await readdir(SITE, { recursive: true });
-  return files.filter((file) => file.endsWith("index.html") && !file.startsWith("reference/")).sort();
+  const own = files.filter((file) => file.endsWith("index.html") && !file.startsWith("reference/"));
+  return [...own.sort(), "reference/node/index.html", "reference/rust/leaselock/index.html"];
 }
 
 /** What in a page is wider than it may be: the page itself, or a picture; tables and code scroll by themselves. */

@@ -3,7 +3,7 @@
 What a comment above a block says of it:
 
 - `<!-- examples/python/quickstart.py -->`: it quotes that file;
-- `<!-- output: examples/python/lost.py -->`: that is what the program prints, with any numbers;
+- `<!-- output: examples/python/lost.py -->`: that is what the program, or each of several, prints, with any numbers;
 - `<!-- install: pip -->`: it installs, and a test of artefacts types it;
 - `<!-- not run: why -->`: nothing runs it.
 """

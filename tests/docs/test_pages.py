@@ -34,7 +34,12 @@ ALL = sorted(
     if (ROOT / name).exists()
 )
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-OUTPUTS = [(b.said("output"), b.text) for page in PAGES for b in blocks(page.read_text()) if b.said("output")]
+OUTPUTS = [
+    (program, block.text)
+    for page in PAGES
+    for block in blocks(page.read_text())
+    for program in block.said("output").split()
+]
 LINES = [
     line
     for page in PAGES
