@@ -14,7 +14,9 @@ use unix as system;
 use windows as system;
 
 pub use system::{AsRawDescriptor, BorrowedDescriptor, RawDescriptor, raw};
-pub(crate) use system::{Inheritable, borrowed, connect_unix, limit_unreceived, since_boot};
+pub(crate) use system::{
+    Inheritable, borrowed, connect_unix, limit_unreceived, since_boot, with_retries,
+};
 
 /// Whether a server can be reached by a Unix socket.
 pub(crate) const HAS_UNIX_SOCKETS: bool = cfg!(unix);

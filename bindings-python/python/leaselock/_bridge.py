@@ -14,6 +14,7 @@ from asyncio import get_running_loop
 from typing import TYPE_CHECKING
 
 from leaselock import _native
+from leaselock._watcher import Watcher
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -24,7 +25,24 @@ _bridges: dict[int, Bridge] = {}
 class Bridge(_native.Bridge):
     """The bridge of one event loop. It ends with the loop, or when its last client is closed."""
 
-    __slots__ = ()
+    __slots__ = ("_watcher",)
+
+    _watcher: Watcher | None
+
+    def watch(self, loop: AbstractEventLoop) -> None:
+        """Has the loop call `on_ready`: by watching the file descriptor, or told by a thread that does."""
+        self._watcher = None
+        try:
+            loop.add_reader(self.fileno(), self.on_ready)
+        except NotImplementedError:  # asyncio's usual loop on Windows
+            self._watcher = Watcher(loop, self.fileno(), self.on_ready)
+
+    def unwatch(self, loop: AbstractEventLoop | None) -> None:
+        """Before the file descriptor is closed."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        elif loop is not None and not loop.is_closed():
+            loop.remove_reader(self.fileno())
 
     def on_ready(self) -> None:
         """The loop's reader callback."""
@@ -36,8 +54,7 @@ class Bridge(_native.Bridge):
         loop = self.loop()
         if loop is not None:
             _bridges.pop(id(loop), None)
-            if not loop.is_closed():
-                loop.remove_reader(self.fileno())
+        self.unwatch(loop)
         self.shut()
 
 
@@ -67,7 +84,7 @@ def _open(loop: AbstractEventLoop) -> Bridge:
         if served is None or served.is_closed():
             other.close()
     bridge = Bridge(weakref.ref(loop, functools.partial(_forget, id(loop))))
-    loop.add_reader(bridge.fileno(), bridge.on_ready)
+    bridge.watch(loop)
     _bridges[id(loop)] = bridge
     return bridge
 
@@ -75,4 +92,5 @@ def _open(loop: AbstractEventLoop) -> Bridge:
 def _forget(key: int, _ref: object) -> None:
     bridge = _bridges.pop(key, None)
     if bridge is not None:
+        bridge.unwatch(None)
         bridge.shut()

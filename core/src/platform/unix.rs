@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::close;
+use socket2::TcpKeepalive;
 use tokio::net::UnixSocket;
 
 use crate::fork::InChild;
@@ -41,6 +42,11 @@ pub(crate) fn since_boot() -> Duration {
     // The clock exists since Linux 2.6.39; were it missing, a lease could not be timed at all.
     let time = clock_gettime(CLOCK).expect("the system has no boot-time clock");
     time.into()
+}
+
+/// How often the system asks before it gives the other end up.
+pub(crate) fn with_retries(keepalive: TcpKeepalive, retries: u32) -> TcpKeepalive {
+    keepalive.with_retries(retries)
 }
 
 /// What was sent is given up after so long without a sign that it was received, where the system can be told so.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use socket2::TcpKeepalive;
 use winsafe::{QueryPerformanceCounter, QueryPerformanceFrequency};
 
 use crate::fork::InChild;
@@ -40,6 +41,11 @@ pub(crate) fn since_boot() -> Duration {
     let ticks = QueryPerformanceCounter().expect("the system has no performance counter");
     let nanos = u128::from(ticks.unsigned_abs()) * NANOS / frequency;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// The system asks ten times; versions before Windows 10 1703 know of no other number.
+pub(crate) fn with_retries(keepalive: TcpKeepalive, _: u32) -> TcpKeepalive {
+    keepalive
 }
 
 /// The system decides how long it tries.

@@ -348,13 +348,13 @@ impl Quick for EmbeddedStore {
 
 /// The one name of the file that `path` leads to; the file need not exist.
 fn canonical(path: &Path) -> CoreResult<std::path::PathBuf> {
-    if let Ok(path) = path.canonicalize() {
+    if let Ok(path) = dunce::canonicalize(path) {
         return Ok(path);
     }
     let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else {
         return Ok(path.to_owned());
     };
-    let directory = directory.canonicalize().map_err(|error| {
+    let directory = dunce::canonicalize(directory).map_err(|error| {
         from_io(
             "the directory of the store cannot be used:",
             directory,

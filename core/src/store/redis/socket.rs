@@ -102,9 +102,8 @@ fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_TIME)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_RETRIES);
-    socket.set_tcp_keepalive(&keepalive)?;
+        .with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&platform::with_retries(keepalive, KEEPALIVE_RETRIES))?;
     platform::limit_unreceived(socket, silence.max(KEEPALIVE_INTERVAL))
 }
 
