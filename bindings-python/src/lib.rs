@@ -41,7 +41,7 @@ mod runtime;
 use pyo3::prelude::*;
 
 /// The native part of leaselock.
-#[pymodule(gil_used = true)]
+#[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
     use crate::aio::{

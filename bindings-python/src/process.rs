@@ -4,9 +4,11 @@
 //! locked or dropped any more. So nothing inherited is touched. Each process in the line of forks appends a `Process`
 //! to the list, the last one is current, and a value remembers whose it is. How a fork is noticed is in `forks.rs`.
 //!
-//! Locks of this crate that are shared with the runtime's thread are in such values. All others are taken with the GIL
-//! held and given back before it is: a child in which Python can run at all was forked with the GIL, or with nobody having
-//! it, and so with none of them taken.
+//! Locks of this crate that are shared with the runtime's thread are in such values. All others are taken by threads that
+//! are attached to the interpreter, and given back before they run Python code or detach: a child in which Python can run
+//! at all was forked by the thread that had the GIL, or, in a free-threaded Python, by `os.fork`, which stops all other
+//! threads where they hold none. So none of them is taken there. For the same reason a thread that waits for one while it
+//! is attached keeps nobody from anything for long.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,6 +17,7 @@ use leaselock::ending::Clients;
 use leaselock::fork;
 use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 
 use crate::aio::line::Lines;
 use crate::events::Events;
@@ -31,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) clients: Clients,
     pub(crate) lines: Lines,
     runtime: OnceLock<Runtime>,
+    /// Taken while the runtime is started.
+    starting: Mutex<()>,
     next: OnceLock<Box<Process>>,
 }
 
@@ -44,12 +49,18 @@ impl Process {
             clients: Clients::new(),
             lines: Lines::new(),
             runtime: OnceLock::new(),
+            starting: Mutex::new(()),
             next: OnceLock::new(),
         }
     }
 
-    /// The runtime of this process, started at first use. The GIL keeps two threads from starting two.
-    pub(crate) fn runtime(&self, _py: Python<'_>) -> PyResult<&Runtime> {
+    /// The runtime of this process, started at first use.
+    pub(crate) fn runtime(&self, py: Python<'_>) -> PyResult<&Runtime> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        // Without a GIL two threads may come here. Who waits lets the interpreter do its work meanwhile.
+        let _alone = self.starting.lock_py_attached(py);
         if let Some(runtime) = self.runtime.get() {
             return Ok(runtime);
         }

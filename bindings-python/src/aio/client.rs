@@ -59,7 +59,7 @@ impl AsyncClientCore {
     /// The core's client for a call on this bridge.
     fn call(&self, bridge: &Bound<'_, Bridge>) -> PyResult<&Client> {
         let py = bridge.py();
-        if !self.closed.load(Ordering::Relaxed) && !self.uses(bridge) {
+        if !self.closed.load(Ordering::SeqCst) && !self.uses(bridge) {
             bridge.get().join(py, self.number)?;
             let shut: Vec<_> = {
                 let mut bridges = lock(&self.bridges);
@@ -69,6 +69,10 @@ impl AsyncClientCore {
                     .collect()
             };
             drop(shut);
+            // Closed meanwhile, in another thread: it told the bridges that it knew of then.
+            if self.closed.load(Ordering::SeqCst) {
+                bridge.get().part(self.number);
+            }
         }
         let core = self.process_core(py)?;
         core.loops.used(bridge.get().ready()?);
@@ -280,7 +284,7 @@ impl AsyncClientCore {
 
     fn _close(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
         let client = self.call(bridge)?.clone();
-        self.closed.store(true, Ordering::Relaxed);
+        self.closed.store(true, Ordering::SeqCst);
         let work = async move { client.close().await };
         submit(bridge, Abandoned::GoesOn, work, |py, ()| {
             Ok(py.None().into_bound(py))
