@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import checking
 import crates
+import npm
 import publish
 import sbom
 import tarball
@@ -25,7 +26,9 @@ from report import Report
 from stores import server_url
 from targets import NAMES, here
 from toolchain import DIST, say
+from try_bundlers import try_bundlers
 from try_crates import try_crates
+from try_npm import try_npm
 from try_sdist import try_sdist
 from try_tarballs import try_tarballs
 from try_wheels import try_wheels
@@ -40,6 +43,7 @@ BUILD: dict[str, Callable[[list[Target]], None]] = {
     "sdist": wheels.build_sdist,
     "crates": crates.build_crates,
     "cli": tarball.build_tarballs,
+    "npm": npm.build_npm,
     "sbom": sbom.build_sboms,
 }
 # Each adds rows to the report; it is told where a server is, and the regular expression for the runtimes to try.
@@ -48,6 +52,8 @@ TEST: dict[str, Callable[[Report, str, str], None]] = {
     "sdist": try_sdist,
     "crates": try_crates,
     "cli": try_tarballs,
+    "npm": try_npm,
+    "bundlers": try_bundlers,
     "gates": gates,
 }
 PUBLISH: dict[str, Callable[[], None]] = {

@@ -44,9 +44,9 @@ export async function pack(folder: string): Promise<string> {
   return join(folder, JSON.parse(packed)[0].filename);
 }
 
-/** Makes a project in `folder` that has the packed package installed. */
-export async function makeProject(folder: string, tarball: string): Promise<void> {
+/** Makes a project in `folder` that has the packed package installed, and others that it needs. */
+export async function makeProject(folder: string, ...tarballs: string[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true }));
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], folder);
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", ...tarballs], folder);
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { after, it, type TestContext } from "node:test";
 import { Client } from "leaselock";
 import { makeProject, pack, root, run } from "./package.mjs";
@@ -44,14 +44,22 @@ export function tool(...path: string[]): string {
   return join(modules, ...path);
 }
 
-const tarball = installed.then(() => pack(mkdtempSync(join(builds, "packed-"))));
-after(async () => rmSync(join(await tarball, ".."), { recursive: true, force: true }));
+/** The files to install: what `make dist` built, if that is to be tried, or else the clone, packed. */
+const tarballs = installed.then(async () => {
+  const built = process.env["LEASELOCK_TARBALLS"];
+  if (built) {
+    return built.split(delimiter);
+  }
+  const packed = mkdtempSync(join(builds, "packed-"));
+  after(() => rmSync(packed, { recursive: true, force: true }));
+  return [await pack(packed)];
+});
 
 /** A folder with the package installed, below which Node finds the packages of tests/toolchains too. */
 export async function project(files: Record<string, string>): Promise<string> {
   const made = mkdtempSync(join(builds, "project-"));
   after(() => rmSync(made, { recursive: true, force: true }));
-  await makeProject(made, await tarball);
+  await makeProject(made, ...(await tarballs));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(join(made, name, ".."), { recursive: true });
     writeFileSync(join(made, name), text);
