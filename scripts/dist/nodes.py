@@ -27,7 +27,8 @@ class Node:
     """One Node: how it is started."""
 
     command: list[str]
-    variables: dict[str, str] = field(default_factory=dict)
+    npm: dict[str, str] = field(default_factory=dict)
+    """Settings of npm that it needs."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,9 @@ def musl() -> Node:
     root = unpacked("forky", debian_name(machine), "musl")
     start = root / "usr" / "lib" / f"{machine}-linux-musl" / "libc.so"
     libraries = [str(path) for path in sorted(folder.rglob("*.libs")) if path.is_dir()]
-    return Node([str(start), "--library-path", ":".join([str(start.parent), *libraries]), str(program)])
+    command = [str(start), "--library-path", ":".join([str(start.parent), *libraries]), str(program)]
+    # npm looks into the system's `ldd` to find out which libc there is.
+    return Node(command, {"NPM_CONFIG_LIBC": "musl"})
 
 
 def wanted() -> list[Wanted]:

@@ -42,7 +42,7 @@ def try_npm(report: Report, server: str, only: str) -> None:
             try:
                 node = candidate.find()
                 with clean() as place:
-                    place.env.update({"NPM_CONFIG_OFFLINE": "false", "NPM_CONFIG_REGISTRY": url})
+                    place.env.update({"NPM_CONFIG_OFFLINE": "false", "NPM_CONFIG_REGISTRY": url, **node.npm})
                     try_one(row, node, place, server)
             except NotHereError as missing:
                 row.missing = str(missing)
@@ -74,9 +74,9 @@ def try_one(row: Row, node: Node, place: Place, server: str) -> None:
     install = [*npm_of(node), *INSTALL]
 
     row.install = place.timed([*install, "leaselock"])
-    installed = sorted(path.name for path in (project / "node_modules" / "@leaselock").iterdir())
+    installed = sorted(path.name for path in project.glob("node_modules/@leaselock/*"))
     if len(installed) != 1:
-        raise BrokenError(f"npm installed {installed}: one of them fits")
+        raise BrokenError(f"of the packages in dist/ one fits {row.runtime}, and npm installed {installed or 'none'}")
     row.artefact = installed[0]
     archives = [npm.archive(), DIST / f"leaselock-{installed[0]}-{version()}.tgz"]
     row.size = sum(archive.stat().st_size for archive in archives)

@@ -106,11 +106,24 @@ it("publint and attw find nothing wrong", async () => {
   await run(bin("attw"), [tarball, "--format", "ascii", "--no-color"]);
 });
 
-it("says what to do where no addon was built for the platform", async () => {
+it("says what is missing and what to do where there is no addon that loads", async () => {
   const installed = join(project, "node_modules", "leaselock", "bindings-node", "dist");
   const bare = join(project, "bare");
   cpSync(installed, bare, { recursive: true, filter: (file) => !file.endsWith(".node") });
-  await assert.rejects(run(process.execPath, ["-e", 'require("./bare/index.js")']), /no addon for .*npm install/s);
+  const refused = (words: RegExp, before = "") =>
+    assert.rejects(run(process.execPath, ["-e", `${before} require("./bare/index.js")`]), words);
+  const { platform, arch } = process;
+  await refused(
+    new RegExp(`no addon for ${platform} on ${arch} .*looked for .*@leaselock/node-${platform}-${arch}`, "s"),
+  );
+  await refused(/--omit=optional.*made on another system: remove both and install again/s);
+  await refused(
+    /no addon for sunos on .*it is built for linux-x64-gnu, .*`npm install PATH` of a clone/s,
+    'Object.defineProperty(process, "platform", { value: "sunos" });',
+  );
+  const ending = { linux: "-gnu", win32: "-msvc" }[platform as string] ?? "";
+  writeFileSync(join(bare, `leaselock.${platform}-${arch}${ending}.node`), "no addon");
+  await refused(/what is installed does not load: leaselock\..*\.node \(.*another C library, or an older system/s);
 });
 
 for (const folder of [".", "tests/toolchains"]) {
