@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,10 @@ def gates(report: Report, _server: str, only: str) -> None:
     wheels = sorted(DIST.glob(f"leaselock-{version()}-*.whl"))
     linux = [wheel for wheel in wheels if "linux" in wheel.name]
     crates = sorted(DIST.glob(f"*-{version()}.crate"))
+    sdists = list(DIST.glob(f"leaselock-{version()}.tar.gz"))
     checks: list[tuple[str, Path, Callable[[Path], None]]] = [
-        *(("twine", path, twine) for path in [*wheels, *DIST.glob(f"leaselock-{version()}.tar.gz")]),
+        *(("twine", path, twine) for path in [*wheels, *sdists]),
+        *(("locked", path, locked) for path in sdists),
         *(("auditwheel", path, auditwheel) for path in linux),
         *(("abi3audit", path, abi3audit) for path in wheels),
         *(("files", path, crate_files) for path in crates),
@@ -73,6 +76,14 @@ def auditwheel(wheel: Path) -> None:
 def abi3audit(wheel: Path) -> None:
     """It uses nothing of CPython but the stable ABI of the release in its name."""
     told([tool("abi3audit"), "--strict", str(wheel)])
+
+
+def locked(sdist: Path) -> None:
+    """Its lock file is the one that its workspace needs, so that what is built from it is what was tested."""
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+        manifest = f"{folder}/{sdist.name.removesuffix('.tar.gz')}/Cargo.toml"
+        told(["cargo", "metadata", "--locked", "--format-version=1", "--manifest-path", manifest])
 
 
 def crate_files(crate: Path) -> None:
