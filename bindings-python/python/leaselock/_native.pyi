@@ -530,7 +530,7 @@ class Bridge:
     def loop(self) -> AbstractEventLoop | None:
         """The event loop, if it still exists."""
     def fileno(self) -> int:
-        """The file descriptor to watch for reading; -1 when the bridge is shut."""
+        """The file descriptor (on Windows a socket) to watch for reading; -1 when the bridge is shut."""
     def drain(self) -> bool:
         """Completes all that is ready; tells whether the bridge is idle now."""
     def shut(self) -> None:
