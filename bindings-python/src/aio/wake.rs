@@ -1,7 +1,8 @@
 //! A file descriptor, or on Windows a socket, that wakes an event loop, or a greenlet.
 
-use leaselock::platform::RawDescriptor;
 use std::io;
+
+use leaselock::platform::RawDescriptor;
 
 pub(crate) use imp::Wake;
 
