@@ -29,19 +29,20 @@ use crate::{args, errors, process};
 ///     ...         write(page, token=lease.token)
 #[pyclass(subclass, dict, frozen, weakref, module = "leaselock")]
 pub(crate) struct Lease {
-    /// None in an object of a subclass that was not made by a client, as a test may want one.
-    held: Option<Held<core::Lease>>,
+    /// None in an object of a subclass that was not made by a client, as a test may want one. Boxed, so that None is all
+    /// zeros: before Python 3.12 the collector may run, and traverse this, while its `__dict__` is made and it is nothing yet.
+    held: Option<Box<Held<core::Lease>>>,
 }
 
 impl Lease {
     pub(crate) fn new(lease: core::Lease) -> Self {
         Self {
-            held: Some(Held::new(lease)),
+            held: Some(Box::new(Held::new(lease))),
         }
     }
 
     fn held(&self) -> PyResult<&Held<core::Lease>> {
-        self.held.as_ref().ok_or_else(|| {
+        self.held.as_deref().ok_or_else(|| {
             PyRuntimeError::new_err(
                 "this lease was not made by a client, so it has no name to hold",
             )
