@@ -140,6 +140,14 @@ for (const folder of [".", "tests/toolchains"]) {
   });
 }
 
+it("a clone that is installed where there is no cargo says what it needs", async () => {
+  const prepare = runIn(process.execPath, ["bindings-node/prepare.mjs"], root, { PATH: project });
+  await assert.rejects(
+    prepare,
+    /built from source here, which needs cargo .* and a C compiler\. `npm install leaselock`/,
+  );
+});
+
 it("takes no dependency along", () => {
   const { dependencies, engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   assert.equal(dependencies, undefined);
