@@ -9,6 +9,7 @@ import redis
 from leaselock import Client, Lease
 
 URL = os.environ["LEASELOCK_URL"]
+WAIT = 10  # seconds, for each of the two
 old, new = redis.Redis.from_url(URL), Client(URL)
 
 
@@ -16,10 +17,11 @@ old, new = redis.Redis.from_url(URL), Client(URL)
 def both(name: str, seconds: float) -> Iterator[Lease]:
     """Excludes programs that know the old lock alone, and those that know the new one alone."""
     # Always in this order: two programs that took them in different orders could wait for each other. The old lock is
-    # not renewed, so the new one is not either.
+    # not renewed, so the new one is not either; and it begins earlier, by what the new one is waited for, so that it
+    # has to be longer by that: else `lease.held` would say yes when the old lock has ended.
     with (
-        old.lock(name, timeout=seconds, blocking_timeout=10),
-        new.lock(name, ttl=seconds, renew=False, wait=10) as lease,
+        old.lock(name, timeout=seconds + WAIT, blocking_timeout=WAIT),
+        new.lock(name, ttl=seconds, renew=False, wait=WAIT) as lease,
     ):
         yield lease
 
