@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -348,6 +349,10 @@ def main() -> int:
         print(f"no such suite: {', '.join(sorted(unknown))}; there are: {', '.join(s.name for s in suites)}")
         return 2
 
+    # A shell has what it starts in the background ignore them, which tests of Ctrl-C would inherit.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if sys.argv[1] == "test":
         look_for_programs()
     outcomes = run_all([s for s in suites if not wanted or wants(s)], AT_ONCE[sys.argv[1]])

@@ -161,9 +161,7 @@ impl Error {
     pub(crate) fn held(name: &str) -> Self {
         Self::new(
             ErrorKind::LockTimeout,
-            format!(
-                "the lock {name:?} is held by someone else, and the wait is zero; wait, or use try_acquire"
-            ),
+            format!("the lock {name:?} is held by someone else, and the wait is zero"),
         )
     }
 

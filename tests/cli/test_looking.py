@@ -52,7 +52,8 @@ def test_the_table_in_a_terminal(leaselock: Program, hold: Callable[..., None]) 
     assert re.fullmatch(r"backup     web1:[0-9a-f]{32}      1h59m        0", first)
     assert re.fullmatch(r"orders:42  worker-7:[0-9a-f]{32}  9m5\ds        0", second)
     assert len(heading) == len(first)
-    assert plain(shown_in(leaselock, "ls", "no-*")[0]) == "no locks are held"
+    assert plain(shown_in(leaselock, "ls", "no-*")[0]) == "no locks are held (no app id)"
+    assert plain(shown_in(leaselock, "ls", "--app-id", "x y")[0]) == "no locks are held (app id: x y)"
     assert len(shown_in(leaselock, "ls", "orders:?2")) == 2
 
 

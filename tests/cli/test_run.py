@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 def test_the_command_finds_token_name_and_owner(leaselock: Program, name: str) -> None:
     script = "printenv LEASELOCK_TOKEN LEASELOCK_NAME LEASELOCK_OWNER && leaselock inspect $LEASELOCK_NAME --json"
-    first = leaselock.run("run", name, "--label", "me", "--", "sh", "-c", script)
+    # Also the app id, which an argument says here: what the command asks is asked of the same locks.
+    first = leaselock.run("--app-id", "another", "run", name, "--label", "me", "--", "sh", "-c", script)
     assert (first.returncode, first.stderr) == (0, "")
     token, shown_name, owner, inspected = first.stdout.splitlines()
     assert shown_name == name
     assert owner.startswith("me:")
     assert f'"owner":"{owner}"' in inspected
-    second = leaselock.run("run", name, "--", "printenv", "LEASELOCK_TOKEN")
+    second = leaselock.run("--app-id", "another", "run", name, "--", "printenv", "LEASELOCK_TOKEN")
     assert int(second.stdout) > int(token)
 
 
@@ -273,7 +274,10 @@ def test_url_and_app_id_by_argument_and_by_variable(leaselock: Program, name: st
         before = elsewhere.run(*arguments, "run", name, "--", leaselock.path, *arguments, "inspect", name)
         after = elsewhere.run("run", name, *arguments, "--", leaselock.path, "inspect", name, *arguments)
         assert (before.returncode, after.returncode) == (0, 0)
-    other = leaselock.run("--app-id", "shop", "run", name, "--", *shown)
+    # What the command asks by itself is asked of the same locks, unless it says otherwise.
+    same = leaselock.run("--app-id", "shop", "run", name, "--", *shown)
+    assert '"held":true' in same.stdout
+    other = leaselock.run("--app-id", "shop", "run", name, "--", *shown, "--app-id", "another")
     assert '"held":false' in other.stdout
 
 

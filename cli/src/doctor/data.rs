@@ -128,9 +128,9 @@ pub(super) fn replicas(facts: &ServerFacts) -> Finding {
             };
             Finding::warning(CHECK, seen)
                 .means("A lock is granted before a replica has it. A failover in that moment forgets it, and someone else can take it; and a primary that is cut off goes on granting locks beside the new one. Only the token tells those holders apart.")
-                .todo("Let it stop writing without replicas: that keeps the gap short, but cannot close it. Check tokens where it matters.")
+                .todo("Let it stop writing without replicas: that keeps the gap short, but cannot close it. Have two replicas first: with one, its restart stops all writes. Check tokens where it matters.")
                 .command("CONFIG SET min-replicas-to-write 1")
-                .command("CONFIG SET min-replicas-max-lag 10")
+                .command("CONFIG SET min-replicas-max-lag 2")
         }
         (_, Some(required)) => Finding::ok(
             CHECK,

@@ -87,7 +87,12 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
             writeln!(out, "{}", json(&Record::new(lock))?)?;
         }
     } else if out.is_terminal() {
-        for line in table::Table::of_terminal().lines(&locks) {
+        // The usual reason for an empty list where a lock was expected.
+        let none = match client.app_id() {
+            "" => "no locks are held (no app id)".to_owned(),
+            app_id => format!("no locks are held (app id: {})", escape(app_id)),
+        };
+        for line in table::Table::of_terminal().lines(&locks, &none) {
             writeln!(out, "{line}")?;
         }
     } else {

@@ -34,10 +34,10 @@ impl Table {
         }
     }
 
-    /// The table's lines, the heading first.
-    pub(super) fn lines(&self, locks: &[LockInfo]) -> Vec<String> {
+    /// The table's lines, the heading first; or `none`.
+    pub(super) fn lines(&self, locks: &[LockInfo], none: &str) -> Vec<String> {
         if locks.is_empty() {
-            return vec![self.styled(Style::new().dimmed(), "no locks are held")];
+            return vec![self.styled(Style::new().dimmed(), none)];
         }
         let rows: Vec<_> = locks.iter().map(row).collect();
         let widest = |at: usize| {

@@ -93,7 +93,7 @@ impl Screen {
         let rows = usize::from(size().1);
         let mut lines = vec![table.styled(Style::new().dimmed(), &elide(title, table.columns()))];
         match locks {
-            Ok(locks) => lines.extend(table.lines(locks)),
+            Ok(locks) => lines.extend(table.lines(locks, "no locks are held")),
             Err(failure) => {
                 let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
                 let message = wrap(&escape(failure.message()), table.columns());

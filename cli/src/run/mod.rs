@@ -19,8 +19,8 @@ use crate::system::{Caught, Running, Signals, stop_here};
 /// Run a command while holding a lock
 ///
 /// Waits for the lock, runs the command, gives the lock back and exits with the command's status. The lease is renewed
-/// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME and
-/// LEASELOCK_OWNER in its environment. A wait that takes long is told on stderr.
+/// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME,
+/// LEASELOCK_OWNER and LEASELOCK_APP_ID in its environment. A wait that takes long is told on stderr.
 ///
 /// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
 /// command gets SIGTERM, and SIGKILL when it has not ended some time later.
@@ -135,7 +135,7 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
         Acquired::Lease(lease) => lease,
         Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
     };
-    let ended = hold(args, &lease, &mut signals).await;
+    let ended = hold(args, client.app_id(), &lease, &mut signals).await;
     let given_back = give_back(lease, args.on_lost).await;
     match ended {
         Ok(Exit::OK) => Ok(given_back),
@@ -254,7 +254,12 @@ fn stop_if_asked(signal: Caught) {
 }
 
 /// Runs the command to its end.
-async fn hold(args: &Args, lease: &Lease, signals: &mut Signals) -> Result<Exit, Failure> {
+async fn hold(
+    args: &Args,
+    app_id: &str,
+    lease: &Lease,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     // What came while there was no command to pass it on to.
     while let Some(signal) = signals.pending() {
         if signal.is_ending() {
@@ -267,6 +272,7 @@ async fn hold(args: &Args, lease: &Lease, signals: &mut Signals) -> Result<Exit,
         ("LEASELOCK_TOKEN", lease.token().to_string()),
         ("LEASELOCK_NAME", lease.name().to_owned()),
         ("LEASELOCK_OWNER", lease.owner().to_owned()),
+        ("LEASELOCK_APP_ID", app_id.to_owned()),
     ];
     let mut command = Running::start(&args.command, variables)?;
     // The terminal's may have come before the command was there; an instant later it gets them by itself.

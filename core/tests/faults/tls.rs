@@ -158,6 +158,25 @@ async fn an_unknown_authority_is_refused_by_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn plain_text_to_a_server_that_speaks_tls_is_asked_whether_it_meant_that() {
+    let certs = Certificates(certificates());
+    for binary in speaking_tls() {
+        let server = Server::start_tls(&binary, &certs.0, "good");
+        let url = server.url().replace("rediss", "redis");
+        let error = client_with(&url, ms(1_500))
+            .acquire("res")
+            .wait(ms(0))
+            .await;
+        let error = error.map(drop).expect_err("it speaks TLS only");
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+        assert!(
+            error.to_string().contains("begin its URL with rediss://"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_is_no_fall_back_to_plain_text() {
     for server in Server::each(&[]) {
         let url = format!("rediss://:pa55word@localhost:{}", server.port);
@@ -168,6 +187,10 @@ async fn there_is_no_fall_back_to_plain_text() {
             .map(drop)
             .expect_err("it speaks plain text only");
         assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+        assert!(
+            error.to_string().contains("begin its URL with redis://"),
+            "{error}"
+        );
         assert_eq!(server.int(&["DBSIZE"]), 0);
     }
 

@@ -75,7 +75,12 @@ impl Server {
         let connected = connecting.await;
         self.health.connected(limit, connected.is_ok());
         connected.unwrap_or_else(|_| {
-            let failure = unconnected(&address.to_string(), limit);
+            let mut failure = unconnected(&address.to_string(), limit);
+            if self.config.speaks_tls() {
+                // A server that does not takes the first words of TLS for the beginning of a long command.
+                let question = "if it does not speak TLS, begin its URL with redis://";
+                failure = Failure::unsent(failure.error.with_advice(question));
+            }
             Err(self.advised(address, failure))
         })
     }
@@ -105,7 +110,16 @@ impl Server {
         let socket = socket::connect(address, limit, silence).await.map_err(io)?;
         let mut conn = Conn::new(tls, self.health.clone());
         conn.begin((), Some(silence), |(), out| self.config.greet(log_in, out));
-        let replies = drive(&mut conn, &socket).await.map_err(broken)?;
+        let replies = drive(&mut conn, &socket).await.map_err(|error| {
+            let hung_up =
+                matches!(&error, Broken::Io(error) if error.kind() != std::io::ErrorKind::TimedOut);
+            let failure = broken(error);
+            if !hung_up || self.config.speaks_tls() {
+                return failure;
+            }
+            let question = "if it speaks TLS, begin its URL with rediss://";
+            Failure::unsent(failure.error.with_advice(question))
+        })?;
         self.look_at(address, &replies, log_in, is_for_locks)?;
         conn.set_asked_log_in(self.config.log_ins().is_asked_for());
         conn.set_of_cluster(*self.config.topology() == Topology::Cluster);

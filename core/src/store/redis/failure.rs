@@ -159,8 +159,14 @@ pub(super) fn from_io(address: &Address, error: io::Error) -> Error {
 /// The error of a server that did not answer in time.
 pub(super) fn unanswered(address: &Address, limit: Duration) -> Failure {
     Failure::unanswered(Error::unavailable(format!(
-        "the server at {address} did not answer within {limit:?}"
+        "the server at {address} did not answer within {:?}",
+        rounded(limit)
     )))
+}
+
+/// A time as it is told to people.
+pub(super) fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(time.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
 /// The failure of what was under way on a connection to the wrong server, which said so in these words.
@@ -194,7 +200,8 @@ pub(super) fn from_handshake(
         Error::new(
             ErrorKind::StoreRefused,
             format!(
-                "the server at {address} refused the log-in: {words}; check the user and password {origin}"
+                "the server at {address} refused the log-in: {}; check the user and password {origin}",
+                words.trim_end_matches('.')
             ),
         )
     } else {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::{Said, Whereabouts};
 use self::sentinel::{Heard, Sentinel};
 use super::config::{Address, Config};
+use super::failure::rounded;
 use super::link::Link;
 use super::locator::{Locator, RETRY_PAUSE};
 use crate::backoff::{Backoff, jitter};
@@ -263,8 +264,9 @@ impl Sentinels {
             .collect();
         words.extend(silent.iter().map(|it| {
             format!(
-                "the server at {} did not answer within {limit:?}",
-                it.address
+                "the server at {} did not answer within {:?}",
+                it.address,
+                rounded(limit)
             )
         }));
         Failure::unsent(Error::unavailable(format!(
