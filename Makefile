@@ -86,7 +86,7 @@ dist:
 # Installs each into a clean place, and runs the quickstarts on every store.
 dist-test:
 	@scripts/setup.sh servers
-	@$(PYTHON) scripts/dist test $(ONLY) $(if $(RUNTIME),--runtime='$(RUNTIME)')
+	@$(PYTHON) scripts/dist test $(ONLY) $(if $(RUNTIME),--runtime='$(value RUNTIME)')
 
 # `make version V=0.2.0` sets it wherever it stands, and begins its section of the changelog.
 version:
