@@ -12,6 +12,11 @@ use unix as this;
 #[cfg(windows)]
 use windows as this;
 
+use std::ffi::OsStr;
+use std::io;
+
+use crate::exit::{Exit, Failure};
+
 pub(crate) use this::child::{ASKED_BY, Running};
 pub(crate) use this::signals::{Caught, INTERRUPT, Signals, end_interrupted, stop_here};
 
@@ -26,4 +31,14 @@ pub(crate) enum Change {
     Stopped,
     /// It has ended; [`Running::status`] says how.
     Ended,
+}
+
+/// The failure of starting a command.
+fn cannot_run(program: &OsStr, error: &io::Error) -> Failure {
+    let (exit, why) = match error.kind() {
+        io::ErrorKind::NotFound => (Exit::NOT_FOUND, "there is no such command".into()),
+        _ => (Exit::NOT_RUNNABLE, error.to_string()),
+    };
+    let program = program.display();
+    Failure::new(exit, format!("cannot run \"{program}\": {why}"))
 }

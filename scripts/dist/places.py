@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # What a program may expect of any system; a compiler is not among it.
 EVERYWHERE = ("sh", "env", "cat", "sleep", "true", "uname") if os.name == "posix" else ()
+# What builds a crate with C in it.
+BUILDERS = ("cargo", "rustc", "cc", "ld", "as", "ar")
 # Without these Windows finds none of its own parts.
 OF_WINDOWS = ("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT")
 # The sdist is compiled, on a machine that may have other work.
@@ -46,6 +48,20 @@ class Place:
         if found is None:
             raise BrokenError(f"{program} is not on this machine")
         (self.programs / (name or Path(program).name)).symlink_to(found)
+
+    def offer_cargo(self, target: Path) -> None:
+        """Puts what compiles into PATH, and has cargo build into `target`, away from its registry."""
+        for program in BUILDERS:
+            self.offer(program)
+        home = Path.home()
+        self.env.update(
+            {
+                "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
+                "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
+                "CARGO_NET_OFFLINE": "true",
+                "CARGO_TARGET_DIR": str(target),
+            }
+        )
 
     def run(self, command: list[str], variables: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
         """Runs a program to a good end; returns all that it printed."""

@@ -5,18 +5,21 @@ The crates that these depend on are those that cargo downloaded, and compiled, w
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from places import BrokenError, Place, clean
+from places import BrokenError, clean
 from report import Report, Row
 from stores import quickstarts
 from toolchain import BUILD, DIST, ROOT, output, version
 
-BUILDERS = ("cargo", "rustc", "cc", "ld", "as", "ar")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from places import Place
+
 QUICKSTART = ROOT / "examples" / "rust" / "src" / "bin" / "quickstart_blocking.rs"
 
 
@@ -26,8 +29,7 @@ def try_crates(report: Report, server: str, only: str) -> None:
     if not re.search(only, runtime):
         return
     with clean() as place:
-        for program in BUILDERS:
-            place.offer(program)
+        place.offer_cargo(BUILD)
         for name, try_one in (("leaselock", try_core), ("leaselock-cli", try_cli)):
             archive = DIST / f"{name}-{version()}.crate"
             row = Row(archive.name, runtime)
@@ -50,15 +52,7 @@ def unpacked(archive: Path, place: Place) -> Path:
 
 def cargo(place: Place, project: Path, *words: str) -> str:
     """Runs cargo in a project, away from its registry."""
-    home = Path.home()
-    variables = {
-        "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
-        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
-        "CARGO_NET_OFFLINE": "true",
-        "CARGO_TARGET_DIR": str(BUILD),
-        "CARGO_INCREMENTAL": "0",
-    }
-    return place.run(["cargo", *words], variables, cwd=project)
+    return place.run(["cargo", *words], {"CARGO_INCREMENTAL": "0"}, cwd=project)
 
 
 def try_core(row: Row, crate: Path, place: Place, server: str) -> None:

@@ -5,18 +5,20 @@ The crates it depends on are those that cargo has downloaded already: like pip, 
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from places import BrokenError, Place, clean
+from places import BrokenError, clean
 from report import Report, Row
 from stores import quickstarts
 from toolchain import BUILD, DIST, scripts, version
 from try_wheels import LOAD, QUICKSTARTS
 
-BUILDERS = ("cargo", "rustc", "cc", "ld", "as", "ar")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from places import Place
 
 
 def try_sdist(report: Report, server: str, only: str) -> None:
@@ -38,17 +40,8 @@ def try_one(row: Row, archive: Path, place: Place, server: str) -> None:
     if not archive.exists():
         raise BrokenError(f"{archive.name} is not in dist/: `make dist ONLY=sdist`")
     row.size = archive.stat().st_size
-    for program in BUILDERS:
-        place.offer(program)
+    place.offer_cargo(BUILD / "sdist")
     place.offer(scripts() / "maturin")
-    home = Path.home()
-    variables = {
-        "CARGO_HOME": os.environ.get("CARGO_HOME", str(home / ".cargo")),
-        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(home / ".rustup")),
-        "CARGO_NET_OFFLINE": "true",
-        "CARGO_TARGET_DIR": str(BUILD / "sdist"),
-        "MATURIN_PEP517_ARGS": "--profile=dev",
-    }
     python = str(place.folder / "venv" / "bin" / "python")
     place.run([sys.executable, "-m", "venv", str(place.folder / "venv")])
     # What builds it is not of the registry either: maturin's module is lent, beside its program in PATH.
@@ -58,7 +51,7 @@ def try_one(row: Row, archive: Path, place: Place, server: str) -> None:
         (place.folder / "lent" / name).symlink_to(site / name)
     row.install = place.timed(
         [python, "-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", str(archive)],
-        variables | {"PYTHONPATH": str(place.folder / "lent")},
+        {"MATURIN_PEP517_ARGS": "--profile=dev", "PYTHONPATH": str(place.folder / "lent")},
     )
     row.load = float(place.run([python, "-c", LOAD]))
     row.stores = quickstarts(place, server, [[python, path] for path in QUICKSTARTS])

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -16,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::signals::Caught;
 use crate::exit::{Exit, Failure};
-use crate::system::Change;
+use crate::system::{Change, cannot_run};
 
 /// By what the command is asked to end.
 pub(crate) const ASKED_BY: &str = "SIGTERM";
@@ -47,14 +46,9 @@ impl Running {
         if leads {
             command.process_group(0);
         }
-        let child = command.spawn().map_err(|error| {
-            let (exit, why) = match error.kind() {
-                io::ErrorKind::NotFound => (Exit::NOT_FOUND, "there is no such command".into()),
-                _ => (Exit::NOT_RUNNABLE, error.to_string()),
-            };
-            let program = program.display();
-            Failure::new(exit, format!("cannot run \"{program}\": {why}"))
-        })?;
+        let child = command
+            .spawn()
+            .map_err(|error| cannot_run(program, &error))?;
         let pid = Pid::from_child(&child);
         let (sender, changes) = unbounded_channel();
         let mut running = Self {

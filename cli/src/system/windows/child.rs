@@ -16,7 +16,7 @@ use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlE
 
 use super::signals::Caught;
 use crate::exit::{Exit, Failure};
-use crate::system::Change;
+use crate::system::{Change, cannot_run};
 
 /// By what the command is asked to end.
 pub(crate) const ASKED_BY: &str = "Ctrl-Break";
@@ -51,14 +51,9 @@ impl Running {
             .args(arguments)
             .envs(variables)
             .creation_flags(CREATE_NEW_PROCESS_GROUP);
-        let mut child = command.spawn().map_err(|error| {
-            let (exit, why) = match error.kind() {
-                io::ErrorKind::NotFound => (Exit::NOT_FOUND, "there is no such command".into()),
-                _ => (Exit::NOT_RUNNABLE, error.to_string()),
-            };
-            let program = program.display();
-            Failure::new(exit, format!("cannot run \"{program}\": {why}"))
-        })?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| cannot_run(program, &error))?;
         let pid = child.id();
         if let Err(error) = job.assign_process(child.as_raw_handle() as isize)
             // One that has ended by now is in no need of it.
