@@ -10,7 +10,7 @@ export declare class NativeClient {
    * The number of the submitted operation, or why it was refused before anything was sent. With `once` it is tried
    * once, without an error where somebody else holds the name.
    */
-  acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null): number | Failure
+  acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
   cancel(op: number): void
   releaseLease(lease: NativeLease): number
@@ -57,6 +57,8 @@ export declare class Reactor {
   constructor(deliver: (ops: Array<number>, values: Array<NativeLease | boolean | string | NativeLockInfo | Page | Failure | null>, events: Array<Event>) => void, lines: boolean)
   /** A client; no I/O happens before its first use. */
   open(url?: string | undefined | null, appId?: string | undefined | null, commandTimeout?: number | undefined | null, access?: NativeAccess | undefined | null): NativeClient | Failure
+  /** Says whether anybody observes. */
+  observing(yes: boolean): void
   /** What a function of credentials gave for the call of this number. */
   giveCredentials(call: number, user: string, password: string): void
   /** A function of credentials threw, for the call of this number, what is kept under the number of the cause. */
@@ -72,6 +74,7 @@ export type Event =
   | { kind: 'collected'; name: string; owner: string }
   | { kind: 'credentials'; function: number; call: number }
   | { kind: 'credentialsOver'; function: number }
+  | { kind: 'observed'; events: string; gone: Array<number> }
   | { kind: 'report'; fields: Record<string, boolean | number | string> }
 
 /** What went wrong: the code of the error class, the message for people, and why a lease was lost. */

@@ -5,6 +5,7 @@ import { abortSignal, boolean, callable, number, optional, options, string } fro
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
+import { contextNumber } from "./observe.js";
 import { open } from "./opening.js";
 import { abortableResult, result } from "./reactor.js";
 import { type Inspect, SHOW, shown } from "./showing.js";
@@ -359,7 +360,16 @@ export class Client {
     const maxHold = optional(number, "maxHold", given.maxHold);
     const label = optional(string, "label", given.label);
     const signal = startingSignal(given);
-    const submitted = this.#native.acquire(once, string("name", name), ttl, wait, renew, maxHold, label);
+    const submitted = this.#native.acquire(
+      once,
+      string("name", name),
+      ttl,
+      wait,
+      renew,
+      maxHold,
+      label,
+      contextNumber(),
+    );
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 

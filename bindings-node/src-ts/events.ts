@@ -4,8 +4,9 @@ import type { Event } from "../native.js";
 import { channel } from "./builtins.js";
 import { answerCall, dropFunction } from "./credentials.js";
 import { tellLost } from "./lease.js";
+import { tellObservers } from "./observe.js";
 import { listen, reactor } from "./reactor.js";
-import type { LeaselockEvent, LostEvent, ReportEvent, WaitingEvent } from "./types.js";
+import type { LeaselockEvent } from "./types.js";
 import { warn } from "./warnings.js";
 
 const diagnostics = channel("leaselock");
@@ -39,8 +40,11 @@ function handle(event: Event): void {
     case "credentialsOver":
       dropFunction(event.function);
       break;
+    case "observed":
+      tellObservers(event.events, event.gone);
+      break;
     case "report":
-      publish(event.fields as unknown as LostEvent | WaitingEvent | ReportEvent);
+      publish(event.fields as unknown as LeaselockEvent);
       break;
   }
 }

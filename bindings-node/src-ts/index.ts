@@ -22,6 +22,7 @@ export {
   StoreUnavailableError,
 } from "./errors.js";
 export { Lease } from "./lease.js";
+export { observe } from "./observe.js";
 export type {
   AcquireOptions,
   ClientFacts,
@@ -31,9 +32,12 @@ export type {
   LeaseFacts,
   LeaselockEvent,
   LeaseState,
+  LockEvent,
+  LockEventKind,
   LockInfo,
   LossReason,
   LostEvent,
+  ObserversBehindEvent,
   ReportEvent,
   Stats,
   TlsOptions,

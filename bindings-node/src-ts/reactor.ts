@@ -20,6 +20,7 @@ let onEvent: (event: Event) => void = () => {};
 const lines = !("bun" in process.versions) && !("deno" in process.versions);
 
 let instance: Reactor | undefined;
+let isObserving = false;
 
 /** The one of this thread, whose first client starts it; workers load this module anew. */
 export function reactor(): Reactor {
@@ -33,7 +34,14 @@ export function reactor(): Reactor {
       onEvent(event);
     }
   }, lines);
+  instance.observing(isObserving);
   return instance;
+}
+
+/** Says whether anybody observes. */
+export function observing(yes: boolean): void {
+  isObserving = yes;
+  instance?.observing(yes);
 }
 
 /** Says who hears of what happens without being asked for. */

@@ -219,7 +219,7 @@ export interface LeaseFacts {
  * });
  * ```
  */
-export type LeaselockEvent = LostEvent | CollectedEvent | WaitingEvent | ReportEvent;
+export type LeaselockEvent = LostEvent | CollectedEvent | WaitingEvent | ReportEvent | ObserversBehindEvent;
 
 /** A lease was lost. */
 export interface LostEvent {
@@ -296,3 +296,63 @@ export interface ReportEvent {
   /** The owner string of the lease or the attempt, where it is about one. */
   owner?: string;
 }
+
+/** Observers take longer than the events come, and were not told of all. */
+export interface ObserversBehindEvent {
+  /** Which kind of event it is. */
+  event: "observers_behind";
+  /** What has happened, for people. */
+  message: string;
+  /** How many events were not told. */
+  missed: number;
+}
+
+/**
+ * Something that happened to a lock, as `observe` tells of it.
+ *
+ * Every acquire ends in one of `acquired`, `timed_out`, `busy`, `cancelled` and `failed`, and every lease in one of
+ * `released`, `detached` and `lost`. All events of an acquire and of its lease have the same `owner`.
+ */
+export interface LockEvent {
+  /**
+   * What happened: `queued` (an acquire begins to wait in line), `acquired`, `timed_out`, `busy` (one that tries once met a
+   * holder), `cancelled`, `failed`, `renewed`, `unsure` (a renewal failed and is tried again), `released`, `detached`, `lost`.
+   */
+  kind: LockEventKind;
+  /** When it happened, in milliseconds since the epoch, with fractions. */
+  at: number;
+  /** The id of the client. */
+  client: string;
+  /** The app id of the client, empty for none. */
+  appId: string;
+  /** The lock's name. */
+  name: string;
+  /** The owner string of the acquire and of its lease. */
+  owner: string;
+  /** The fencing token; not for an acquire that came to nothing, or waits. */
+  token?: number;
+  /** Milliseconds that the acquire took, with fractions, where this is its end. */
+  waited?: number;
+  /** For `acquired`, whether somebody else held the lock at first. */
+  contended?: boolean;
+  /** Milliseconds that the lease was held, with fractions, where this is its end. */
+  held?: number;
+  /** For `lost`, why. */
+  reason?: LossReason;
+  /** For `failed`, the code of the error, such as `STORE_UNAVAILABLE`. */
+  error?: string;
+}
+
+/** What happened to a lock: see {@link LockEvent}. */
+export type LockEventKind =
+  | "queued"
+  | "acquired"
+  | "timed_out"
+  | "busy"
+  | "cancelled"
+  | "failed"
+  | "renewed"
+  | "unsure"
+  | "released"
+  | "detached"
+  | "lost";

@@ -15,6 +15,7 @@ use crate::line::{ClientLine, Platform};
 use crate::locks::NativeLocks;
 use crate::logs::Subscription;
 use crate::mailbox::Mailbox;
+use crate::observe::Context;
 
 /// How long an aborted acquire keeps the process alive for being undone. A server that is there answers within
 /// milliseconds; one that is not must not keep a process from ending.
@@ -134,9 +135,17 @@ impl NativeClient {
         renew: Option<bool>,
         max_hold: Option<f64>,
         label: Option<String>,
+        context: Option<u32>,
     ) -> Either<u32, Failure> {
-        let begun = request(&name, ttl, wait, renew, max_hold, label)
-            .and_then(|request| self.begin(&env, request, once));
+        // Also where the request is refused, its number is gone then.
+        let context = context.map(|number| Context::new(number, self.mailbox()));
+        let begun = request(&name, ttl, wait, renew, max_hold, label).and_then(|request| {
+            let request = match context {
+                Some(context) => request.in_context(context),
+                None => request,
+            };
+            self.begin(&env, request, once)
+        });
         match begun {
             Ok(op) => Either::A(op),
             Err(error) => Either::B(error.into()),

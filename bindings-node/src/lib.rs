@@ -23,6 +23,7 @@ mod line;
 mod locks;
 mod logs;
 mod mailbox;
+mod observe;
 mod outcome;
 mod reactor;
 mod runtime;

@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use leaselock::LockEvent;
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::at_exit;
 use crate::failure::Failure;
+use crate::observe;
 use crate::outcome::{Completions, Event, Outcome, Value};
 
 /// What one wake of the event loop delivers.
@@ -27,6 +30,11 @@ pub(crate) type Delivery = FnArgs<(Vec<u32>, Vec<Option<Value>>, Vec<Event>)>;
 pub(crate) type Deliver<'env> = Function<'env, Delivery, ()>;
 /// A function to call from any thread, which does not keep the event loop alive by itself.
 type Wake = ThreadsafeFunction<(), (), Delivery, Status, false, true>;
+
+/// What is observed is told this much later, together with what comes meanwhile: a wake for each would cost more than the rest.
+const GATHER: Duration = Duration::from_millis(50);
+/// More than this is not kept while the thread is busy with something else.
+const MOST_OBSERVED: usize = 100_000;
 
 /// One per JavaScript thread.
 pub(crate) struct Mailbox {
@@ -39,12 +47,21 @@ pub(crate) struct Mailbox {
     /// What somebody waits for. Touched by the JavaScript thread alone.
     pending: Mutex<HashMap<u32, Option<JoinHandle<()>>>>,
     next: AtomicU32,
+    /// Whether anybody observes.
+    observing: AtomicBool,
+    /// Contexts of which there is no more to tell.
+    gone: Mutex<Vec<u32>>,
 }
 
 #[derive(Default)]
 struct Ready {
     ended: Vec<(u32, Outcome)>,
     events: Vec<Event>,
+    observed: Vec<LockEvent>,
+    /// They will be told in a moment.
+    gathering: bool,
+    /// So many were not kept.
+    missed: u32,
     closed: bool,
 }
 
@@ -58,6 +75,8 @@ impl Mailbox {
             wake: Mutex::new(None),
             pending: Mutex::default(),
             next: AtomicU32::new(0),
+            observing: AtomicBool::new(false),
+            gone: Mutex::default(),
         });
         let weak = Arc::downgrade(&mailbox);
         let wake = deliver
@@ -165,6 +184,48 @@ impl Mailbox {
         self.put(|ready| ready.events.push(event))
     }
 
+    /// Says whether anybody observes.
+    pub(crate) fn observing(&self, yes: bool) {
+        self.observing.store(yes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observing.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what the observers are to be told; from any thread.
+    pub(crate) fn observed(self: &Arc<Self>, event: LockEvent) {
+        let mut ready = lock(&self.ready);
+        if ready.closed || at_exit::is_ending() {
+            return;
+        }
+        if ready.observed.len() >= MOST_OBSERVED {
+            ready.missed += 1;
+            return;
+        }
+        ready.observed.push(event);
+        if !mem::replace(&mut ready.gathering, true) {
+            drop(ready);
+            let mailbox = self.clone();
+            self.runtime.spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                let any = {
+                    let mut ready = lock(&mailbox.ready);
+                    ready.gathering = false;
+                    !ready.observed.is_empty()
+                };
+                if any {
+                    mailbox.wake();
+                }
+            });
+        }
+    }
+
+    /// There is no more to tell of a context.
+    pub(crate) fn context_gone(&self, number: u32) {
+        lock(&self.gone).push(number);
+    }
+
     /// The JavaScript thread is ending: stops everything, drops what nobody will see.
     pub(crate) fn close(&self) {
         for task in lock(&self.pending).drain().filter_map(|(_, task)| task) {
@@ -173,7 +234,7 @@ impl Mailbox {
         let undelivered = {
             let mut ready = lock(&self.ready);
             ready.closed = true;
-            mem::take(&mut ready.ended)
+            (mem::take(&mut ready.ended), mem::take(&mut ready.observed))
         };
         drop(undelivered);
         lock(&self.wake).take();
@@ -187,23 +248,41 @@ impl Mailbox {
             }
             add(&mut ready);
         }
+        self.wake();
+        true
+    }
+
+    fn wake(&self) {
         if !self.waking.swap(true, Ordering::AcqRel)
             && let Some(wake) = &*lock(&self.wake)
         {
             // Refused only while the environment is being torn down, when nobody listens any more.
             let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
-        true
     }
 
     /// Takes all that is ready; in the JavaScript thread.
     fn collect(&self, env: &Env) -> (Completions, Vec<Event>) {
         // First the flag, then the queue: what comes in between causes one wake too many, never one too few.
         self.waking.store(false, Ordering::Release);
-        let (ended, events) = {
+        let (ended, mut events, observed, missed) = {
             let mut ready = lock(&self.ready);
-            (mem::take(&mut ready.ended), mem::take(&mut ready.events))
+            (
+                mem::take(&mut ready.ended),
+                mem::take(&mut ready.events),
+                mem::take(&mut ready.observed),
+                mem::take(&mut ready.missed),
+            )
         };
+        if !observed.is_empty() {
+            events.push(Event::Observed {
+                events: observe::json(&observed),
+                gone: mem::take(&mut *lock(&self.gone)),
+            });
+        }
+        if missed > 0 {
+            events.push(Event::observers_behind(missed));
+        }
         let mut completions = Completions::default();
         let mut pending = lock(&self.pending);
         for (op, outcome) in ended {

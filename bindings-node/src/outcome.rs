@@ -134,10 +134,36 @@ pub enum Event {
     Credentials { function: u32, call: u32 },
     /// A function of credentials will not be called any more.
     CredentialsOver { function: u32 },
+    /// What the observers are to be told, as JSON: pairs of an event and the number of its context; and which contexts nobody
+    /// asks for any more.
+    Observed { events: String, gone: Vec<u32> },
     /// The core reports something.
     Report {
         fields: BTreeMap<String, Either3<bool, f64, String>>,
     },
+}
+
+impl Event {
+    /// Observers are too slow.
+    pub(crate) fn observers_behind(missed: u32) -> Self {
+        let text = |text: &str| Either3::C(text.to_owned());
+        let fields = [
+            ("event", text("observers_behind")),
+            ("missed", Either3::B(missed.into())),
+            (
+                "message",
+                text("observers are too slow, and were not told of everything"),
+            ),
+        ];
+        Self::Report {
+            fields: fields.map(|(name, value)| (name.to_owned(), value)).into(),
+        }
+    }
+}
+
+/// A duration as JavaScript counts it: milliseconds, with fractions.
+pub(crate) fn precise_millis(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// A duration as JavaScript counts it: whole milliseconds, rounded down.

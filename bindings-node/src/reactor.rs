@@ -12,6 +12,7 @@ use crate::credentials::{Asked, Calls, Raised};
 use crate::failure::Failure;
 use crate::line::Platform;
 use crate::mailbox::{Deliver, Mailbox};
+use crate::observe::ToMailbox;
 use crate::runtime;
 
 /// Runs operations for one JavaScript thread and delivers how they ended.
@@ -91,6 +92,7 @@ impl Reactor {
         let mut builder = leaselock::Client::builder()
             .unit(Unit::Milliseconds)
             .runtime(self.mailbox.runtime().clone())
+            .observer(Arc::new(ToMailbox(Arc::downgrade(&self.mailbox))))
             .dedicated_runtime();
         if let Some(url) = url {
             builder = builder.url(&url);
@@ -143,6 +145,12 @@ impl Reactor {
             builder = builder.credentials(move || asked.clone().ask());
         }
         Ok(builder)
+    }
+
+    /// Says whether anybody observes.
+    #[napi]
+    pub fn observing(&self, yes: bool) {
+        self.mailbox.observing(yes);
     }
 
     /// What a function of credentials gave for the call of this number.

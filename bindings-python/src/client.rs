@@ -18,6 +18,7 @@ use crate::interrupt::{self, Wait, blocking, waiting};
 use crate::lease::Lease;
 use crate::lock::Lock;
 use crate::locks::LockIterator;
+use crate::observe::{self, ToPython};
 use crate::process::PerProcess;
 use crate::{errors, events, process, records};
 
@@ -63,6 +64,7 @@ impl Made {
             .unit(Unit::Seconds)
             .background(process.runtime(py)?.background())
             .among(&process.clients)
+            .observer(Arc::new(ToPython))
             .interrupt(Arc::new(interrupt::requested));
         if let Some(url) = &self.url {
             builder = builder.url(url);
@@ -145,6 +147,7 @@ impl Client {
 
     pub(crate) fn take(&self, py: Python<'_>, request: leaselock::Request) -> PyResult<Lease> {
         let core = self.core(py)?;
+        let request = observe::in_context(py, request)?;
         if greenlets::are_here(py) {
             let client = core.async_client();
             let work = async move { client.acquire_request(request).await };
@@ -288,6 +291,7 @@ impl Client {
     ) -> PyResult<Option<Lease>> {
         let request = args::request(name, Options::named_once("try_acquire", options)?)?;
         let core = self.core(py)?;
+        let request = observe::in_context(py, request)?;
         if greenlets::are_here(py) {
             let client = core.async_client();
             let work = async move { client.try_acquire_request(request).await };
@@ -478,7 +482,9 @@ impl Client {
                 let client = core.async_client();
                 async move { client.close().await }
             },
-        )
+        )?;
+        observe::flush_observed(py);
+        Ok(())
     }
 
     /// The client itself.

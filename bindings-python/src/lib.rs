@@ -34,6 +34,7 @@ mod lease;
 mod lock;
 mod locks;
 mod log;
+mod observe;
 mod process;
 mod records;
 mod runtime;
@@ -68,6 +69,8 @@ mod _native {
     use crate::lock::Lock;
     #[pymodule_export]
     use crate::locks::LockIterator;
+    #[pymodule_export]
+    use crate::observe::{PyLockEvent, flush_observed, observing};
 
     use std::sync::atomic::{AtomicBool, Ordering};
 

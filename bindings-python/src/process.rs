@@ -22,17 +22,19 @@ use pyo3::sync::MutexExt;
 use crate::aio::line::Lines;
 use crate::events::Events;
 use crate::forks;
+use crate::observe::Contexts;
 use crate::runtime::Runtime;
 
 /// One process in the line of forks.
 pub(crate) struct Process {
-    /// Log records and losses on their way to the callback thread.
+    /// Log records, losses and what is observed, on their way to the callback thread.
     pub(crate) events: Events,
     /// Whether the callback thread was started.
     pub(crate) callbacks: AtomicBool,
     /// What its end closes.
     pub(crate) clients: Clients,
     pub(crate) lines: Lines,
+    pub(crate) contexts: Contexts,
     runtime: OnceLock<Runtime>,
     /// Taken while the runtime is started.
     starting: Mutex<()>,
@@ -48,6 +50,7 @@ impl Process {
             callbacks: AtomicBool::new(false),
             clients: Clients::new(),
             lines: Lines::new(),
+            contexts: Contexts::new(),
             runtime: OnceLock::new(),
             starting: Mutex::new(()),
             next: OnceLock::new(),

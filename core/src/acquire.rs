@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Span;
 
 use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::holding::{Holding, Start};
 use crate::lease::Lease;
+use crate::observe::{self, LockEventKind};
 use crate::options::Request;
 use crate::shared::{ClientCore, LEAVE_TIMEOUT};
 use crate::store::{Queued, Standing};
@@ -65,6 +67,7 @@ pub(crate) struct Attempt {
     /// Why the first command came to nothing for now, by the store's answer.
     last_words: Option<Error>,
     done: bool,
+    span: Span,
     _under_way: TaskTrackerToken,
 }
 
@@ -79,6 +82,7 @@ impl Attempt {
         Ok(Self {
             client: client.clone(),
             request,
+            span: client.acquire_span(&claim),
             claim,
             started: Instant::now(),
             sent_in: None,
@@ -161,6 +165,12 @@ impl Attempt {
         if self.client.is_closed() {
             return Err(Error::closed());
         }
+        let contended = self.contended;
+        self.tell_end(|waited| LockEventKind::Acquired {
+            token: start.token,
+            waited,
+            contended,
+        });
         let holding = Holding::new(
             self.claim.clone(),
             &self.request,
@@ -168,6 +178,7 @@ impl Attempt {
             self.stale,
             (self.first_claim == FirstClaim::Unanswered)
                 .then(|| Moment::now() + self.client.command_timeout),
+            self.client.lease_span(&self.claim, start.token),
         );
         let lease = Lease::new(self.client.clone(), Arc::new(holding));
         if self
@@ -185,6 +196,11 @@ impl Attempt {
     /// Undoes the attempt, waits until it is undone if there is reason to, and gives the error to tell the user.
     async fn fail(&mut self, error: Error) -> Error {
         self.done = true;
+        self.tell_end(|waited| match error.kind() {
+            ErrorKind::LockTimeout => LockEventKind::TimedOut { waited },
+            ErrorKind::ClientClosed | ErrorKind::Interrupted => LockEventKind::Cancelled { waited },
+            error => LockEventKind::Failed { waited, error },
+        });
         let undo = self.undo_later();
         match error.kind() {
             ErrorKind::LockTimeout => self.client.counters.timed_out.add(),
@@ -230,6 +246,26 @@ impl Attempt {
         ))
     }
 
+    /// Someone else holds the lock, and the request was to be tried once.
+    fn give_way(&mut self) {
+        self.done = true;
+        self.tell_end(|waited| LockEventKind::Busy { waited });
+    }
+
+    /// Tells how the acquire ended.
+    fn tell_end(&mut self, kind: impl FnOnce(Duration) -> LockEventKind) {
+        let span = std::mem::replace(&mut self.span, Span::none());
+        let context = self.request.context();
+        if span.is_disabled() {
+            let kind = || kind(self.started.elapsed());
+            self.client.tell(&self.claim, context, kind);
+        } else {
+            let kind = kind(self.started.elapsed());
+            observe::record(&span, &kind);
+            self.client.tell(&self.claim, context, || kind);
+        }
+    }
+
     fn leave_room(&mut self, is_served: bool) {
         if let Some(waiter) = self.waiter.take() {
             self.client.room.leave(&waiter, self.place, is_served);
@@ -265,6 +301,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.done {
             self.client.counters.cancelled.add();
+            self.tell_end(|waited| LockEventKind::Cancelled { waited });
             self.undo_later();
         }
     }

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::ending::Clients;
 use crate::error::{Error, Result};
 use crate::name;
+use crate::observe::Observer;
 use crate::options::{self, Unit};
 use crate::shared::{ClientCore, Settings};
 
@@ -31,6 +32,7 @@ pub struct ClientBuilder {
     dedicated_runtime: bool,
     interrupt: Option<Interrupt>,
     among: Option<&'static Clients>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl ClientBuilder {
@@ -163,6 +165,28 @@ impl ClientBuilder {
         self
     }
 
+    /// Who is told what happens to the client's locks: each acquire, each lease and how it ends; for metrics and traces.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use leaselock::{Client, LockEvent};
+    ///
+    /// # fn main() -> leaselock::Result<()> {
+    /// let client = Client::builder()
+    ///     .url("memory:observed")
+    ///     .observer(Arc::new(|event: LockEvent| {
+    ///         println!("{} {}", event.name(), event.kind().as_str());
+    ///     }))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// The unit in which error texts speak of durations.
     #[doc(hidden)]
     #[must_use]
@@ -275,6 +299,7 @@ impl ClientBuilder {
             command_timeout: timeout,
             runtime: self.runtime.clone(),
             dedicated_runtime: self.dedicated_runtime,
+            observer: self.observer.clone(),
         })
     }
 }

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Span;
 
 use crate::claim::Claim;
 use crate::clock::{Moment, drift};
 use crate::error::{Error, LossReason};
+use crate::observe::Context;
 use crate::options::{Request, Unit};
 use crate::state::LeaseState;
 use crate::store::Ownership;
@@ -59,6 +61,10 @@ pub(crate) struct Holding {
     pub(crate) token: u64,
     /// Whether a command of this owner went unanswered on a connection that broke.
     pub(crate) stale: bool,
+    /// When it began.
+    pub(crate) since: Moment,
+    /// See [`Request::in_context`].
+    pub(crate) context: Option<Context>,
     renew: bool,
     /// Where `max_hold` ends.
     hold_until: Option<Moment>,
@@ -96,6 +102,8 @@ struct HoldingState {
     /// The release found the lease gone: lost on the way, and nobody had noticed.
     found_gone: Option<LossReason>,
     hooks: Vec<LossHook>,
+    /// What stands for the lease in a trace, until its end was told of.
+    span: Option<Span>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +142,7 @@ impl Holding {
         start: &Start,
         stale: bool,
         cut_until: Option<Moment>,
+        span: Span,
     ) -> Self {
         let &Start {
             token,
@@ -146,6 +155,8 @@ impl Holding {
             claim,
             token,
             stale,
+            since: sent,
+            context: request.context().cloned(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
             unit: request.unit(),
@@ -168,8 +179,23 @@ impl Holding {
                 gave_back: None,
                 found_gone: None,
                 hooks: Vec::new(),
+                span: Some(span),
             }),
         }
+    }
+
+    /// The lease's span; `None` when it was taken before.
+    pub(crate) fn take_span(&self) -> Option<Span> {
+        self.lock().span.take()
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.lock().detached
+    }
+
+    /// What the release found, where the lease had gone before it and nobody had noticed.
+    pub(crate) fn found_gone(&self) -> Option<LossReason> {
+        self.lock().found_gone
     }
 
     fn lock(&self) -> MutexGuard<'_, HoldingState> {

@@ -251,10 +251,10 @@ async fn renew(keeper: &Keeper, client: Arc<ClientCore>, batch: Batch) {
     results.resize_with(leases.len(), || None);
     for (((id, holding, ttl), renewal), outcome) in leases.iter().zip(&renewals).zip(results) {
         match &outcome {
-            Some(Ok(ownership)) if ownership.is_mine() => client.counters.renewals.add(),
+            Some(Ok(ownership)) if ownership.is_mine() => client.on_renewed(holding),
             Some(Err(failure)) => {
-                client.counters.renew_failures.add();
                 report(&client, holding, failure);
+                client.on_renew_failed(holding);
             }
             Some(Ok(_)) | None => {}
         }

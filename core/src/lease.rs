@@ -197,14 +197,14 @@ impl Lease {
                 Ok(ownership) => {
                     turn.finish(Some(ownership));
                     if ownership.is_mine() {
-                        self.client.counters.renewals.add();
+                        self.client.on_renewed(&self.holding);
                     }
                     // Lost, or over before the answer came.
                     return self.check();
                 }
                 Err(failure) => failure,
             };
-            self.client.counters.renew_failures.add();
+            self.client.on_renew_failed(&self.holding);
             if failure.is_unanswered() {
                 let timeout = self.client.command_timeout;
                 self.holding.unanswered_extend(ttl, timeout);

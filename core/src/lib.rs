@@ -48,6 +48,7 @@ mod listing;
 mod lock_info;
 mod name;
 mod neighbours;
+mod observe;
 pub mod options;
 #[doc(hidden)]
 pub mod platform;
@@ -70,6 +71,9 @@ pub use error::{Error, ErrorKind, LossReason, Result};
 pub use lease::Lease;
 pub use listing::Locks;
 pub use lock_info::{LockInfo, ReleaseStatus};
+#[doc(hidden)]
+pub use observe::Context;
+pub use observe::{LockEvent, LockEventKind, Observer};
 pub use options::{AcquireOptions, Request, Unit, duration};
 pub use state::LeaseState;
 pub use stats::Stats;

@@ -1,10 +1,12 @@
 //! The arguments of an acquire, and their checks. Nothing is sent before these pass.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::name::{self, LockId, Name};
+use crate::observe::Context;
 
 /// The lease when none is named.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(30);
@@ -194,11 +196,21 @@ macro_rules! setters {
 pub(crate) use setters;
 
 /// A checked request for a lock, ready to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     name: Name,
     options: AcquireOptions,
     unit: Unit,
+    context: Option<Context>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {
@@ -230,6 +242,7 @@ impl Request {
             name,
             options,
             unit,
+            context: None,
         })
     }
 
@@ -248,6 +261,18 @@ impl Request {
     #[must_use]
     pub fn options(&self) -> &AcquireOptions {
         &self.options
+    }
+
+    /// This request, with something that comes back with each [`LockEvent`](crate::LockEvent) of its acquire and its lease.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    pub(crate) fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
     }
 
     /// This request, to be tried once.

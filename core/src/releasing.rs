@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
+use crate::observe::LockEventKind;
 use crate::shared::ClientCore;
 use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser, Scope};
 use crate::undo;
@@ -185,6 +186,15 @@ fn end_release(
         Err(error) => (None, Some(error)),
     };
     let gave_back = holding.end_release(ownership, unanswered);
+    let found_gone = holding.found_gone();
+    client.tell_end(holding, |token, held| match found_gone {
+        Some(reason) => LockEventKind::Lost {
+            token,
+            held,
+            reason,
+        },
+        None => LockEventKind::Released { token, held },
+    });
     if gave_back {
         client.counters.released.add();
         if let Some(released) = &client.released {

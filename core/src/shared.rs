@@ -16,11 +16,12 @@ use crate::access::ServerAccess;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::clock::Moment;
-use crate::error::{Error, Result};
+use crate::error::{Error, LossReason, Result};
 use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
 use crate::name::fresh_client_id;
 use crate::neighbours;
+use crate::observe::{LockEventKind, Observer};
 use crate::released::Released;
 use crate::releasing::{give_back_again, release_in_background};
 use crate::state::LeaseState;
@@ -41,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) runtime: Option<Handle>,
     /// See [`ClientCore::dedicated_runtime`].
     pub(crate) dedicated_runtime: bool,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// The one core of a client, which all its handles share.
@@ -58,6 +60,8 @@ pub(crate) struct ClientCore {
     /// Whether the code of lease holders runs outside the client's runtime, and so cannot block it. Only then are leases
     /// renewed in time whatever their holders do, and a lease may begin with no more than the claim window of its grant.
     pub(crate) dedicated_runtime: bool,
+    /// Who is told what happens.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     closed: CancellationToken,
     jobs: TaskTracker,
     attempts: TaskTracker,
@@ -106,6 +110,7 @@ impl ClientCore {
             released,
             runtime: settings.runtime.map_or_else(OnceLock::new, OnceLock::from),
             dedicated_runtime: settings.dedicated_runtime,
+            observer: settings.observer,
             closed: CancellationToken::new(),
             jobs: TaskTracker::new(),
             attempts: TaskTracker::new(),
@@ -315,6 +320,26 @@ impl ClientCore {
         });
     }
 
+    /// A lease was renewed, or extended.
+    pub(crate) fn on_renewed(&self, holding: &Holding) {
+        self.counters.renewals.add();
+        let token = holding.token;
+        self.tell(&holding.claim, holding.context.as_ref(), || {
+            LockEventKind::Renewed { token }
+        });
+    }
+
+    /// A renewal or an extension failed, of which the lease does not know yet.
+    pub(crate) fn on_renew_failed(&self, holding: &Holding) {
+        self.counters.renew_failures.add();
+        if holding.state() == LeaseState::Held {
+            let token = holding.token;
+            self.tell(&holding.claim, holding.context.as_ref(), || {
+                LockEventKind::Unsure { token }
+            });
+        }
+    }
+
     /// The keeper let go of a lease.
     pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
         self.counters.held.sub();
@@ -324,6 +349,12 @@ impl ClientCore {
         if holding.state() == LeaseState::Lost {
             self.store.left_behind(&holding.claim.lock);
             self.counters.lost.add();
+            let reason = holding.loss();
+            self.tell_end(holding, |token, held| LockEventKind::Lost {
+                token,
+                held,
+                reason: reason.unwrap_or(LossReason::Expired),
+            });
             tracing::warn!(
                 target: "leaselock",
                 event = "lost",
@@ -332,9 +363,14 @@ impl ClientCore {
                 name = %holding.claim.lock.name(),
                 owner = %holding.claim.owner,
                 token = holding.token,
-                reason = %holding.loss().map_or("", |reason| reason.as_str()),
+                reason = %reason.map_or("", |reason| reason.as_str()),
                 "a lease was lost"
             );
+        } else if holding.is_detached() {
+            self.tell_end(holding, |token, held| LockEventKind::Detached {
+                token,
+                held,
+            });
         }
     }
 

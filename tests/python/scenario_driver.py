@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resp import RedisError
-from scenario_reports import REPORTS
+from scenario_reports import OBSERVATIONS, REPORTS
 
 from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
 
@@ -309,6 +309,10 @@ class Run:
 
     async def op_reported(self, step: dict[str, Any]) -> dict[str, Any] | None:
         return await REPORTS.first(step["event"], step["name"], step["within"] / 1000)
+
+    async def op_observed(self, step: dict[str, Any]) -> list[dict[str, Any]]:
+        name, label = step["name"], step.get("label")
+        return await OBSERVATIONS.first(name, label, step["count"], step["within"] / 1000)
 
     async def op_until_waiters(self, step: dict[str, Any]) -> None:
         deadline = time.monotonic() + WAITERS_SECONDS

@@ -9,6 +9,8 @@ from typing import Any
 
 from logged import fields
 
+from leaselock import LockEvent, observe
+
 
 class Reports(logging.Handler):
     """The fields of every record so far, under the names that they have in every language."""
@@ -36,3 +38,36 @@ class Reports(logging.Handler):
 
 REPORTS = Reports()
 logging.getLogger("leaselock").addHandler(REPORTS)
+
+
+class Observations:
+    """What observers were told so far, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._events: list[LockEvent] = []
+        observe(self._events.append)
+
+    async def first(self, name: str, label: str | None, count: int, seconds: float) -> list[dict[str, Any]]:
+        """The events of the lock, and of one label where there is one, once there are so many, or the time is up."""
+        give_up_at = time.monotonic() + seconds
+        while True:
+            found = [
+                _fields(event)
+                for event in self._events
+                if event.name == name and (label is None or event.owner.startswith(f"{label}:"))
+            ]
+            if len(found) >= count or time.monotonic() > give_up_at:
+                return found
+            await asyncio.sleep(0.01)
+
+
+def _fields(event: LockEvent) -> dict[str, Any]:
+    def millis(seconds: float | None) -> float | None:
+        return None if seconds is None else seconds * 1000
+
+    plain = ("kind", "client", "app_id", "name", "owner", "token", "contended", "reason", "error")
+    times = ("at", "waited", "held")
+    return {field: getattr(event, field) for field in plain} | {field: millis(getattr(event, field)) for field in times}
+
+
+OBSERVATIONS = Observations()

@@ -24,8 +24,9 @@ from leaselock._errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from leaselock._native import Client, Lease, Lock, __version__
-from leaselock._records import LeaseState, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
+from leaselock._native import Client, Lease, Lock, LockEvent, __version__
+from leaselock._observe import observe
+from leaselock._records import LeaseState, LockEventKind, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
 
 __all__ = [
     "AsyncClient",
@@ -40,6 +41,8 @@ __all__ = [
     "LeaselockError",
     "LeaselockWarning",
     "Lock",
+    "LockEvent",
+    "LockEventKind",
     "LockInfo",
     "LockTimeoutError",
     "LossReason",
@@ -49,4 +52,5 @@ __all__ = [
     "StoreRefusedError",
     "StoreUnavailableError",
     "__version__",
+    "observe",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaselock import _bridge
+from leaselock import _bridge, _observe
 from leaselock._async_lease import AsyncLease
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import LeaselockError, warn
@@ -271,6 +271,7 @@ class AsyncClient(AsyncClientCore):
         """
         try:
             await self._close(_bridge.current())
+            await _observe.flush()
         finally:
             _bridge.part(self._part())
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import atexit
 import logging
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 from leaselock import _greenlets
 from leaselock._greenlets import RealThread
+from leaselock._logging import log
 from leaselock._native import next_event, stop_events
+from leaselock._observe import deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from leaselock._errors import LeaseLostError
-
-logger = logging.getLogger("leaselock")
-
-# What the core calls the name of a lock: a record's `name` is its logger's.
-_LOCK = "name"
-# Leads what a record has already, as one of a program's own record factory may.
-_PREFIX = "leaselock_"
 
 # A callback that still runs when the interpreter ends is not waited for longer than this, in seconds.
 _PATIENCE = 0.2
@@ -55,25 +49,11 @@ def call(callback: Callable[[LeaseLostError], object], error: LeaseLostError) ->
         log(logging.ERROR, "an on_lost callback failed", f": {callback!r}", {"event": "callback_failed"}, exc_info=True)
 
 
-def log(level: int, message: str, text: str, fields: Mapping[str, object], *, exc_info: bool = False) -> None:
-    """Logs one record, with `fields` as its attributes, and in its message as `text`."""
-    if not logger.isEnabledFor(level):
-        return
-    path, line, function, _ = logger.findCaller()
-    error = sys.exc_info() if exc_info else None
-    # The template is the same for all records of a kind, by which collectors of errors put them together.
-    template = message.replace("%", "%%") + "%s"
-    record = logger.makeRecord(logger.name, level, path, line, template, (text,), error, function)
-    for name, value in fields.items():
-        attribute = "lock" if name == _LOCK else name
-        # As `extra` sets them, which raises where there is one of that name.
-        setattr(record, _PREFIX + attribute if hasattr(record, attribute) else attribute, value)
-    logger.handle(record)
-
-
 def _run() -> None:
     while (event := next_event()) is not None:
-        if len(event) == 2:  # noqa: PLR2004 - a callback and its argument
+        if len(event) == 1:
+            deliver(*event)
+        elif len(event) == 2:  # noqa: PLR2004 - a callback and its argument
             call(*event)
         else:
             log(*event)

@@ -3,6 +3,7 @@
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from contextvars import Context
 from os import PathLike
 from types import TracebackType
 from typing import Generic, NoReturn, ParamSpec, TypeAlias, TypeVar, final
@@ -12,7 +13,7 @@ from typing_extensions import Self, Unpack, disjoint_base
 
 from leaselock._credentials import AsyncCredentials, Credentials
 from leaselock._errors import LeaseLostError
-from leaselock._records import LeaseState, LockInfo, ReleaseStatus, Seconds, Stats
+from leaselock._records import LeaseState, LockEventKind, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -32,6 +33,7 @@ __all__ = [
     "Lease",
     "Line",
     "Lock",
+    "LockEvent",
     "LockIterator",
     "Operation",
     "Place",
@@ -41,8 +43,10 @@ __all__ = [
     "cli",
     "end_process",
     "error_codes",
+    "flush_observed",
     "keep",
     "next_event",
+    "observing",
     "stop_events",
 ]
 
@@ -493,6 +497,53 @@ class Lock:
     def __reduce__(self) -> NoReturn: ...
 
 @final
+class LockEvent:
+    """Something that happened to a lock, as `observe` tells of it.
+
+    Every acquire ends in one of `acquired`, `timed_out`, `busy`, `cancelled` and `failed`, and every lease in one of
+    `released`, `detached` and `lost`. All events of an acquire and of its lease have the same `owner`.
+    """
+    @property
+    def kind(self) -> LockEventKind:
+        """What happened: `queued` (an acquire begins to wait in line), `acquired`, `timed_out`, `busy` (one that tries
+        once met a holder), `cancelled`, `failed`, `renewed`, `unsure` (a renewal failed and is tried again),
+        `released`, `detached`, `lost`.
+        """
+    @property
+    def at(self) -> float:
+        """When it happened, in seconds since the epoch, as `time.time()` counts."""
+    @property
+    def client(self) -> str:
+        """The id of the client, `client.id`."""
+    @property
+    def app_id(self) -> str:
+        """The app id of the client, empty for none."""
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+    @property
+    def owner(self) -> str:
+        """The owner string of the acquire and of its lease."""
+    @property
+    def token(self) -> int | None:
+        """The fencing token; None for an acquire that came to nothing, or waits."""
+    @property
+    def waited(self) -> float | None:
+        """Seconds that the acquire took, where this is its end; else None."""
+    @property
+    def contended(self) -> bool | None:
+        """For `acquired`, whether somebody else held the lock at first; else None."""
+    @property
+    def held(self) -> float | None:
+        """Seconds that the lease was held, where this is its end; else None."""
+    @property
+    def reason(self) -> LossReason | None:
+        """For `lost`, why; else None."""
+    @property
+    def error(self) -> str | None:
+        """For `failed`, the code of the error, such as `STORE_UNAVAILABLE`; else None."""
+
+@final
 class LockIterator(Iterator[LockInfo]):
     """An iterator over locks, which asks the server as it goes."""
     def __iter__(self) -> LockIterator: ...
@@ -681,15 +732,23 @@ def keep(defined: dict[str, object]) -> dict[str, object]:
     raised.
     """
 
+def flush_observed() -> None:
+    """Waits until the observers have heard of all that has happened so far, for a second at most."""
+
+def observing(yes: bool) -> None:
+    """Says whether anybody observes."""
+
 def next_event() -> (
     tuple[int, str, str, dict[str, bool | float | str]]
     | tuple[Callable[[LeaseLostError], object], LeaseLostError]
+    | tuple[list[tuple[LockEvent, Context | None]]]
     | None
 ):
     """Waits for the next thing to do; None when the interpreter ends.
 
     Returns:
-        `(level, message, fields as text, fields)` to log, or `(callback, error)` to call.
+        `(level, message, fields as text, fields)` to log, `(callback, error)` to call, or `(batch,)` for the
+        observers.
     """
 
 def stop_events() -> None:

@@ -22,6 +22,22 @@ LossReason: TypeAlias = Literal["expired"] | Literal["taken"] | Literal["max_hol
 (`max_hold`), or it was `released` by someone else, which includes a server that lost it."""
 
 
+LockEventKind: TypeAlias = (
+    Literal["queued"]  # noqa: PYI030 - as above
+    | Literal["acquired"]
+    | Literal["timed_out"]
+    | Literal["busy"]
+    | Literal["cancelled"]
+    | Literal["failed"]
+    | Literal["renewed"]
+    | Literal["unsure"]
+    | Literal["released"]
+    | Literal["detached"]
+    | Literal["lost"]
+)
+"""What happened to a lock: see `LockEvent`."""
+
+
 class ReleaseStatus(enum.Enum):
     """What came of a release by hand, `client.release(name, owner)` or `client.force_release(name)`."""
 

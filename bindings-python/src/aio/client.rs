@@ -19,7 +19,7 @@ use crate::args::{self, Given, Options};
 use crate::client::{Made, describe};
 use crate::credentials::Loops;
 use crate::process::{PerProcess, lock};
-use crate::{errors, records};
+use crate::{errors, observe, records};
 
 static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -90,6 +90,7 @@ impl AsyncClientCore {
         once: bool,
     ) -> PyResult<Operation> {
         let client = self.call(bridge)?;
+        request = observe::in_context(bridge.py(), request)?;
         if let Some(line) = bridge.get().line(bridge.py(), self.number) {
             request = match Line::acquire(&line, bridge, client, request, once)? {
                 Ok(operation) => return Ok(operation),

@@ -75,7 +75,7 @@ impl Attempt {
             Ok(Asked::Held(_)) => {
                 self.on_held();
                 if self.wait() == Some(Duration::ZERO) {
-                    self.done = true;
+                    self.give_way();
                     Ok(First::Held)
                 } else {
                     Ok(First::Undecided)

@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::holding::Start;
 use crate::lease::Lease;
+use crate::observe::LockEventKind;
 use crate::store::{Ask, Asked, Failure, Grant, Queued, Queueing};
 use crate::waiting::{Waiter, news};
 
@@ -51,7 +52,7 @@ impl Attempt {
         match outcome {
             Ok(Some(start)) => Ok(Some(self.finish(&start)?)),
             Ok(None) => {
-                self.done = true;
+                self.give_way();
                 // An earlier command may still be on its way to the server, and find the name free.
                 self.undo_later();
                 Ok(None)
@@ -148,6 +149,9 @@ impl Attempt {
         let waiter = waiter.ok_or_else(Error::closed)?;
         self.waiter = Some(waiter.clone());
         self.client.counters.waiting.add();
+        let context = self.request.context();
+        self.client
+            .tell(&self.claim, context, || LockEventKind::Queued);
         Ok(waiter)
     }
 

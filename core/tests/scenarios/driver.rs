@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::common::fresh;
 use crate::face::{Face, FaceClient, FaceLease, Failed, Outcome};
 use crate::file::{Op, Scenario, Step, Words, matches};
+use crate::observations::observed;
 use crate::place::Place;
 use crate::plain::Plain;
 use crate::reports::reported;
@@ -223,6 +224,12 @@ impl Stage {
                 std::thread::sleep(Duration::from_secs_f64(ms / 1000.0));
                 Ok(Value::Null)
             }
+            Op::Observed {
+                name,
+                label,
+                count,
+                within,
+            } => Ok(observed(name, label.as_deref(), *count, *within)),
             Op::Reported {
                 event,
                 name,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::file::Take;
+use crate::observations::observer;
 
 /// A failed step, as the file describes errors.
 pub(crate) struct Failed {
@@ -94,7 +95,7 @@ fn in_ms(duration: Duration) -> f64 {
 }
 
 fn builder(url: &str, app: Option<&str>, command_timeout: Option<f64>) -> Outcome<ClientBuilder> {
-    let mut builder = Client::builder().url(url);
+    let mut builder = Client::builder().url(url).observer(observer());
     if let Some(app) = app {
         builder = builder.app_id(app);
     }

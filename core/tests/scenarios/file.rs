@@ -138,6 +138,12 @@ pub(crate) enum Op {
         name: String,
         count: u64,
     },
+    Observed {
+        name: String,
+        label: Option<String>,
+        count: usize,
+        within: f64,
+    },
     Reported {
         event: String,
         name: String,

@@ -7,6 +7,7 @@ mod common;
 mod driver;
 mod face;
 mod file;
+mod observations;
 mod place;
 mod plain;
 mod play;
@@ -63,6 +64,7 @@ fn the_driver_notices_what_is_not_as_expected() {
         r#"{"op": "locks", "client": "a", "pattern": "*", "expect": [{"name": "n-<run>"}]}"#,
         r#"{"op": "redis", "args": ["PING"], "expect": {"prefix": "X"}}"#,
         r#"{"op": "reported", "event": "lost", "name": "n-<run>", "within": 10, "expect": {"reason": "expired"}}"#,
+        r#"{"op": "observed", "name": "n-<run>", "count": 1, "within": 10, "expect": [{"kind": "acquired"}, {"kind": "lost"}]}"#,
         r#"{"op": "sleep", "ms": 20, "took": [0, 10]}"#,
         r#"{"op": "sleep", "ms": 1, "took": [1000, 2000]}"#,
         r#"{"op": "sleep", "ms": 1, "expcet": null}"#,

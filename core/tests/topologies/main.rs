@@ -9,6 +9,8 @@ mod driver;
 mod face;
 #[path = "../scenarios/file.rs"]
 mod file;
+#[path = "../scenarios/observations.rs"]
+mod observations;
 #[path = "../scenarios/place.rs"]
 mod place;
 #[path = "../scenarios/plain.rs"]

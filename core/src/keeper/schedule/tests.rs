@@ -18,7 +18,7 @@ fn schedule(names: &[&str], due: Moment) -> Schedule {
         let request = request.expect("a request");
         let claim = Claim::fresh(request.lock(&"app".into()), None);
         let start = Start::for_ttl(1, Moment::now());
-        let holding = Holding::new(claim, &request, &start, false, None);
+        let holding = Holding::new(claim, &request, &start, false, None, tracing::Span::none());
         schedule.leases.insert(id, (due, Arc::new(holding)));
         schedule.due.insert((due, id));
     }

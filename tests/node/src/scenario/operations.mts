@@ -5,7 +5,7 @@ import { type AcquireOptions, Client, type Lease, type LeaseLostError, type Lock
 import { eventually } from "../support/servers.mjs";
 import type { Run, Step } from "./driver.mjs";
 import { matches } from "./matching.mjs";
-import { reported } from "./reports.mjs";
+import { observed, reported } from "./reports.mjs";
 
 export type Operation = (run: Run, step: Step) => unknown;
 
@@ -127,6 +127,8 @@ export const operations: Record<string, Operation> = {
     });
     return null;
   },
+  observed: (_, step) =>
+    observed(step["name"] as string, given<string>(step, "label"), step["count"] as number, step["within"] as number),
   reported: (_, step) => reported(step["event"] as string, step["name"] as string, step["within"] as number),
   redis: (run, step) => command(run, step["args"]),
   async until_redis(run, step) {

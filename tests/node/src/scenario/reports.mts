@@ -2,7 +2,7 @@
 
 import { subscribe } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LeaselockEvent } from "leaselock";
+import { type LeaselockEvent, type LockEvent, observe } from "leaselock";
 
 const reports: LeaselockEvent[] = [];
 subscribe("leaselock", (event) => {
@@ -16,6 +16,26 @@ export async function reported(event: string, name: string, within: number): Pro
     const found = reports.find((report) => report.event === event && "name" in report && report.name === name);
     if (found || performance.now() > giveUpAt) {
       return found ?? null;
+    }
+    await sleep(10);
+  }
+}
+
+const observations: LockEvent[] = [];
+observe((event) => {
+  observations.push(event);
+});
+
+/** The events of the lock, and of one label where there is one, once there are so many of them, or that many milliseconds have passed. */
+export async function observed(name: string, label: string | undefined, count: number, within: number) {
+  const giveUpAt = performance.now() + within;
+  for (;;) {
+    const found = observations.filter(
+      (event) => event.name === name && (label === undefined || event.owner.startsWith(`${label}:`)),
+    );
+    if (found.length >= count || performance.now() > giveUpAt) {
+      const empty = { token: null, waited: null, held: null, contended: null, reason: null, error: null };
+      return found.map(({ appId, ...event }) => ({ ...empty, ...event, app_id: appId }));
     }
     await sleep(10);
   }
