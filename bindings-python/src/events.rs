@@ -160,9 +160,22 @@ impl Events {
         }
     }
 
-    /// How many events the observers have missed since this was asked.
-    fn missed(&self) -> u64 {
-        std::mem::take(&mut lock(&self.state).missed)
+    /// Forgets what is observed: there is nobody any more to tell.
+    pub(crate) fn forget_observed(&self) {
+        let forgotten = std::mem::take(&mut lock(&self.state).observed);
+        drop(forgotten);
+        self.report_missed();
+    }
+
+    /// Says how many events the observers have missed since this was said.
+    fn report_missed(&self) {
+        let missed = std::mem::take(&mut lock(&self.state).missed);
+        if missed > 0 {
+            tracing::warn!(
+                target: "leaselock", event = "observers_behind", missed,
+                "observers are too slow, and were not told of everything"
+            );
+        }
     }
 
     fn stop(&self) {
@@ -221,13 +234,7 @@ pub(crate) fn next_event(py: Python<'_>) -> PyResult<Option<Bound<'_, PyTuple>>>
         match event {
             Event::Log(entry) => return entry.into_python(py)?.into_pyobject(py).map(Some),
             Event::Observed(batch) => {
-                let missed = events.missed();
-                if missed > 0 {
-                    tracing::warn!(
-                        target: "leaselock", event = "observers_behind", missed,
-                        "observers are too slow, and were not told of everything"
-                    );
-                }
+                events.report_missed();
                 return (observe::batch(py, batch),).into_pyobject(py).map(Some);
             }
             Event::Lost(notice) => {

@@ -104,8 +104,9 @@ pub(crate) type Batch = Vec<(PyLockEvent, Option<Py<PyAny>>)>;
 pub(crate) fn batch(py: Python<'_>, events: impl IntoIterator<Item = LockEvent>) -> Batch {
     let contexts = &process::current().contexts;
     contexts.sweep();
-    let with_context = |event: LockEvent| {
-        let number = event.context().and_then(|it| it.downcast_ref::<Number>());
+    let with_context = |mut event: LockEvent| {
+        let context = event.take_context();
+        let number = context.as_ref().and_then(|it| it.downcast_ref::<Number>());
         let context = number.and_then(|number| contexts.get(py, number.0));
         (PyLockEvent(event), context)
     };
@@ -116,6 +117,9 @@ pub(crate) fn batch(py: Python<'_>, events: impl IntoIterator<Item = LockEvent>)
 #[pyfunction]
 pub(crate) fn observing(yes: bool) {
     LISTENING.store(yes, Ordering::Relaxed);
+    if !yes {
+        process::current().events.forget_observed();
+    }
 }
 
 /// Waits until the observers have heard of all that has happened so far, for a second at most.

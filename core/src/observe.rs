@@ -223,6 +223,12 @@ impl LockEvent {
     pub fn context(&self) -> Option<&Context> {
         self.context.as_ref()
     }
+
+    /// The same, which is let go of.
+    #[doc(hidden)]
+    pub fn take_context(&mut self) -> Option<Context> {
+        self.context.take()
+    }
 }
 
 impl fmt::Debug for LockEvent {

@@ -11,6 +11,8 @@ What happens without being asked for, such as the loss of a lease, is logged to 
 attributes of its records.
 """
 
+# The first client needs these: an import that is under way in the moment of a fork never ends in the child.
+from leaselock import _callbacks, _exit  # noqa: F401
 from leaselock._async_client import AsyncClient
 from leaselock._async_lease import AsyncLease
 from leaselock._async_lock import AsyncLock

@@ -1,0 +1,56 @@
+"""Names of locks as labels of metrics: few, however many names there are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# So many labels are told apart, and every other name is OTHER.
+MOST = 100
+OTHER = "other"
+# Names whose label is remembered.
+_CACHED = 10_000
+
+_END = re.compile(r"[:/#]|\d")
+
+
+def family(name: str) -> str:
+    """
+    What names of one kind have in common: up to the first `:`, `/`, `#` or digit, and a `*` for the rest.
+
+    `order:42` is `order:*`, `job-7` is `job-*`, and `nightly-report` is itself.
+    """
+    found = _END.search(name)
+    if found is None:
+        return name
+    end = found.start() if found[0].isdigit() else found.end()
+    return name[:end] + "*"
+
+
+class Labels:
+    """The label of each name, by a function, and no more than MOST of them."""
+
+    def __init__(self, function: Callable[[str], str]) -> None:
+        self._function = function
+        self._labels: set[str] = set()
+        self._cache: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The label of a name."""
+        label = self._cache.get(name)
+        if label is None:
+            label = self._bounded(self._function(name))
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            self._cache[name] = label
+        return label
+
+    def _bounded(self, label: str) -> str:
+        if label not in self._labels:
+            if len(self._labels) >= MOST:
+                return OTHER
+            self._labels.add(label)
+        return label
