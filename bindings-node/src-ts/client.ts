@@ -4,6 +4,7 @@ import type { NativeClient, NativeLease, NativeLocks, Page } from "../native.js"
 import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
+import { Leaders } from "./leading.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
 import { contextNumber } from "./observe.js";
 import { open } from "./opening.js";
@@ -14,6 +15,7 @@ import type {
   AcquireOptions,
   ClientFacts,
   ClientOptions,
+  LeadOptions,
   LockInfo,
   ReleaseStatus,
   Stats,
@@ -23,6 +25,7 @@ import { warn } from "./warnings.js";
 
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
+const LEAD_OPTIONS = ["ttl", "maxHold", "label", "signal"] as const;
 
 startEvents();
 
@@ -45,6 +48,7 @@ startEvents();
  */
 export class Client {
   readonly #native: NativeClient;
+  readonly #leaders = new Leaders();
 
   /**
    * @param url Where the store is; the environment variable `LEASELOCK_URL` when it is not given.
@@ -223,6 +227,75 @@ export class Client {
   }
 
   /**
+   * Waits for a name as long as it takes, runs `work` under its lease, and does so again whenever the lease is lost.
+   *
+   * A store that cannot be reached while it waits is tried again, for ever. When the lease is lost `lease.signal` is aborted,
+   * and `work` awaited; what it resolves with then is thrown away, and so is an error that comes of that: the signal's reason,
+   * an `AbortError`, a {@link LeaseLostError}. When it ends under its lease, or rejects, the lease is given back at once.
+   * Aborting `signal` ends it, and so does closing the client: both abort `lease.signal`.
+   *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param work What to do while leading; give `lease.signal` to all that it awaits.
+   * @returns What `work` returned, under a lease that it held throughout.
+   * @throws What `work` throws, but for what comes of the end of its lease.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   *
+   * @example
+   * ```ts
+   * await client.lead("scheduler", async (lease) => {
+   *   for (;;) {
+   *     await runNextJob({ fence: lease.token, signal: lease.signal });
+   *   }
+   * });
+   * ```
+   */
+  lead<T>(name: string, work: (lease: Lease) => T | PromiseLike<T>): Promise<T>;
+  /**
+   * The same with options.
+   *
+   * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+   * @param leadOptions How long to hold, in milliseconds, and what ends it.
+   * @param work What to do while leading; give `lease.signal` to all that it awaits.
+   * @returns What `work` returned, under a lease that it held throughout.
+   * @throws What `work` throws, but for what comes of the end of its lease.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   * @throws The signal's reason, when `signal` is aborted.
+   *
+   * @example
+   * ```ts
+   * await client.lead("scheduler", { ttl: 10_000, signal: shutdown.signal }, async (lease) => {
+   *   for (;;) {
+   *     await runNextJob({ fence: lease.token, signal: lease.signal });
+   *   }
+   * });
+   * ```
+   */
+  lead<T>(name: string, leadOptions: LeadOptions | undefined, work: (lease: Lease) => T | PromiseLike<T>): Promise<T>;
+  async lead<T>(
+    name: string,
+    optionsOrWork: LeadOptions | undefined | ((lease: Lease) => T | PromiseLike<T>),
+    maybeWork?: (lease: Lease) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const [leadOptions, work] =
+      typeof optionsOrWork === "function" ? [undefined, optionsOrWork] : [optionsOrWork, maybeWork];
+    try {
+      callable("the work of lead", work);
+      const given = options("lead", leadOptions, LEAD_OPTIONS);
+      const signal = optional(abortSignal, "signal", given.signal);
+      const take = async () => makeLease(await this.#takeToLead(name, given), this.#native);
+      return await this.#leaders.lead(take, work as (lease: Lease) => T | PromiseLike<T>, signal);
+    } catch (error) {
+      throw fromCaller(error, LEAD);
+    }
+  }
+
+  /**
    * Gives back a name by hand, from any process: only while `owner` is who holds it. It never touches waiters.
    *
    * @param name The lock's name.
@@ -330,6 +403,7 @@ export class Client {
    */
   async close(): Promise<void> {
     try {
+      this.#leaders.close();
       await result(this.#native.close());
     } catch (error) {
       throw fromCaller(error, CLOSE);
@@ -373,6 +447,15 @@ export class Client {
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 
+  #takeToLead(name: string, given: LeadOptions): Promise<NativeLease> {
+    const ttl = optional(number, "ttl", given.ttl);
+    const maxHold = optional(number, "maxHold", given.maxHold);
+    const label = optional(string, "label", given.label);
+    const signal = startingSignal(given);
+    const submitted = this.#native.acquireToLead(string("name", name), ttl, maxHold, label);
+    return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
+  }
+
   /** What of it may be seen: for `JSON.stringify`. */
   toJSON(): ClientFacts {
     const { appId, closed } = this.#native;
@@ -390,6 +473,7 @@ const {
   acquire: ACQUIRE,
   tryAcquire: TRY_ACQUIRE,
   using: USING,
+  lead: LEAD,
   release: RELEASE,
   inspect: INSPECT,
   locks: LOCKS,
@@ -398,7 +482,7 @@ const {
 } = Client.prototype;
 
 /** The signal, which must not have been aborted already. */
-function startingSignal(given: TryAcquireOptions): AbortSignal | undefined {
+function startingSignal(given: Pick<TryAcquireOptions, "signal">): AbortSignal | undefined {
   const signal = optional(abortSignal, "signal", given.signal);
   signal?.throwIfAborted();
   return signal;

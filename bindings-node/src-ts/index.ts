@@ -29,6 +29,7 @@ export type {
   ClientOptions,
   CollectedEvent,
   Credentials,
+  LeadOptions,
   LeaseFacts,
   LeaselockEvent,
   LeaseState,

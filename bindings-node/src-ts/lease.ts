@@ -17,6 +17,10 @@ export let makeLease: (native: NativeLease, client: NativeClient) => Lease;
 export let leaveScope: (lease: Lease) => Promise<void>;
 /** Gives a lease back at the end of a scope whose body failed: that error is the one to tell. */
 export let abandonScope: (lease: Lease) => Promise<void>;
+/** Aborts the signal of a lease that is to be worked under no more, for another reason than its loss. */
+export let stopScope: (lease: Lease, reason: unknown) => void;
+/** Whether a lease was lost, also where only the release noticed. */
+export let wasLost: (lease: Lease) => boolean;
 
 // Only leases whose signal somebody asked for need to be found when they are lost.
 const losses = new WeakMap<NativeLease, AbortController>();
@@ -84,6 +88,13 @@ export class Lease {
         throw errorOf(loss);
       }
     };
+    stopScope = (lease, reason) => {
+      const controller = losses.get(lease.#native) ?? watch(lease.#native, SIGNAL);
+      if (!controller.signal.aborted) {
+        controller.abort(reason);
+      }
+    };
+    wasLost = (lease) => lease.#native.loss() !== null;
     abandonScope = async (lease) => {
       if (#native in lease && lease.#native.settled) {
         return;

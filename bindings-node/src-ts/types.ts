@@ -115,6 +115,34 @@ export interface AcquireOptions extends TryAcquireOptions {
   wait?: number | undefined;
 }
 
+/** How to lead: {@link Client.lead}. */
+export interface LeadOptions {
+  /**
+   * The lease in milliseconds: how long the name stays taken when nothing more is heard of its leader. 100 ms to 365 days.
+   *
+   * @defaultValue `30_000`
+   */
+  ttl?: number | undefined;
+  /**
+   * How many milliseconds the name may be led at a stretch; then its lease counts as lost, for whoever waits to lead in
+   * turn. At least `ttl`.
+   *
+   * @defaultValue no bound
+   */
+  maxHold?: number | undefined;
+  /**
+   * For people: leads the owner string. Up to 128 bytes of UTF-8.
+   *
+   * @defaultValue none
+   */
+  label?: string | undefined;
+  /**
+   * Ends it when it is aborted: the signal of the lease is aborted, the name given back once the work has ended, and the
+   * promise rejects with the signal's reason.
+   */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * What has become of a lease: `held`; `unsure` when a renewal has failed but the time has not run out (still held); `lost`;
  * `released`.
@@ -278,11 +306,12 @@ export interface WaitingEvent {
 /**
  * A connection was made again (`reconnect`); a renewal failed, and is tried again until the lease's deadline
  * (`renew_failed`); a release in the background failed (`release_failed`), or the undoing of an acquire (`undo_failed`), and
- * the TTL frees the name; a sentinel cannot be listened to (`unheard`).
+ * the TTL frees the name; a store cannot be reached by who waits to lead, and is tried again (`lead_failed`); a sentinel
+ * cannot be listened to (`unheard`).
  */
 export interface ReportEvent {
   /** Which kind of event it is. */
-  event: "reconnect" | "renew_failed" | "release_failed" | "undo_failed" | "unheard";
+  event: "reconnect" | "renew_failed" | "release_failed" | "undo_failed" | "lead_failed" | "unheard";
   /** The client's id, the same in all of its events. */
   client: string;
   /** What has happened, for people. */

@@ -152,6 +152,26 @@ impl NativeClient {
         }
     }
 
+    /// The same for whoever is to lead: it waits as long as it takes, and tries a store that cannot be reached again.
+    #[napi]
+    pub fn acquire_to_lead(
+        &self,
+        env: Env,
+        name: String,
+        ttl: Option<f64>,
+        max_hold: Option<f64>,
+        label: Option<String>,
+    ) -> Either<u32, Failure> {
+        let request = match request(&name, ttl, None, None, max_hold, label) {
+            Ok(request) => request,
+            Err(error) => return Either::B(error.into()),
+        };
+        let (core, source) = (self.core.clone(), self.source.clone());
+        Either::A(self.mailbox().submit(&env, async move {
+            lease::outcome(core.acquire_to_lead(request).await.map(Some), source)
+        }))
+    }
+
     /// Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it.
     #[napi]
     pub fn cancel(&self, env: Env, op: u32) {

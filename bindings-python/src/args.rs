@@ -30,6 +30,8 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
 const NAMES: [&str; 5] = ["ttl", "renew", "max_hold", "label", "wait"];
 /// What has none to wait for takes all but the last.
 const NAMES_ONCE: &[&str] = NAMES.split_at(4).0;
+/// Whoever leads waits as long as it takes, under a lease that is renewed.
+const NAMES_TO_LEAD: &[&str] = &["ttl", "max_hold", "label"];
 
 /// The first line of a method's doc: what `inspect.signature` shows.
 macro_rules! signature {
@@ -91,11 +93,20 @@ impl<'py> Options<'py> {
         Self::among(NAMES_ONCE, method, given)
     }
 
+    /// As keywords of the method of this name, which leads.
+    pub(crate) fn named_to_lead(
+        method: &str,
+        given: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Self> {
+        Self::among(NAMES_TO_LEAD, method, given)
+    }
+
     fn among(names: &[&str], method: &str, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
         let mut options = Self::default();
         for (key, value) in given.into_iter().flatten() {
             let key = key.cast::<PyString>()?.to_string_lossy();
-            let Some(at) = names.iter().position(|name| *name == key) else {
+            let at = NAMES.iter().position(|name| *name == key);
+            let Some(at) = at.filter(|at| names.contains(&NAMES[*at])) else {
                 return Err(PyTypeError::new_err(format!(
                     "Client.{method}() got an unexpected keyword argument '{key}'"
                 )));

@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::access::Access;
 use crate::aio::operation::Abandoned;
+use crate::aio::request::PyRequest;
 use crate::args::{self, Given, Options};
 use crate::credentials::Loops;
 use crate::greenlets::{self, or_blocking};
@@ -326,6 +327,66 @@ impl Client {
     ) -> PyResult<Lock> {
         let request = args::request(name, Options::named("lock", options)?)?;
         Ok(Lock::new(slf.unbind(), request))
+    }
+
+    #[doc = "lead($self, name, work, *, ttl=30, max_hold=None, label=None)\n--\n"]
+    /// Waits for the name as long as it takes, calls `work(lease)`, and does so again whenever the lease is lost.
+    ///
+    /// A store that cannot be reached while it waits is tried again, for ever. Nothing stops a thread: `work` is to
+    /// look at `lease.held` or call `lease.check()` every now and then, or to sleep by `lease.wait_lost(seconds)`. What
+    /// it returns after a loss is thrown away, and so is a LeaseLostError. When it ends under its lease, or raises, the
+    /// lease is given back at once. Closing the client ends it, and so does Ctrl-C.
+    ///
+    /// Args:
+    ///     name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+    ///     work (Callable[[Lease], T]): What to do while leading, in this thread.
+    ///     ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+    ///         process; 0.1 to 365 days.
+    ///     max_hold (float | timedelta | None): Seconds after which the lease counts as lost, for whoever waits to lead
+    ///         in turn; at least `ttl`. None is no bound.
+    ///     label (str | None): For people: leads the owner string. At most 128 bytes.
+    ///
+    /// Returns:
+    ///     T: What `work` returned, under a lease that it held throughout.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    ///     TypeError: An argument is of a wrong type.
+    ///     Exception: What `work` raised, but for a LeaseLostError after a loss.
+    ///
+    /// Examples:
+    ///     >>> def run_jobs(lease: Lease) -> None:
+    ///     ...     while lease.held:
+    ///     ...         run_next_job(token=lease.token)
+    ///     ...         lease.wait_lost(1)
+    ///     >>> client.lead("scheduler", run_jobs, ttl=10)
+    #[pyo3(signature = (name, work, **options), text_signature = None)]
+    fn lead<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        work: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let request = args::request(name, Options::named_to_lead("lead", options)?)?;
+        slf.py()
+            .import("leaselock._lead")?
+            .call_method1("sync", (slf, PyRequest(request), work))
+    }
+
+    /// Waits for a lease to lead under, as long as it takes. For `lead`.
+    fn _acquire_to_lead(&self, request: &Bound<'_, PyRequest>) -> PyResult<Lease> {
+        let (py, request) = (request.py(), request.get().0.clone());
+        let core = self.core(py)?;
+        if greenlets::are_here(py) {
+            let client = core.async_client();
+            let work = async move { client.acquire_to_lead(request).await };
+            let lease = greenlets::wait(py, Abandoned::Drops, work)?;
+            return Ok(Lease::new(core.adopt(lease)));
+        }
+        let wait = Wait::InLine(core.clone());
+        waiting(py, wait, || core.acquire_to_lead(request)).map(Lease::new)
     }
 
     /// Gives a name back by hand, from any process that knows the owner string. It never touches waiters.

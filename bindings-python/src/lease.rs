@@ -129,6 +129,11 @@ impl Lease {
         Ok(self.held()?.is_held())
     }
 
+    /// Whether it was lost, also where only the release noticed. For `Client.lead`.
+    fn _was_lost(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.held()?.lost_error(py).is_some())
+    }
+
     /// Does nothing while the lease is held. No network.
     ///
     /// Raises:

@@ -5,6 +5,7 @@
 
 mod background;
 mod client_calls;
+mod lead_calls;
 mod lease_calls;
 mod runtime;
 
@@ -13,4 +14,5 @@ pub use background::Background;
 pub(crate) use runtime::{Interrupt, Place};
 
 pub use client_calls::{Acquire, Client, Locks, TryAcquire};
+pub use lead_calls::Lead;
 pub use lease_calls::Lease;

@@ -156,7 +156,7 @@ impl Lease {
     }
 
     /// Completes when the lease is lost or released.
-    async fn over(&self) {
+    pub(crate) async fn over(&self) {
         loop {
             let changed = self.holding.changed();
             tokio::pin!(changed);
@@ -298,6 +298,16 @@ impl Lease {
         }
     }
 
+    /// Gives the lock back in the background, unless there is nothing to give back.
+    pub(crate) fn give_back(&self) {
+        if self.holding.is_settled() {
+            self.leave_keeper();
+        } else if let Begun::Turn(turn) = self.begin_release() {
+            // Nobody waits for it: it goes on in the background.
+            drop(turn);
+        }
+    }
+
     pub(crate) fn leave_keeper(&self) {
         if self.client.keeper.remove(self.id) {
             self.client.on_ended(&self.holding);
@@ -340,12 +350,7 @@ impl Drop for Extending<'_> {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.holding.is_settled() {
-            self.leave_keeper();
-        } else if let Begun::Turn(turn) = self.begin_release() {
-            // Nobody waits for it: it goes on in the background.
-            drop(turn);
-        }
+        self.give_back();
     }
 }
 

@@ -282,6 +282,13 @@ impl Request {
         self
     }
 
+    /// This request, to be waited for as long as it takes.
+    #[must_use]
+    pub(crate) fn without_limit(mut self) -> Self {
+        self.options.wait = None;
+        self
+    }
+
     pub(crate) fn unit(&self) -> Unit {
         self.unit
     }

@@ -86,6 +86,29 @@ def matches(expected: Any, value: Any) -> bool:
     return bool(expected == value)
 
 
+class WorkError(Exception):
+    """What a leader's work fails with."""
+
+
+class Led:
+    """The terms of one leader."""
+
+    def __init__(self, works: list[str]) -> None:
+        self._works = works
+        self._tokens: list[int] = []
+
+    def begin(self, lease: AnyLease) -> str:
+        """What the work is to do under this lease."""
+        self._tokens.append(lease.token)
+        return self._works[len(self._tokens) - 1]
+
+    def end(self, work: str) -> dict[str, Any]:
+        """What the work gives."""
+        if work == "raise":
+            raise WorkError
+        return {"led": len(self._tokens), "newer": sorted(set(self._tokens)) == self._tokens}
+
+
 class SyncFace:
     """Calls of `Client`, each in a thread of a pool, since they block."""
 
@@ -98,6 +121,20 @@ class SyncFace:
         """A call that may block."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(function, *args, **kwargs))
+
+    def work(self, works: list[str]) -> Callable[[Lease], dict[str, Any]]:
+        """What leads, in a thread that waits for the loss."""
+        led = Led(works)
+
+        def work(lease: Lease) -> dict[str, Any]:
+            what = led.begin(lease)
+            if what == "stay":
+                while lease.held:
+                    lease.wait_lost()
+                lease.check()
+            return led.end(what)
+
+        return work
 
     async def locks(self, client: Client, pattern: str) -> list[LockInfo]:
         """All locks of a pattern."""
@@ -122,6 +159,18 @@ class AsyncFace:
         """A call that may be awaited."""
         result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
+
+    def work(self, works: list[str]) -> Callable[[AsyncLease], Awaitable[dict[str, Any]]]:
+        """What leads, until it is cancelled."""
+        led = Led(works)
+
+        async def work(lease: AsyncLease) -> dict[str, Any]:
+            what = led.begin(lease)
+            if what == "stay":
+                await asyncio.Event().wait()
+            return led.end(what)
+
+        return work
 
     async def locks(self, client: AsyncClient, pattern: str) -> list[LockInfo]:
         """All locks of a pattern."""
@@ -249,6 +298,12 @@ class Run:
         if lease is not None:
             self.keep(step, lease)
         return lease is not None
+
+    async def op_lead(self, step: dict[str, Any]) -> dict[str, Any]:
+        client = self.clients[step["client"]]
+        work = self.face.work(step["works"])
+        led: dict[str, Any] = await self.face.call(client.lead, step["name"], work, **self.options(step))
+        return led
 
     async def op_release_lease(self, step: dict[str, Any]) -> Any:
         return await self.face.call(self.leases[step["lease"]].release)

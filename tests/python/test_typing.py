@@ -44,8 +44,17 @@ def work(a: int, *, b: str = "") -> float:
 
 assert_type(work(1, b="x"), float)
 
+def lead(lease: Lease) -> int:
+    return lease.token
+
+assert_type(client.lead("a", lead, ttl=1, max_hold=timedelta(hours=1), label="me"), int)
+
 async def main() -> None:
     async with AsyncClient() as client:
+        async def lead(lease: AsyncLease) -> int:
+            return lease.token
+
+        assert_type(await client.lead("a", lead, ttl=1, max_hold=None, label=None), int)
         assert_type(client, AsyncClient)
         assert_type(await client.acquire("a"), AsyncLease)
         assert_type(await client.try_acquire("a", cancel_on_lost=False), AsyncLease | None)
@@ -85,6 +94,9 @@ client.release("a", "b") == "RELEASED"
 def work(a: int) -> None: ...
 work("x")
 AsyncClient().lock("a")(work)
+client.lead("a", work)
+client.lead("a", print, wait=3)
+AsyncClient().lead("a", len)
 """
 
 
@@ -111,7 +123,7 @@ def test_a_program_that_uses_everything(tmp_path: Path) -> None:
 
 def test_mistakes_are_found(tmp_path: Path) -> None:
     lines = {line.split(":")[1] for line in mypy(tmp_path, WRONG) if ": error:" in line}
-    assert lines == {str(n) for n in (3, 5, 6, 7, 8, 9, 10, 13, 14)}
+    assert lines == {str(n) for n in (3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17)}
 
 
 def test_the_package_is_typed() -> None:

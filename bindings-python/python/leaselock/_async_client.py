@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from leaselock import _bridge, _observe
+from leaselock import _bridge, _lead, _observe
 from leaselock._async_lease import AsyncLease
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import LeaselockError, warn
 from leaselock._native import AsyncClientCore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
     from leaselock._native import AsyncLocks
     from leaselock._records import LockInfo, ReleaseStatus, Seconds
+
+R = TypeVar("R")
 
 
 class AsyncClient(AsyncClientCore):
@@ -184,6 +186,50 @@ class AsyncClient(AsyncClientCore):
         """
         request = self._request(name, ttl, renew, max_hold, label, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
+
+    async def lead(
+        self,
+        name: str,
+        work: Callable[[AsyncLease], Awaitable[R]],
+        *,
+        ttl: Seconds = 30,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> R:
+        """Waits for the name as long as it takes, awaits `work(lease)`, and does so again whenever the lease is lost.
+
+        A store that cannot be reached while it waits is tried again, for ever. The work runs in a task of its own. When
+        the lease is lost that task is cancelled and awaited; what it returns then is thrown away, and so is a
+        LeaseLostError. When it ends under its lease, or raises, the lease is given back at once. Cancelling the task
+        that leads cancels the work, and gives the lease back when that has ended. Closing the client ends it, too.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            work (Callable[[AsyncLease], Awaitable[T]]): What to do while leading, a coroutine function.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            max_hold (float | timedelta | None): Seconds after which the lease counts as lost, for whoever waits to lead
+                in turn; at least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+
+        Returns:
+            T: What `work` returned, under a lease that it held throughout.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+            Exception: What `work` raised, but for a LeaseLostError after a loss.
+
+        Examples:
+            >>> async def run_jobs(lease: AsyncLease) -> None:
+            ...     while True:
+            ...         await run_next_job(token=lease.token)
+            >>> await client.lead("scheduler", run_jobs, ttl=10)
+        """
+        request = self._request(name, ttl, True, max_hold, label, None)
+        return await _lead.asynchronous(self, request, work)
 
     async def release(self, name: str, owner: str) -> ReleaseStatus:
         """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.

@@ -226,6 +226,50 @@ class Client:
             >>> @client.lock("nightly-report", ttl=30, wait=10)
             ... def report() -> None: ...
         """
+    def lead(
+        self,
+        name: str,
+        work: Callable[[Lease], _R],
+        *,
+        ttl: Seconds = 30,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> _R:
+        """Waits for the name as long as it takes, calls `work(lease)`, and does so again whenever the lease is lost.
+
+        A store that cannot be reached while it waits is tried again, for ever. Nothing stops a thread: `work` is to
+        look at `lease.held` or call `lease.check()` every now and then, or to sleep by `lease.wait_lost(seconds)`. What
+        it returns after a loss is thrown away, and so is a LeaseLostError. When it ends under its lease, or raises, the
+        lease is given back at once. Closing the client ends it, and so does Ctrl-C.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            work (Callable[[Lease], T]): What to do while leading, in this thread.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            max_hold (float | timedelta | None): Seconds after which the lease counts as lost, for whoever waits to lead
+                in turn; at least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+
+        Returns:
+            T: What `work` returned, under a lease that it held throughout.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+            Exception: What `work` raised, but for a LeaseLostError after a loss.
+
+        Examples:
+            >>> def run_jobs(lease: Lease) -> None:
+            ...     while lease.held:
+            ...         run_next_job(token=lease.token)
+            ...         lease.wait_lost(1)
+            >>> client.lead("scheduler", run_jobs, ttl=10)
+        """
+    def _acquire_to_lead(self, request: Request) -> Lease:
+        """Waits for a lease to lead under, as long as it takes. For `lead`."""
     def release(self, name: str, owner: str) -> ReleaseStatus:
         """Gives a name back by hand, from any process that knows the owner string. It never touches waiters.
 
@@ -357,6 +401,8 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether it is held right now, by the local deadline. No network."""
+    def _was_lost(self) -> bool:
+        """Whether it was lost, also where only the release noticed. For `Client.lead`."""
     def check(self) -> None:
         """Does nothing while the lease is held. No network.
 
@@ -610,7 +656,7 @@ class Operation:
 
 @final
 class Request:
-    """The arguments of an acquire, checked. Made by `AsyncClientCore`."""
+    """The arguments of an acquire, checked. Made by a client."""
     @property
     def name(self) -> str:
         """The lock's name."""
@@ -652,6 +698,7 @@ class AsyncClientCore:
     def _acquire(self, bridge: Bridge, name: str, *options: Unpack[_Options]) -> Awaitable[AsyncLeaseCore]: ...
     def _request(self, name: str, *options: Unpack[_Options]) -> Request: ...
     def _acquire_checked(self, bridge: Bridge, request: Request) -> Awaitable[AsyncLeaseCore]: ...
+    def _acquire_to_lead(self, bridge: Bridge, request: Request) -> Awaitable[AsyncLeaseCore]: ...
     def _try_acquire(
         self, bridge: Bridge, name: str, *options: Unpack[_Options]
     ) -> Awaitable[AsyncLeaseCore | None]: ...

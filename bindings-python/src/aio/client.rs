@@ -225,6 +225,18 @@ impl AsyncClientCore {
         self.take(bridge, request.get().0.clone(), false)
     }
 
+    fn _acquire_to_lead(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        request: &Bound<'_, PyRequest>,
+    ) -> PyResult<Operation> {
+        let client = self.call(bridge)?.clone();
+        let request = request.get().0.clone();
+        let work = async move { client.acquire_to_lead(request).await.map(Some) };
+        let finish = AsyncLeaseCore::finish(self.number);
+        submit(bridge, Abandoned::Drops, work, finish)
+    }
+
     #[pyo3(signature = (bridge, name, *options))]
     fn _try_acquire<'py>(
         &self,

@@ -1,6 +1,7 @@
 //! The blocking client.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,6 +211,14 @@ impl Client {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner.client.is_closed()
+    }
+
+    /// Runs `work` on the client's runtime and waits for it.
+    pub(super) fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.runtime.wait_for(work)
     }
 
     /// The same client for callers who do not block, on its runtime.

@@ -195,6 +195,7 @@ impl Stage {
                 }
                 Err(failed) => Err(failed),
             },
+            Op::Lead(leading) => self.client(&leading.client)?.lead(leading),
             Op::Release {
                 client,
                 name,

@@ -1,14 +1,14 @@
 //! The two faces of the Rust API that scenarios run through, behind one pair of traits: async and blocking.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leaselock::{Client, ClientBuilder, Error, LockInfo, Stats, Unit, blocking, duration};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
-use crate::file::Take;
+use crate::file::{Leading, Take, Work};
 use crate::observations::observer;
 
 /// A failed step, as the file describes errors.
@@ -69,6 +69,7 @@ pub(crate) trait Face: Sync {
 pub(crate) trait FaceClient: Send + Sync {
     fn acquire(&self, take: &Take) -> Outcome<Arc<dyn FaceLease>>;
     fn try_acquire(&self, take: &Take) -> Outcome<Option<Arc<dyn FaceLease>>>;
+    fn lead(&self, leading: &Leading) -> Outcome;
     fn release(&self, name: &str, owner: &str) -> Outcome;
     fn force_release(&self, name: &str) -> Outcome;
     fn inspect(&self, name: &str) -> Outcome;
@@ -126,6 +127,48 @@ macro_rules! with_arguments {
         }
         request
     }};
+}
+
+/// Sets on what leads what the step names, through the methods that users call.
+macro_rules! with_leading {
+    ($lead:expr, $leading:expr) => {{
+        let (mut lead, leading) = ($lead, $leading);
+        if let Some(ttl) = leading.ttl {
+            lead = lead.ttl(millis("ttl", ttl)?);
+        }
+        if let Some(max_hold) = leading.max_hold {
+            lead = lead.max_hold(millis("max_hold", max_hold)?);
+        }
+        if let Some(label) = &leading.label {
+            lead = lead.label(label);
+        }
+        lead
+    }};
+}
+
+/// What a leader's work has met.
+#[derive(Default)]
+struct Led(Mutex<Vec<u64>>);
+
+impl Led {
+    /// Notes a lease down; what the work is to do under it.
+    fn begin(&self, leading: &Leading, token: u64) -> Work {
+        let mut tokens = self.0.lock().unwrap();
+        tokens.push(token);
+        leading.works[tokens.len() - 1]
+    }
+
+    /// What an end of the work is, as the file describes it.
+    fn end(&self, work: Work) -> Outcome {
+        if matches!(work, Work::Raise) {
+            return Err(Failed {
+                name: "WorkError".to_owned(),
+                ..Failed::driver("the work fails".to_owned())
+            });
+        }
+        let tokens = self.0.lock().unwrap();
+        Ok(json!({ "led": tokens.len(), "newer": tokens.is_sorted_by(|a, b| a < b) }))
+    }
 }
 
 /// What a lease shows, the same for both faces.
@@ -211,6 +254,19 @@ impl FaceClient for AsyncClient {
         let request = with_arguments!(self.0.try_acquire(&take.name), take);
         let lease = self.1.block_on(request.into_future())?;
         Ok(lease.map(|lease| Arc::new(AsyncLease(lease, self.1.clone())) as _))
+    }
+
+    fn lead(&self, leading: &Leading) -> Outcome {
+        let led = &Led::default();
+        let works = |lease: Arc<leaselock::Lease>| async move {
+            let work = led.begin(leading, lease.token());
+            if matches!(work, Work::Stay) {
+                std::future::pending::<()>().await;
+            }
+            led.end(work)
+        };
+        let leader = with_leading!(self.0.lead(&leading.name, works), leading);
+        self.1.block_on(leader.into_future())?
     }
 
     fn release(&self, name: &str, owner: &str) -> Outcome {
@@ -309,6 +365,18 @@ impl FaceClient for BlockingClient {
         Ok(request
             .call()?
             .map(|lease| Arc::new(BlockingLease(lease)) as _))
+    }
+
+    fn lead(&self, leading: &Leading) -> Outcome {
+        let led = Led::default();
+        let work = |lease: &blocking::Lease| {
+            let work = led.begin(leading, lease.token());
+            while matches!(work, Work::Stay) && lease.held() {
+                lease.wait_lost(None)?;
+            }
+            led.end(work)
+        };
+        with_leading!(self.0.lead(&leading.name, work), leading).call()?
     }
 
     fn release(&self, name: &str, owner: &str) -> Outcome {

@@ -72,6 +72,30 @@ pub(crate) struct Take {
     pub(crate) keep_as: Option<String>,
 }
 
+/// How to lead, and what the work does each time.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Leading {
+    pub(crate) client: String,
+    pub(crate) name: String,
+    pub(crate) ttl: Option<f64>,
+    pub(crate) max_hold: Option<f64>,
+    pub(crate) label: Option<String>,
+    pub(crate) works: Vec<Work>,
+}
+
+/// What a leader's work does.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    /// It returns how often it has led.
+    End,
+    /// It fails.
+    Raise,
+    /// It goes on until it is stopped.
+    Stay,
+}
+
 #[derive(Clone, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Op {
@@ -83,6 +107,7 @@ pub(crate) enum Op {
     },
     Acquire(Take),
     TryAcquire(Take),
+    Lead(Leading),
     Release {
         client: String,
         name: String,

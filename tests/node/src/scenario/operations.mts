@@ -14,9 +14,12 @@ function given<T>(step: Step, argument: string): T | undefined {
   return (step[argument] ?? undefined) as T | undefined;
 }
 
-/** The options that the step has; one that is absent is not passed at all. */
 function acquireOptions(step: Step): AcquireOptions {
-  const names = { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", label: "label" };
+  return named(step, { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", label: "label" });
+}
+
+/** The options that the step has, under their names here; one that is absent is not passed at all. */
+function named(step: Step, names: Record<string, string>): object {
   return Object.fromEntries(
     Object.entries(names)
       .filter(([name]) => Object.hasOwn(step, name))
@@ -74,6 +77,22 @@ export const operations: Record<string, Operation> = {
     }
     run.keep(lease, step["as"]);
     return true;
+  },
+  lead(run, step) {
+    const works = step["works"] as string[];
+    const tokens: number[] = [];
+    const names = { ttl: "ttl", max_hold: "maxHold", label: "label" };
+    return run.client(step["client"]).lead(step["name"] as string, named(step, names), async (lease) => {
+      const work = works[tokens.length];
+      tokens.push(lease.token);
+      if (work === "raise") {
+        throw Object.assign(new Error("the work fails"), { name: "WorkError" });
+      }
+      if (work === "stay") {
+        await sleep(60_000, undefined, { signal: lease.signal });
+      }
+      return { led: tokens.length, newer: tokens.every((token, at) => at === 0 || token > Number(tokens[at - 1])) };
+    });
   },
   release_lease: (run, step) => run.lease(step["lease"]).release(),
   release: (run, step) => run.client(step["client"]).release(step["name"] as string, step["owner"] as string),
