@@ -31,6 +31,10 @@ use crate::system::{Caught, Running, Signals, stop_here};
 /// which gets all signals: what the command has started ends with it. As the first process of a container (PID 1) it
 /// reaps whatever the command leaves behind.
 ///
+/// With --forever it leads: it waits as long as it takes, also while the store cannot be reached, and when the lease is lost
+/// it ends the command, waits for the lock again and runs the command again. It exits when the command ends by itself, or
+/// when a signal ends it.
+///
 /// On Windows Ctrl-C and Ctrl-Break reach the command as Ctrl-Break, and so does the end of the lease; whatever the command
 /// has started ends with leaselock.
 ///
@@ -59,6 +63,10 @@ pub(crate) struct Args {
     #[arg(short, long, conflicts_with = "wait")]
     no_wait: bool,
 
+    /// Lead: wait as long as it takes, and again whenever the lease is lost, in place of exiting
+    #[arg(long, conflicts_with_all = ["wait", "no_wait"])]
+    forever: bool,
+
     /// How long the lock may be held in all; then the lease counts as lost. Without it, as long as the command runs
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     max_hold: Option<Duration>,
@@ -86,6 +94,9 @@ Examples:
 
   A deployment: waits ten minutes at most, and is ended after an hour.
       leaselock run deploy --wait 10m --max-hold 1h -- ./deploy.sh
+
+  One of several runs the scheduler; when it dies, the next one does:
+      leaselock run --forever scheduler --ttl 10s -- ./scheduler
 
   The fencing token goes to whatever the command writes to:
       leaselock run orders -- sh -c 'import --fence \"$LEASELOCK_TOKEN\"'
@@ -131,20 +142,33 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
     let request = args.request()?;
     let mut signals = Signals::of_command()?;
 
-    let lease = match acquire(&client, request, &mut signals).await? {
-        Acquired::Lease(lease) => lease,
-        Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
-    };
-    let ended = hold(args, client.app_id(), &lease, &mut signals).await;
-    let given_back = give_back(lease, args.on_lost).await;
-    match ended {
-        Ok(Exit::OK) => Ok(given_back),
-        ended => ended,
+    loop {
+        let lease = match acquire(args, &client, request.clone(), &mut signals).await? {
+            Acquired::Lease(lease) => lease,
+            Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
+        };
+        let ended = hold(args, client.app_id(), &lease, &mut signals).await;
+        let given_back = give_back(lease, args.on_lost).await;
+        let ended = ended?;
+        let (exit, lost) = if ended.exit == Exit::OK {
+            (given_back, given_back == Exit::LOST)
+        } else {
+            (ended.exit, ended.lost)
+        };
+        if !args.forever || !lost || ended.told_to_end {
+            return Ok(exit);
+        }
     }
 }
 
 impl Args {
     fn request(&self) -> Result<Request, Failure> {
+        if self.forever && self.on_lost == OnLost::Warn {
+            return Err(Failure::new(
+                Exit::USAGE,
+                "--forever ends the command when the lease is lost, and --on-lost warn lets it go on: leave out one of them",
+            ));
+        }
         let options = AcquireOptions {
             ttl: self.ttl,
             wait: if self.no_wait {
@@ -181,6 +205,7 @@ enum Acquired {
 
 /// Waits for the lock, or for a signal that ends the wait.
 async fn acquire(
+    args: &Args,
     client: &Client,
     request: Request,
     signals: &mut Signals,
@@ -197,6 +222,9 @@ async fn acquire(
     let mut silent = !once && wait.is_none_or(|wait| wait > patience);
     let number = {
         let acquiring = async {
+            if args.forever {
+                return client.acquire_to_lead(request).await.map_err(Failure::from);
+            }
             if !once {
                 return client.acquire_request(request).await.map_err(Failure::from);
             }
@@ -253,21 +281,41 @@ fn stop_if_asked(signal: Caught) {
     }
 }
 
+/// How a command ended.
+struct Ended {
+    exit: Exit,
+    /// For the loss of the lease.
+    lost: bool,
+    /// A signal came that is to end all of it.
+    told_to_end: bool,
+}
+
 /// Runs the command to its end.
 async fn hold(
     args: &Args,
     app_id: &str,
     lease: &Lease,
     signals: &mut Signals,
-) -> Result<Exit, Failure> {
+) -> Result<Ended, Failure> {
     // What came while there was no command to pass it on to.
     while let Some(signal) = signals.pending() {
         if signal.is_ending() {
-            return Ok(Exit::signal(signal.number));
+            return Ok(Ended {
+                exit: Exit::signal(signal.number),
+                lost: false,
+                told_to_end: true,
+            });
         }
         stop_if_asked(signal);
     }
-    lease.check()?;
+    if let Err(lost) = lease.check() {
+        complain(&lost);
+        return Ok(Ended {
+            exit: Exit::LOST,
+            lost: true,
+            told_to_end: false,
+        });
+    }
     let variables = [
         ("LEASELOCK_TOKEN", lease.token().to_string()),
         ("LEASELOCK_NAME", lease.name().to_owned()),
@@ -276,17 +324,23 @@ async fn hold(
     ];
     let mut command = Running::start(&args.command, variables)?;
     // The terminal's may have come before the command was there; an instant later it gets them by itself.
+    let mut told_to_end = false;
     while let Some(signal) = signals.pending() {
+        told_to_end |= signal.is_ending();
         command.pass_on(signal);
     }
     let policy = Policy {
         on_lost: args.on_lost,
         kill_after: args.kill_after,
     };
-    supervise(&mut command, lease, signals, policy).await;
+    told_to_end |= supervise(&mut command, lease, signals, policy).await;
     let ended = command.status()?;
-    let ended_for_it = lease.loss_reason().is_some() && args.on_lost == OnLost::Kill;
-    Ok(if ended_for_it { Exit::LOST } else { ended })
+    let lost = lease.loss_reason().is_some() && args.on_lost == OnLost::Kill;
+    Ok(Ended {
+        exit: if lost { Exit::LOST } else { ended },
+        lost,
+        told_to_end,
+    })
 }
 
 /// Gives the lock back. What goes wrong is said, and is the exit status where the command's was 0.

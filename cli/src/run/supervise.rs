@@ -19,25 +19,27 @@ pub(crate) struct Policy {
     pub(crate) kill_after: Duration,
 }
 
-/// Watches over the command until it has ended.
+/// Watches over the command until it has ended; whether a signal came that is to end all of it.
 pub(crate) async fn supervise(
     command: &mut Running,
     lease: &Lease,
     signals: &mut Signals,
     policy: Policy,
-) {
+) -> bool {
+    let mut told_to_end = false;
     let mut lost = false;
     let mut kill_at = None;
     loop {
         tokio::select! {
             change = command.changed() => match change {
-                Change::Ended => return,
+                Change::Ended => return told_to_end,
                 // By the terminal: the shell waits for us to stop, too, and then takes the terminal back. Whatever else
                 // stops a command (a debugger, SIGSTOP) does not stop us, and the lease is renewed.
                 Change::StoppedByTerminal => stop_here(),
                 Change::Stopped => {}
             },
             signal = signals.next() => {
+                told_to_end |= signal.is_ending();
                 if signal.is_for_us_alone() {
                     command.pass_on(signal);
                 }

@@ -29,7 +29,7 @@ async fn a_leader_that_is_dropped_drops_its_work_and_then_gives_the_name_back() 
         let kept = Mutex::new(None::<Arc<Lease>>);
         let (held, at_work) = (Mutex::new(None), Notify::new());
         {
-            let lead = client.lead("dropped", |lease| {
+            let leading = client.lead("dropped", |lease| {
                 // Whoever keeps the lease does not keep the name.
                 *kept.lock().unwrap() = Some(lease);
                 let looks = LooksOnDrop(&server, "dropped", &held);
@@ -41,7 +41,7 @@ async fn a_leader_that_is_dropped_drops_its_work_and_then_gives_the_name_back() 
                 }
             });
             tokio::select! {
-                led = lead.into_future() => panic!("{led:?}"),
+                outcome = leading.into_future() => panic!("{outcome:?}"),
                 () = at_work.notified() => {}
             }
         }
@@ -56,15 +56,16 @@ async fn work_that_panics_gives_the_name_back() {
     for server in Server::each(&[]) {
         let client = client_at(&server.url());
         let leading = client.lead("panics", |_| async { panic!("own") });
-        let led = tokio::spawn(leading.ttl(ms(60_000)).into_future()).await;
-        assert!(led.unwrap_err().is_panic());
+        let ended = tokio::spawn(leading.ttl(ms(60_000)).into_future()).await;
+        assert!(ended.unwrap_err().is_panic());
         gone_within(&server, "panics", ms(1_000)).await;
 
         let url = server.url();
         let blocked = tokio::task::spawn_blocking(move || {
             let client = blocking_at(&url);
-            let lead = client.lead("panics", |_| panic!("own")).ttl(ms(60_000));
-            assert!(catch_unwind(AssertUnwindSafe(|| lead.call())).is_err());
+            let leading = client.lead("panics", |_| panic!("own"));
+            let call = AssertUnwindSafe(|| leading.ttl(ms(60_000)).call());
+            assert!(catch_unwind(call).is_err());
             assert!(client.try_acquire("panics").call().unwrap().is_some());
         });
         blocked.await.unwrap();
