@@ -91,7 +91,7 @@ FAILED = {
 SPOILT = 8
 # Words in names of tests that look for what happens seldom: for these, once is enough.
 ONCE = re.compile(
-    "churn|bad_network|chaos|crashes|increment|holders|never|exclude|overlap|leak|cluster_changes|fork|seeded|correct"
+    "churn|bad_network|election|chaos|crashes|increment|holders|never|exclude|overlap|leak|cluster_changes|fork|seeded|correct"
 )
 
 # Whole programs that begin and end, many of them: they compute, where the others wait.

@@ -118,18 +118,25 @@ def judge(events: Iterable[Event], limits: Limits) -> Verdict:
     """Judges a run."""
     events = list(events)
     verdict = Verdict(counts=Counter(event.kind for event in events), stalls=Stalls(events))
+    by_name = holders(events, verdict)
+    wanted = _wanted(events)
+    for name, of_name in by_name.items():
+        _waits(name, of_name, wanted.get(name, []), limits, verdict)
+    for name in wanted.keys() - by_name.keys():
+        verdict.wrong.append(f"{name} was wanted and never acquired")
+    return verdict
+
+
+def holders(events: list[Event], verdict: Verdict) -> dict[str, list[Lease]]:
+    """The leases of each name in the order in which they began; what is wrong where one was not the only holder."""
     leases = _leases(events, verdict)
     _fence(events, verdict)
     by_name: dict[str, list[Lease]] = {}
     for lease in sorted(leases, key=lambda lease: lease.begin):
         by_name.setdefault(lease.name, []).append(lease)
-    wanted = _wanted(events)
-    for name, of_name in by_name.items():
+    for of_name in by_name.values():
         _overlaps(of_name, verdict)
-        _waits(name, of_name, wanted.get(name, []), limits, verdict)
-    for name in wanted.keys() - by_name.keys():
-        verdict.wrong.append(f"{name} was wanted and never acquired")
-    return verdict
+    return by_name
 
 
 def _leases(events: list[Event], verdict: Verdict) -> list[Lease]:
