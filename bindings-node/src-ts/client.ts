@@ -452,7 +452,7 @@ export class Client {
     const maxHold = optional(number, "maxHold", given.maxHold);
     const label = optional(string, "label", given.label);
     const signal = startingSignal(given);
-    const submitted = this.#native.acquireToLead(string("name", name), ttl, maxHold, label);
+    const submitted = this.#native.acquireToLead(string("name", name), ttl, maxHold, label, contextNumber());
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 

@@ -46,6 +46,14 @@ fn request(
     Request::new(name, options, Unit::Milliseconds)
 }
 
+/// The request, of which observers hear in this context.
+fn observed(request: Request, context: Option<Arc<Context>>) -> Request {
+    match context {
+        Some(context) => request.in_context(context),
+        None => request,
+    }
+}
+
 /// The counters of a client.
 #[napi(object, object_from_js = false)]
 pub struct NativeStats {
@@ -139,13 +147,8 @@ impl NativeClient {
     ) -> Either<u32, Failure> {
         // Also where the request is refused, its number is gone then.
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let begun = request(&name, ttl, wait, renew, max_hold, label).and_then(|request| {
-            let request = match context {
-                Some(context) => request.in_context(context),
-                None => request,
-            };
-            self.begin(&env, request, once)
-        });
+        let begun = request(&name, ttl, wait, renew, max_hold, label)
+            .and_then(|request| self.begin(&env, observed(request, context), once));
         match begun {
             Ok(op) => Either::A(op),
             Err(error) => Either::B(error.into()),
@@ -161,9 +164,11 @@ impl NativeClient {
         ttl: Option<f64>,
         max_hold: Option<f64>,
         label: Option<String>,
+        context: Option<u32>,
     ) -> Either<u32, Failure> {
+        let context = context.map(|number| Context::new(number, self.mailbox()));
         let request = match request(&name, ttl, None, None, max_hold, label) {
-            Ok(request) => request,
+            Ok(request) => observed(request, context),
             Err(error) => return Either::B(error.into()),
         };
         let (core, source) = (self.core.clone(), self.source.clone());

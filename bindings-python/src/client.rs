@@ -377,8 +377,9 @@ impl Client {
 
     /// Waits for a lease to lead under, as long as it takes. For `lead`.
     fn _acquire_to_lead(&self, request: &Bound<'_, PyRequest>) -> PyResult<Lease> {
-        let (py, request) = (request.py(), request.get().0.clone());
+        let py = request.py();
         let core = self.core(py)?;
+        let request = observe::in_context(py, request.get().0.clone())?;
         if greenlets::are_here(py) {
             let client = core.async_client();
             let work = async move { client.acquire_to_lead(request).await };

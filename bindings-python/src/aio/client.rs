@@ -231,7 +231,7 @@ impl AsyncClientCore {
         request: &Bound<'_, PyRequest>,
     ) -> PyResult<Operation> {
         let client = self.call(bridge)?.clone();
-        let request = request.get().0.clone();
+        let request = observe::in_context(bridge.py(), request.get().0.clone())?;
         let work = async move { client.acquire_to_lead(request).await.map(Some) };
         let finish = AsyncLeaseCore::finish(self.number);
         submit(bridge, Abandoned::Drops, work, finish)
