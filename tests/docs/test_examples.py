@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import EXAMPLES, Program
 
+import leaselock
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -23,6 +25,8 @@ TESTS = [
     [sys.executable, "-m", "pytest", "-q", str(EXAMPLES / "python" / "test_with_memory.py")],
     ["node", "--test", str(EXAMPLES / "node" / "with_memory.test.mjs")],
 ]
+
+LEADERS = ["python/leader.py", "python/leader_asyncio.py", "node/leader.mjs", "rust/src/bin/leader.rs"]
 
 
 def example(language: str, name: str) -> str:
@@ -82,11 +86,11 @@ def test_cron_does_not_overlap(language: str, url: str, program: Callable[[str],
 
 
 @pytest.mark.parametrize(("ending", "within"), [(signal.SIGINT, 1.0), (signal.SIGKILL, 3.5)], ids=["ctrl-c", "killed"])
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_singleton_is_taken_over(
-    language: str, ending: signal.Signals, within: float, url: str, program: Callable[[str], Program]
+@pytest.mark.parametrize("name", LEADERS)
+def test_a_leader_is_followed(
+    name: str, ending: signal.Signals, within: float, url: str, program: Callable[[str], Program]
 ) -> None:
-    job = program(example(language, "singleton"))
+    job = program(name)
     with ExitStack() as stack:
 
         def start() -> subprocess.Popen[str]:
@@ -111,3 +115,15 @@ def test_singleton_is_taken_over(
         heir.send_signal(signal.SIGINT)
         line_from(heir, "ends")
         assert heir.wait(10) == 0
+
+
+@pytest.mark.parametrize("name", LEADERS)
+def test_a_leader_that_lost_the_name_leads_again(name: str, url: str, program: Callable[[str], Program]) -> None:
+    with leaselock.Client(url) as client, program(name).start(url) as leader:
+        token = line_from(leader, "leads, token")
+        client.force_release("scheduler")
+        again = line_from(leader, "leads, token")
+        assert int(again.split()[-1]) > int(token.split()[-1])
+        leader.send_signal(signal.SIGINT)
+        line_from(leader, "ends")
+        assert leader.wait(10) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -96,6 +97,31 @@ def cron_lines() -> tuple[dict[str, str], dict[str, list[str]]]:
         assert "%" not in command  # cron takes it for the end of a line
         jobs[command.split()[2]] = ["/bin/sh", "-c", command]
     return variables, jobs
+
+
+def words_after(key: str, text: str) -> list[str]:
+    """A list of words in a manifest, written as JSON has it."""
+    found = re.search(rf"^\s*{key}: (\[.*\])$", text, re.MULTILINE)
+    assert found, key
+    words: list[str] = json.loads(found[1])
+    return words
+
+
+def test_the_probe_of_a_pod_says_whether_it_leads(host: Host) -> None:
+    manifest = (EXAMPLES / "kubernetes" / "leader.yaml").read_text()
+    container, probe = manifest.split("readinessProbe:")
+    command, look = words_after("command", container), words_after("command", probe)
+    host.has(host.home / "scheduler", "exec sleep 60")
+    pods = ["scheduler-6d4-abc12", "scheduler-6d4-abc1"]
+    running = {}
+    for pod in pods:
+        # What Kubernetes puts in.
+        running[pod] = host.starts([word.replace("$(POD_NAME)", pod) for word in command], POD_NAME=pod)
+        wait_until(lambda: host.runs(look, POD_NAME=pods[0])[0] == 0, "the first one leads")
+    assert host.runs(look, POD_NAME=pods[1]) == (1, "")
+    host.ends(running[pods[0]])
+    wait_until(lambda: host.runs(look, POD_NAME=pods[1])[0] == 0, "the second one leads")
+    assert host.runs(look, POD_NAME=pods[0]) == (1, "")
 
 
 def test_cron_jobs_find_their_programs_and_their_store() -> None:
