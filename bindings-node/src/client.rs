@@ -266,8 +266,10 @@ impl NativeClient {
         let core = self.core.clone();
         // Asked for twice, the second answer comes before the end.
         let is_first = !core.is_closed();
+        let mailbox = self.mailbox().clone();
         self.mailbox().submit(&env, async move {
             let closed = core.close().await;
+            mailbox.tell_observed();
             if is_first {
                 at_exit::forget(&core);
             }

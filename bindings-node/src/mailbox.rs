@@ -60,6 +60,8 @@ struct Ready {
     observed: Vec<LockEvent>,
     /// They will be told in a moment.
     gathering: bool,
+    /// They are to be told with what is delivered next: a message for each delivery would cost more than the rest.
+    tell: bool,
     /// So many were not kept.
     missed: u32,
     closed: bool,
@@ -212,13 +214,19 @@ impl Mailbox {
                 let any = {
                     let mut ready = lock(&mailbox.ready);
                     ready.gathering = false;
-                    !ready.observed.is_empty()
+                    ready.tell = !ready.observed.is_empty();
+                    ready.tell
                 };
                 if any {
                     mailbox.wake();
                 }
             });
         }
+    }
+
+    /// Has the observers told with what is delivered next.
+    pub(crate) fn tell_observed(&self) {
+        lock(&self.ready).tell = true;
     }
 
     /// There is no more to tell of a context.
@@ -270,7 +278,11 @@ impl Mailbox {
             (
                 mem::take(&mut ready.ended),
                 mem::take(&mut ready.events),
-                mem::take(&mut ready.observed),
+                if mem::take(&mut ready.tell) {
+                    mem::take(&mut ready.observed)
+                } else {
+                    Vec::new()
+                },
                 mem::take(&mut ready.missed),
             )
         };
