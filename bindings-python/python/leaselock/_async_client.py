@@ -200,12 +200,13 @@ class AsyncClient(AsyncClientCore):
 
         A store that cannot be reached while it waits is tried again, for ever. The work runs in a task of its own. When
         the lease is lost that task is cancelled and awaited; what it returns then is thrown away, and so is a
-        LeaseLostError. When it ends under its lease, or raises, the lease is given back at once. Cancelling the task
-        that leads cancels the work, and gives the lease back when that has ended. Closing the client ends it, too.
+        LeaseLostError. When it ends under its lease, or raises, the lease is given back at once, and any other error
+        goes on. Cancelling the task that leads cancels the work, and gives the lease back when that has ended. Closing
+        the client ends it, too.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
-            work (Callable[[AsyncLease], Awaitable[T]]): What to do while leading, a coroutine function.
+            work (Callable): What to do while leading. It gets the lease.
             ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
                 process; 0.1 to 365 days.
             max_hold (float | timedelta | None): Seconds after which the lease counts as lost, for whoever waits to lead
@@ -213,20 +214,18 @@ class AsyncClient(AsyncClientCore):
             label (str | None): For people: leads the owner string. At most 128 bytes.
 
         Returns:
-            T: What `work` returned, under a lease that it held throughout.
+            object: What `work` returned, under a lease that it held throughout.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
             StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
             ClientClosedError: The client was closed.
             TypeError: An argument is of a wrong type.
-            Exception: What `work` raised, but for a LeaseLostError after a loss.
 
         Examples:
-            >>> async def run_jobs(lease: AsyncLease) -> None:
-            ...     while True:
-            ...         await run_next_job(token=lease.token)
-            >>> await client.lead("scheduler", run_jobs, ttl=10)
+            >>> async def publish(lease: AsyncLease) -> None:
+            ...     await write_report(token=lease.token)
+            >>> await client.lead("publisher", publish, ttl=10)
         """
         request = self._request(name, ttl, True, max_hold, label, None)
         return await _lead.asynchronous(self, request, work)

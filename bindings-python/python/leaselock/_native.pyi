@@ -240,11 +240,11 @@ class Client:
         A store that cannot be reached while it waits is tried again, for ever. Nothing stops a thread: `work` is to
         look at `lease.held` or call `lease.check()` every now and then, or to sleep by `lease.wait_lost(seconds)`. What
         it returns after a loss is thrown away, and so is a LeaseLostError. When it ends under its lease, or raises, the
-        lease is given back at once. Closing the client ends it, and so does Ctrl-C.
+        lease is given back at once, and any other error goes on. Closing the client ends it, and so does Ctrl-C.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
-            work (Callable[[Lease], T]): What to do while leading, in this thread.
+            work (Callable): What to do while leading. It gets the lease.
             ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
                 process; 0.1 to 365 days.
             max_hold (float | timedelta | None): Seconds after which the lease counts as lost, for whoever waits to lead
@@ -252,21 +252,20 @@ class Client:
             label (str | None): For people: leads the owner string. At most 128 bytes.
 
         Returns:
-            T: What `work` returned, under a lease that it held throughout.
+            object: What `work` returned, under a lease that it held throughout.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
             StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
             ClientClosedError: The client was closed.
             TypeError: An argument is of a wrong type.
-            Exception: What `work` raised, but for a LeaseLostError after a loss.
 
         Examples:
-            >>> def run_jobs(lease: Lease) -> None:
-            ...     while lease.held:
-            ...         run_next_job(token=lease.token)
-            ...         lease.wait_lost(1)
-            >>> client.lead("scheduler", run_jobs, ttl=10)
+            >>> def publish(lease: Lease) -> None:
+            ...     for page in report:
+            ...         lease.check()  # raises LeaseLostError if it was lost
+            ...         write(page, token=lease.token)
+            >>> client.lead("publisher", publish, ttl=10)
         """
     def _acquire_to_lead(self, request: Request) -> Lease:
         """Waits for a lease to lead under, as long as it takes. For `lead`."""
