@@ -109,4 +109,4 @@ docs-look: docs
 	@node scripts/docs/look.mjs
 
 clean:
-	rm -rf target dist site .dist .venv-dist .venv node_modules scripts/docs/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build
+	rm -rf target dist site .dist .venv-dist .venv node_modules scripts/docs/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build tests/frameworks/node/build tests/frameworks/node/*/build tests/frameworks/node/*/node_modules

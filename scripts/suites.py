@@ -156,6 +156,7 @@ TEST = [
     Suite("processes", [*PYTEST, *SPREAD, *PROCESSES], "pytest", again=pytest_again),
     # These compute, and must not delay those that wait.
     Suite("toolchains", ["nice", "-n", "10", *SERVERS, "npm", "run", "--silent", "test:toolchains"], "node"),
+    Suite("frameworks-node", [], "node", alone=[*SERVERS, "npm", "run", "--silent", "test:frameworks"]),
     Suite("model", ["nice", "-n", "10", sys.executable, "scripts/rust_tests.py", "model"], "cargo"),
 ]
 # How many suites run at the same time.
@@ -345,7 +346,8 @@ def main() -> int:
         """Whether it was asked for, by its name or by that of all its kind."""
         return suite.name in wanted or suite.name.split("-")[0] in wanted
 
-    if unknown := set(wanted) - {s.name for s in suites}:
+    kinds = {name for s in suites for name in (s.name, s.name.split("-")[0])}
+    if unknown := set(wanted) - kinds:
         print(f"no such suite: {', '.join(sorted(unknown))}; there are: {', '.join(s.name for s in suites)}")
         return 2
 

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * leaselock in workers of BullMQ 5.0 to 6: {@link exclusive} makes a processor whose jobs of the same lock are done one at a time, in
  * whatever worker and process.
@@ -104,9 +105,13 @@ export function exclusive<J extends Job, R>(
   return async (job: J, token: string | undefined, signal: AbortSignal | undefined) => {
     const lock = typeof name === "string" ? name : name(job);
     const cancelled = optional(abortSignal, "signal", signal);
-    const given = cancelled ? { ...taking, signal: cancelled } : taking;
-    const lease =
-      onBusy === "wait" ? await client.acquire(lock, { ...given, wait }) : await client.tryAcquire(lock, given);
+    const lease = await take(
+      client,
+      lock,
+      cancelled ? { ...taking, signal: cancelled } : taking,
+      onBusy === "wait",
+      wait,
+    );
     if (lease) {
       const either = cancelled ? AbortSignal.any([lease.signal, cancelled]) : lease.signal;
       return await hold(lease, 0, () => processor(job, token, either, lease));
@@ -117,4 +122,19 @@ export function exclusive<J extends Job, R>(
     await job.moveToDelayed(Date.now() + after, token);
     throw new DelayedError();
   };
+}
+
+async function take(
+  client: Client,
+  lock: string,
+  taking: TryAcquireOptions,
+  waits: boolean,
+  wait: number | undefined,
+): Promise<Lease | null> {
+  try {
+    return waits ? await client.acquire(lock, { ...taking, wait }) : await client.tryAcquire(lock, taking);
+  } catch (error) {
+    // The reason that a job is cancelled for may be a mere text, and BullMQ notes down messages of errors.
+    throw error instanceof Error ? error : new Error(`the job was cancelled: ${error}`, { cause: error });
+  }
 }

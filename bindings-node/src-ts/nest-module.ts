@@ -36,8 +36,9 @@ export interface LeaselockModuleAsyncOptions extends LeaselockModuleScope, Pick<
 /**
  * Provides one {@link Client} for the application, to be injected by its class, and what {@link Exclusive} needs.
  *
- * When the application is closed, nothing waits for a lock any more, methods under {@link Exclusive} come to their end under
- * their leases, and the client is closed. For signals that takes `app.enableShutdownHooks()`.
+ * When the application is closed, no method that skips is begun and nothing waits for a lock any more, methods under
+ * {@link Exclusive} come to their end under their leases, and the client is closed. For signals that takes
+ * `app.enableShutdownHooks()`.
  *
  * @example
  * ```ts

@@ -6,6 +6,7 @@ import { ClientClosedError } from "./errors.js";
 import { hold } from "./holding.js";
 import type { Lease } from "./lease.js";
 import type { ExclusiveOptions } from "./nest-exclusive.js";
+import type { TryAcquireOptions } from "./types.js";
 
 /** The lease of the innermost method under a lock. */
 export const leases = new AsyncLocalStorage<Lease>();
@@ -26,17 +27,28 @@ export class LeaselockRuns {
 
   async #run(name: string, given: ExclusiveOptions, body: () => unknown): Promise<unknown> {
     const { onBusy = "skip", wait, atLeast = 0, ...taking } = given;
-    const lease =
-      onBusy === "skip"
-        ? await this.client.tryAcquire(name, taking)
-        : await this.client.acquire(name, {
-            ...taking,
-            ...(onBusy === "wait" ? { wait, signal: this.#ending.signal } : { wait: 0 }),
-          });
+    const lease = await this.#take(name, onBusy, wait, taking);
     return lease ? await hold(lease, atLeast, () => leases.run(lease, body)) : undefined;
   }
 
-  /** Other providers still work: what runs may end, what waits must not begin. */
+  async #take(
+    name: string,
+    onBusy: ExclusiveOptions["onBusy"],
+    wait: number | undefined,
+    taking: TryAcquireOptions,
+  ): Promise<Lease | null> {
+    const { signal } = this.#ending;
+    if (onBusy === "skip") {
+      // Timers may go off for as long as this waits for what runs.
+      return signal.aborted ? null : await this.client.tryAcquire(name, taking);
+    }
+    if (onBusy === "throw" || signal.aborted) {
+      return await this.client.acquire(name, { ...taking, wait: 0 });
+    }
+    return await this.client.acquire(name, { ...taking, wait, signal });
+  }
+
+  /** Other providers still work: what runs may end, what waits is not begun. */
   async beforeApplicationShutdown(): Promise<void> {
     this.#ending.abort(new ClientClosedError("the application ends, so nothing waits for a lock any more"));
     await Promise.allSettled(this.#running);

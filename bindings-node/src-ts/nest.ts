@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * leaselock in an application of NestJS 10 to 12: {@link LeaselockModule} provides a {@link Client} and closes it at the
  * application's end, {@link Exclusive} makes a method run in one place at a time.

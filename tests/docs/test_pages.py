@@ -77,7 +77,12 @@ def test_every_piece_of_code_is_run_or_says_why_not(page: Path) -> None:
 
 
 def test_every_quoted_program_is_run_by_a_test() -> None:
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests" / "docs").glob("test_*.py"))
+    files = [
+        *(ROOT / "tests" / "docs").glob("test_*.py"),
+        *(ROOT / "tests" / "node" / "src").glob("*.test.mts"),
+        *(ROOT / "tests" / "frameworks" / "node").glob("*.mjs"),
+    ]
+    tests = "\n".join(path.read_text() for path in files)
     for page in PAGES:
         for block in blocks(page.read_text()):
             if block.file is None:

@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext } from "node:test";
 import { unique } from "./support/bench.mjs";
-import { type Ran, run, tried } from "./support/package.mjs";
+import { type Ran, root, run, tried } from "./support/package.mjs";
 import { eventually, freePort, servers } from "./support/servers.mjs";
 import { project, test, tool } from "./support/toolchains.mjs";
 
@@ -183,60 +183,57 @@ test("field bug 66: Vite leaves the package out of a build for a server", async 
   assert.match(refused.stderr, /Could not load .*leaselock\.[\w-]+\.node/);
 });
 
+const example = (name: string) => readFileSync(join(root, "examples", "node", "next", name), "utf8");
 const NEXT = {
+  "example.mjs": example("next.config.mjs"),
   "next.config.mjs": `
+    import example from "./example.mjs";
     const root = process.env.TRACING_ROOT;
-    export default { output: "standalone", outputFileTracingRoot: root, turbopack: { root }, serverExternalPackages: ["leaselock"] };
+    export default { ...example, output: "standalone", outputFileTracingRoot: root, turbopack: { root } };
   `,
   "app/layout.js":
     "export default function Layout({ children }) { return <html lang='en'><body>{children}</body></html>; }",
   "app/page.js": "export default function Page() { return <p>It runs.</p>; }",
-  "app/lock/route.js": `
-    import { Client, LockTimeoutError } from "leaselock";
-    export const dynamic = "force-dynamic";
-    let client;
-    export async function GET() {
-      client ??= new Client(process.env.STORE_URL);
-      const name = process.env.NAME;
-      return await client.using(name, { ttl: 5_000 }, async (lease) => {
-        const error = await client.acquire(name, { wait: 10 }).catch((error) => error);
-        return Response.json([lease.held, error instanceof LockTimeoutError, error.name]);
-      });
-    }
-  `,
+  "app/carts/[id]/checkout/route.js": example("route.js"),
 };
 
-async function serve(t: TestContext, folder: string, path: string): Promise<string> {
+/** Starts the server: where it answers. */
+async function serve(t: TestContext, folder: string): Promise<string> {
   const PORT = String(await freePort());
   const env = {
     ...process.env,
     NODE_TEST_CONTEXT: undefined,
     PORT,
     HOSTNAME: "127.0.0.1",
-    STORE_URL,
-    NAME: `job-${unique()}`,
+    LEASELOCK_URL: STORE_URL,
+    LEASELOCK_APP_ID: unique(),
   };
   const server = spawn(process.execPath, ["server.js"], { cwd: folder, env, stdio: "ignore" });
   t.after(async () => {
     server.kill("SIGKILL");
     await once(server, "exit");
   });
-  const response = await eventually(
-    "the server answers",
-    () => fetch(`http://127.0.0.1:${PORT}${path}`).catch(() => undefined),
-    60_000,
-  );
-  return await response.text();
+  const url = `http://127.0.0.1:${PORT}`;
+  await eventually("the server answers", () => fetch(url).catch(() => undefined), 60_000);
+  return url;
 }
 
-test("field bug 66: Next takes the addon into its standalone output", async (t) => {
+test("field bug 66: Next takes the addon into its standalone output, and the page's route answers", async (t) => {
   const folder = await project(NEXT);
-  const root = tool("..");
-  const env = { NEXT_TELEMETRY_DISABLED: "1", TRACING_ROOT: root };
+  const tracing = tool("..");
+  const env = { NEXT_TELEMETRY_DISABLED: "1", TRACING_ROOT: tracing };
   await run(process.execPath, [tool("next", "dist", "bin", "next"), "build"], folder, env);
   const empty = mkdtempSync(join(tmpdir(), "leaselock-deployed-"));
   t.after(() => rmSync(empty, { recursive: true, force: true }));
   cpSync(join(folder, ".next", "standalone"), empty, { recursive: true, verbatimSymlinks: true });
-  const below = folder.slice(root.length + 1);
-  assert.equal(await serve(t, join(empty, below), "/lock"), '[true,true,"LockTimeoutError"]');
+  const below = folder.slice(tracing.length + 1);
+  const url = await serve(t, join(empty, below));
+  const checkout = (cart: number) => fetch(`${url}/carts/${cart}/checkout`, { method: "POST" });
+  const answers = await Promise.all([7, 7, 8].map(checkout));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 423]);
+  for (const answer of answers) {
+    assert.equal(answer.headers.get("retry-after"), answer.status === 423 ? "1" : null);
+    assert.ok(((await answer.json()) as { token?: number; error?: string })[answer.status === 423 ? "error" : "token"]);
+  }
+  assert.equal((await checkout(7)).status, 200);
 });

@@ -81,6 +81,23 @@ it("works installed, by import and by require, and both at once", async () => {
   assert.equal(await run(process.execPath, ["cjs.cjs"]), "true\ntrue\n");
 });
 
+it("the main entry loads nothing of the subpaths, and each says which framework it is for", async () => {
+  const list = "console.log(JSON.stringify(Object.keys(require.cache).map((path) => require('path').basename(path))))";
+  const loaded: string[] = JSON.parse(await run(process.execPath, ["-e", `require("leaselock"); ${list}`]));
+  assert.ok(loaded.includes("client.js"));
+  assert.deepEqual(
+    loaded.filter((name) => /^(nest|bullmq|holding)/.test(name)),
+    [],
+  );
+  for (const [subpath, needed] of [
+    ["nest", "@nestjs/common"],
+    ["bullmq", "bullmq"],
+  ]) {
+    const missing = run(process.execPath, ["-e", `require("leaselock/${subpath}")`]);
+    await assert.rejects(missing, new RegExp(`Cannot find module '${needed}'`));
+  }
+});
+
 it("brings the command", async () => {
   assert.match(await run(join(project, "node_modules", ".bin", "leaselock"), ["--version"]), /^leaselock \d/);
 });
@@ -126,7 +143,7 @@ it("says what is missing and what to do where there is no addon that loads", asy
   await refused(/what is installed does not load: leaselock\..*\.node \(.*another C library, or an older system/s);
 });
 
-for (const folder of [".", "tests/toolchains"]) {
+for (const folder of [".", "tests/toolchains", "tests/frameworks/node/oldest", "tests/frameworks/node/newest"]) {
   it(`the lock file in ${folder} holds every platform's packages, and names no registry`, () => {
     const lock = JSON.parse(readFileSync(join(root, folder, "package-lock.json"), "utf8")) as {
       packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>;
