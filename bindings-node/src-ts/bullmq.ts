@@ -3,7 +3,7 @@
  * leaselock in workers of BullMQ 5.0 to 6: {@link exclusive} makes a processor whose jobs of the same lock are done one at a time, in
  * whatever worker and process.
  *
- * @packageDocumentation
+ * @module leaselock/bullmq
  */
 
 import { DelayedError, type Job } from "bullmq";
@@ -30,7 +30,7 @@ export interface ExclusiveOptions extends Omit<TryAcquireOptions, "signal"> {
    */
   delay?: number | undefined;
   /**
-   * With `onBusy: "wait"`, how many milliseconds to wait; then the job fails with a {@link LockTimeoutError}.
+   * With `onBusy: "wait"`, how many milliseconds to wait; then the job fails with a `LockTimeoutError`.
    *
    * @defaultValue `undefined`, which waits for ever
    */
@@ -66,7 +66,7 @@ const DELAY = 5_000;
  * Makes a processor for `new Worker(queue, processor)`, which does a job while it holds the job's lock.
  *
  * A lease that is lost aborts the signal, and once the processor has ended the job fails with its error, or else with a
- * {@link LeaseLostError}, and is tried again if it has attempts left. `worker.close()` lets jobs end under their leases; close the
+ * `LeaseLostError`, and is tried again if it has attempts left. `worker.close()` lets jobs end under their leases; close the
  * client after it.
  *
  * @param client Takes the locks. It is not closed.
@@ -74,7 +74,7 @@ const DELAY = 5_000;
  * @param processor Does the job.
  * @param exclusiveOptions How to take the lock.
  * @returns The processor for the worker.
- * @throws {@link InvalidArgumentError} The options contradict each other.
+ * @throws `InvalidArgumentError` The options contradict each other.
  * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
  *
  * @example

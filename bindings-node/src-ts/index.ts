@@ -8,7 +8,7 @@
  * The types need TypeScript 5.2 or newer, which knows `Symbol.asyncDispose`. An older one says that it finds no definition
  * of `esnext.disposable`; with `skipLibCheck` it takes the rest.
  *
- * @packageDocumentation
+ * @module leaselock
  */
 
 export { Client } from "./client.js";

@@ -11,13 +11,13 @@ import type { TryAcquireOptions } from "./types.js";
 export interface ExclusiveOptions extends Omit<TryAcquireOptions, "signal"> {
   /**
    * What is done while the name is taken: the call resolves with `undefined` and nothing is run (`"skip"`), it waits in line
-   * (`"wait"`), or rejects with a {@link LockTimeoutError} (`"throw"`).
+   * (`"wait"`), or rejects with a `LockTimeoutError` (`"throw"`).
    *
    * @defaultValue `"skip"`
    */
   onBusy?: "skip" | "wait" | "throw" | undefined;
   /**
-   * With `onBusy: "wait"`, how many milliseconds to wait; then the call rejects with a {@link LockTimeoutError}.
+   * With `onBusy: "wait"`, how many milliseconds to wait; then the call rejects with a `LockTimeoutError`.
    *
    * @defaultValue `undefined`, which waits for ever
    */
@@ -36,13 +36,13 @@ const RUNS: unique symbol = Symbol("leaselock");
 
 /**
  * Has a method of a provider run in one place at a time, of all that share the store and the app id. A lease that is lost on the
- * way aborts `currentLease().signal`, and the call rejects with a {@link LeaseLostError} once the method has ended; an error of
+ * way aborts `currentLease().signal`, and the call rejects with a `LeaseLostError` once the method has ended; an error of
  * the method wins. It may stand above or below `@Cron()` and its like.
  *
  * @param name The lock's name, or a function that makes it of the method's arguments.
  * @param exclusiveOptions How to take the lock.
  * @returns A decorator of methods that return a promise.
- * @throws {@link InvalidArgumentError} The options contradict each other.
+ * @throws `InvalidArgumentError` The options contradict each other.
  * @throws `TypeError` An option is unknown, or of a wrong type.
  *
  * @example

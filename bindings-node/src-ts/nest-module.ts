@@ -6,14 +6,14 @@ import { LeaselockRuns } from "./nest-runs.js";
 import type { ClientOptions } from "./types.js";
 
 /** How the client of {@link LeaselockModule} is made. */
-export interface LeaselockModuleOptions extends ClientOptions {
+export type LeaselockModuleOptions = ClientOptions & {
   /**
    * Where the store is, as the constructor of {@link Client} takes it.
    *
    * @defaultValue the environment variable `LEASELOCK_URL`
    */
   url?: string | undefined;
-}
+};
 
 /** Where {@link LeaselockModule} can be used. */
 export interface LeaselockModuleScope {

@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /**
- * leaselock in an application of NestJS 10 to 12: {@link LeaselockModule} provides a {@link Client} and closes it at the
+ * leaselock in an application of NestJS 10 to 12: {@link LeaselockModule} provides a `Client` and closes it at the
  * application's end, {@link Exclusive} makes a method run in one place at a time.
  *
- * @packageDocumentation
+ * @module leaselock/nest
  */
 
 export { currentLease, Exclusive, type ExclusiveOptions } from "./nest-exclusive.js";
