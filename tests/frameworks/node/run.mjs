@@ -84,7 +84,7 @@ for (const [i, end] of Object.keys(ENDS).entries()) {
   );
   // The oldest on Redis, the newest on Valkey, where both are there.
   const { url } = servers[i % servers.length];
-  const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=4", "--test-timeout=60000", ...files], {
+  const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=4", "--test-timeout=180000", ...files], {
     cwd: project,
     env: { ...env, REDIS_URL: url },
     stdio: "inherit",
