@@ -84,11 +84,15 @@ for (const [i, end] of Object.keys(ENDS).entries()) {
   );
   // The oldest on Redis, the newest on Valkey, where both are there.
   const { url } = servers[i % servers.length];
-  const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=4", "--test-timeout=180000", ...files], {
-    cwd: project,
-    env: { ...env, REDIS_URL: url },
-    stdio: "inherit",
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    ["--test", "--test-concurrency=4", "--test-timeout=180000", ...files],
+    {
+      cwd: project,
+      env: { ...env, REDIS_URL: url },
+      stdio: "inherit",
+    },
+  );
   if (status !== 0) {
     process.exitCode = 1;
   }
