@@ -33,7 +33,7 @@ help:
 	@echo 'make setup   only install and build what the others need'
 	@echo 'make clean   remove what all of these made'
 
-setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock rust
+setup: servers .venv/.stamp-leaselock .venv-oldest/.stamp node_modules/.stamp-leaselock rust
 
 .venv/.stamp-requirements: tests/requirements.txt scripts/setup.sh
 	@scripts/setup.sh tools
@@ -44,6 +44,11 @@ setup: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock rust
 .venv/.stamp-leaselock: .venv/.stamp-requirements $(PYTHON_SOURCES)
 	@echo 'setup: building the Python package (the first build compiles everything and takes some minutes)'
 	@env -u CONDA_PREFIX VIRTUAL_ENV=$(CURDIR)/.venv $(VENV)/maturin develop --locked
+	@touch $@
+
+# The oldest versions of the frameworks that the package has modules for.
+.venv-oldest/.stamp: tests/requirements-oldest.txt scripts/setup.sh pyproject.toml | .venv/.stamp-leaselock
+	@scripts/setup.sh oldest
 	@touch $@
 
 node_modules/.stamp-packages: package.json $(wildcard package-lock.json) | .venv/.stamp-requirements
@@ -109,4 +114,4 @@ docs-look: docs
 	@node scripts/docs/look.mjs
 
 clean:
-	rm -rf target dist site .dist .venv-dist .venv node_modules scripts/docs/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build tests/frameworks/node/build tests/frameworks/node/*/build tests/frameworks/node/*/node_modules
+	rm -rf target dist site .dist .venv-dist .venv-oldest .venv node_modules scripts/docs/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis benches/target benches/.venv benches/node/node_modules tests/toolchains/node_modules tests/toolchains/build tests/frameworks/node/build tests/frameworks/node/*/build tests/frameworks/node/*/node_modules

@@ -2,6 +2,7 @@
 # Everything `make setup` needs besides cargo, python3, node and a C compiler:
 #   setup.sh tools     the tools are there, and new enough
 #   setup.sh python    .venv, with what tests/requirements.txt lists
+#   setup.sh oldest    .venv-oldest, with what tests/requirements-oldest.txt lists, and the package that is in .venv
 #   setup.sh servers   a redis-server, through apt-get where that is possible
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,6 +70,19 @@ python_env() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 }
 
+oldest() {
+  local packages metadata
+  "$python" -m venv --clear .venv-oldest >/dev/null || die "$python cannot make a virtual environment"
+  say "installing tests/requirements-oldest.txt into .venv-oldest"
+  .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-oldest.txt
+  # The package as it is in .venv: where its code is, and its metadata, which names the plugin for pytest.
+  packages=$(.venv-oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  printf '%s\n' "$PWD/bindings-python/python" >"$packages/leaselock.pth"
+  for metadata in .venv/lib/python*/site-packages/leaselock-*.dist-info; do
+    ln -s "$PWD/$metadata" "$packages/"
+  done
+}
+
 servers() {
   command -v redis-server >/dev/null && return
   if can_apt && apt_install redis-server && command -v redis-server >/dev/null; then
@@ -84,6 +98,7 @@ servers() {
 case "${1:-}" in
   tools) tools ;;
   python) python_env ;;
+  oldest) oldest ;;
   servers) servers ;;
-  *) die "usage: scripts/setup.sh tools|python|servers" ;;
+  *) die "usage: scripts/setup.sh tools|python|oldest|servers" ;;
 esac

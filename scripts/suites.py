@@ -44,6 +44,11 @@ def pytest_again(names: tuple[str, ...]) -> list[str]:
     return [*TOPOLOGIES, *RUN_PYTEST, *names]
 
 
+def oldest_again(names: tuple[str, ...]) -> list[str]:
+    """These, with the oldest frameworks."""
+    return [*SERVERS, OLDEST, "-m", "pytest", "-q", "-ra", *names]
+
+
 def rust_again(names: tuple[str, ...]) -> list[str]:
     """These, of whatever program."""
     return [*SERVERS, sys.executable, "scripts/rust_tests.py", "--again", *names]
@@ -96,6 +101,10 @@ ONCE = re.compile(
 
 # Whole programs that begin and end, many of them: they compute, where the others wait.
 PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
+
+# Modules for frameworks, tried in them: the newest ones, and in an environment of their own the oldest.
+FRAMEWORKS = ["-m", "pytest", "-q", "-ra", *SPREAD, "tests/frameworks/python"]
+OLDEST = str(ROOT / ".venv-oldest" / "bin" / "python")
 
 # It starts 24 more servers.
 ON_TOPOLOGIES = "tests/python/test_topologies.py"
@@ -153,6 +162,8 @@ TEST = [
     Suite(
         "docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"], again=pytest_again
     ),
+    Suite("frameworks-python", [*SERVERS, str(VENV / "python"), *FRAMEWORKS], "pytest", again=pytest_again),
+    Suite("frameworks-python-oldest", [*SERVERS, OLDEST, *FRAMEWORKS], "pytest", again=oldest_again),
     Suite("processes", [*PYTEST, *SPREAD, *PROCESSES], "pytest", again=pytest_again),
     # These compute, and must not delay those that wait.
     Suite("toolchains", ["nice", "-n", "10", *SERVERS, "npm", "run", "--silent", "test:toolchains"], "node"),
@@ -176,6 +187,11 @@ CHECK = [
         env={"MYPYPATH": "examples/demo:tests/docs"},
     ),
     Suite("mypy mixed", [str(VENV / "mypy"), "tests/mixed"], env={"MYPYPATH": "tests/mixed"}),
+    Suite(
+        "mypy frameworks",
+        [str(VENV / "mypy"), "tests/frameworks/python"],
+        env={"MYPYPATH": "tests/frameworks/python:tests"},
+    ),
     Suite("mypy cli", [str(VENV / "mypy"), "tests/cli"], env={"MYPYPATH": "tests/cli"}),
     Suite("stubtest", [str(VENV / "python"), "-m", "mypy.stubtest", "leaselock"]),
     Suite("stub docs", [str(VENV / "python"), "scripts/stubs.py", "--check"]),
