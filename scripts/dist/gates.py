@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+WORKFLOWS = [*sorted(ROOT.glob(".github/workflows/*.yml")), *sorted(ROOT.glob("examples/github/*.yml"))]
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 
@@ -37,7 +38,7 @@ def gates(report: Report, _server: str, only: str) -> None:
         *(("abi3audit", path, abi3audit) for path in wheels),
         *(("files", path, crate_files) for path in crates),
         *(("links", path, wheel_links) for path in wheels),
-        *(("actionlint", path, actionlint) for path in sorted(ROOT.glob(".github/workflows/*.yml"))),
+        *(("actionlint", path, actionlint) for path in WORKFLOWS),
     ]
     for name, path, check in checks:
         if not re.search(only, name):
