@@ -2,9 +2,10 @@
 
 use crate::client::{Client, Life};
 use crate::config::Config;
+use crate::holders::fits;
 use crate::properties::{LEARNS_WITHIN, PRUNES_WITHIN};
 use crate::task::Phase;
-use crate::wire::Message;
+use crate::wire::{Message, Owner};
 use crate::world::World;
 
 impl World {
@@ -13,8 +14,7 @@ impl World {
         let count = |lasts: bool, ticks: u8, most: u8| {
             if lasts { (ticks + 1).min(most + 1) } else { 0 }
         };
-        let waiter = self.clients.iter().any(Client::has_live_waiter);
-        let free = self.server.lock.is_none() && waiter;
+        let free = self.is_available(config);
         let (learning, dead, apart) = (
             self.is_learning(),
             self.has_dead_head(),
@@ -26,6 +26,31 @@ impl World {
         ghost.learning = count(learning, ghost.learning, LEARNS_WITHIN);
         ghost.dead_ticks = count(dead, ghost.dead_ticks, config.check + PRUNES_WITHIN);
         ghost.apart_ticks = count(apart, ghost.apart_ticks, config.together);
+    }
+
+    /// Whether a live waiter could have the name: it is free, or shared and the first in the queue fits. Where that one is gone,
+    /// [`crate::properties::DEAD_LEAVE`] bounds for how long it stays.
+    pub(crate) fn is_available(&self, config: &Config) -> bool {
+        let server = &self.server;
+        if server.lock.is_none() {
+            return self.clients.iter().any(Client::has_live_waiter);
+        }
+        if !server.is_shared() || !self.clients.iter().any(Client::has_live_waiter) {
+            return false;
+        }
+        let holding = server.holders.owners().len();
+        let fits = |owner: Owner| fits(config.limit(owner), holding);
+        let waits = |owner: &&Owner| {
+            let client = &self.clients[owner.client()];
+            client.life == Life::Dead || client.task_of(**owner).is_some()
+        };
+        match server.queue.iter().find(waits) {
+            Some(first) => fits(*first),
+            None => self.clients.iter().any(|client| {
+                let mut tasks = 0..client.tasks.len();
+                tasks.any(|task| client.is_live_waiter(task) && fits(client.owner(task)))
+            }),
+        }
     }
 
     /// Whether a holder goes on whose server came back with other data, on a new connection.

@@ -252,7 +252,8 @@ impl Client {
         };
         self.tasks[task].answered = None;
         self.tasks[task].cut = Cut::No;
-        ghost.hand_out(self.owner(task), token);
+        let limit = config.limit(self.owner(task));
+        ghost.hand_out(self.owner(task), token, limit);
         self.leave_room(first, config);
     }
 

@@ -1,5 +1,12 @@
 //! What is checked: how many clients do what, which faults may happen how often, and which bug is seeded.
 
+use crate::wire::Owner;
+
+/// A limit: one holder, and no other beside it.
+pub const EXCLUSIVE: u8 = 1;
+/// A limit: as many as there are, but no exclusive one.
+pub const SHARED: u8 = 0;
+
 /// One run of the checker. The defaults are two clients with one waiting acquire each, and no faults.
 // Independent switches.
 #[allow(clippy::struct_excessive_bools)]
@@ -7,6 +14,9 @@
 pub struct Config {
     /// Tasks in each client.
     pub clients: Vec<usize>,
+    /// What each task of each client asks for: [`EXCLUSIVE`], [`SHARED`], or how many may hold the name while it does. Empty: all
+    /// exclusive. Clients with the same limits begin in order, and so do the tasks of a client.
+    pub limits: Vec<Vec<u8>>,
     /// Acquires that each task may begin.
     pub attempts: u8,
     /// Acquires may wait in the queue.
@@ -69,6 +79,10 @@ pub struct Faults {
     pub failovers: u8,
     /// The queue alone is gone.
     pub queues: u8,
+    /// The lock alone is gone: evicted, or deleted by hand.
+    pub locks: u8,
+    /// The holders of a shared lock alone are gone.
+    pub holders: u8,
     /// A lease is extended, to one tick less or more than the TTL.
     pub extends: u8,
     /// A waiter is not polled any more.
@@ -79,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             clients: vec![1, 1],
+            limits: Vec::new(),
             attempts: 1,
             waits: true,
             tries: false,
@@ -105,6 +120,18 @@ impl Config {
         2 * age <= self.window && self.window <= self.ttl
     }
 
+    /// What an owner asks for.
+    pub(crate) fn limit(&self, owner: Owner) -> u8 {
+        let client = self.limits.get(owner.client());
+        let limit = client.and_then(|tasks| tasks.get(owner.task()));
+        limit.copied().unwrap_or(EXCLUSIVE)
+    }
+
+    /// Whether two clients ask for the same.
+    pub(crate) fn are_alike(&self, one: usize, other: usize) -> bool {
+        self.limits.get(one) == self.limits.get(other)
+    }
+
     /// Of the waiters of each client, all but one.
     pub(crate) fn others(&self) -> u8 {
         let others = self.clients.iter().map(|tasks| tasks - 1).sum::<usize>();
@@ -115,6 +142,11 @@ impl Config {
     #[must_use]
     pub fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
+    }
+
+    /// Whether one of these bugs is.
+    pub(crate) fn has_any(&self, bugs: &[Bug]) -> bool {
+        self.bug.is_some_and(|bug| bugs.contains(&bug))
     }
 }
 
@@ -189,4 +221,34 @@ pub enum Bug {
     NoRecheck,
     /// Of a client's waiters only the first looks, and one that was told that it is the next in line.
     OthersSleep,
+    /// A reader is admitted beside readers, whoever waits.
+    ReaderOvertakes,
+    /// A renewal extends its place among the holders, and not the lock.
+    MarkerNotRenewed,
+    /// An admission gives the lock its own time, also where another holder has more.
+    MarkerShortened,
+    /// The lock is left with its time when the holder that had the most is gone.
+    MarkerOutlives,
+    /// Holders whose time has ended are counted.
+    DeadPermitStays,
+    /// A hand-over admits all the permits that wait.
+    BatchBreaksLimit,
+    /// A forced release deletes the lock, and not its holders.
+    HoldersSurviveForce,
+    /// Who shares a name that is free adds to whatever holders there were.
+    OldHoldersStay,
+    /// Those behind the head that has left are admitted at the next look.
+    HeadLeavesQuietly,
+    /// Those behind one that was dropped as dead are not, nor told.
+    PrunedQuietly,
+    /// A hand-over ends with the one that asked.
+    RunEndsAtAsker,
+    /// The head does not hear that it has less to watch than it was told.
+    EarlierEndNotTold,
+    /// The head always watches the latest end.
+    PermitWatchesLatest,
+    /// A renewal adds its holder again.
+    RenewalReenters,
+    /// A script that has admitted as many as it may tells nobody that there are more.
+    RestNotTold,
 }

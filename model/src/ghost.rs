@@ -1,6 +1,6 @@
 //! What the checker remembers beside the system, to state its properties.
 
-use crate::config::Config;
+use crate::config::{Config, EXCLUSIVE};
 use crate::wire::{Owner, Owners};
 
 /// What has happened so far, as far as properties ask.
@@ -10,10 +10,16 @@ use crate::wire::{Owner, Owners};
 pub(crate) struct Ghost {
     /// The largest token that the server has answered with.
     pub(crate) issued: u8,
-    /// The largest token that a lease was handed out with.
+    /// The largest token that an exclusive lease was handed out with.
     pub(crate) handed: u8,
+    /// The largest that any other was.
+    pub(crate) shared: u8,
     /// A token was not larger than the one before.
     pub(crate) disorder: bool,
+    /// Somebody was admitted who was one too many for it, or an exclusive one, or beside one.
+    pub(crate) crowded: bool,
+    /// Somebody was admitted before a live waiter that had come earlier.
+    pub(crate) overtook: bool,
     /// Owners whose lock was taken from them, by a force that met them or by a loss of data, until a renewal tells them:
     /// their leases may overlap with the next.
     pub(crate) deposed: Owners,
@@ -56,9 +62,17 @@ impl Ghost {
     }
 
     /// A lease begins for its user.
-    pub(crate) fn hand_out(&mut self, owner: Owner, token: u8) {
-        self.disorder |= token <= self.handed && !self.deposed.contains(owner);
-        self.handed = self.handed.max(token);
+    pub(crate) fn hand_out(&mut self, owner: Owner, token: u8, limit: u8) {
+        let exclusive = limit == EXCLUSIVE;
+        // Those who share begin in any order.
+        let late = token <= self.handed || exclusive && token <= self.shared;
+        self.disorder |= late && !self.deposed.contains(owner);
+        let largest = if exclusive {
+            &mut self.handed
+        } else {
+            &mut self.shared
+        };
+        *largest = token.max(*largest);
     }
 
     /// The queue is lost.

@@ -93,6 +93,8 @@ pub mod checker;
 mod client;
 pub mod config;
 mod ghost;
+mod hand_over;
+mod holders;
 mod holding;
 mod network;
 pub mod properties;

@@ -1,9 +1,10 @@
 //! Connections and faults: what is carried out late or never, who is told what, and what a server forgets.
 
 use crate::client::Life;
-use crate::config::Config;
+use crate::config::{Config, EXCLUSIVE};
+use crate::holders::fits;
 use crate::server::{Around, Server};
-use crate::wire::{Command, Fifo, Kind, Late, Message, Owner};
+use crate::wire::{Command, Fifo, Kind, Late, Message, Owner, Owners};
 use crate::world::{Action, World};
 
 /// The server's end of a client's connection, and what is left of earlier ones.
@@ -43,11 +44,11 @@ impl Link {
     }
 }
 
-/// Somebody who releases by force: who the holder was when they looked, and how often the release may be sent. An answer
+/// Somebody who releases by force: who the holders were when they looked, and how often the release may be sent. An answer
 /// may be lost, and then it is sent again; none is sent later than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Forcing {
-    met: Owner,
+    met: Owners,
     sends: u8,
 }
 
@@ -79,7 +80,7 @@ impl World {
 
     /// The server carries out a command.
     fn carry_out(&mut self, command: Command, config: &Config) -> Message {
-        let freed = self.ghost.freed;
+        let (freed, before) = (self.ghost.freed, self.server.holding());
         let waits = freed && self.has_live_waiter_in_queue();
         let answer = self.run(config, |server, around| server.run(command, around));
         if let Message::Acquired(_, token, _) = answer {
@@ -87,13 +88,52 @@ impl World {
         }
         let took = command.kind == Kind::Take && self.server.is_held_by(command.owner);
         self.ghost.barged |= waits && took;
+        self.note_admitted(before, took, config);
         answer
+    }
+
+    /// A script has let somebody in, for which nobody was to be passed over, and who is to have room. Not a take, which looks
+    /// at no queue.
+    fn note_admitted(&mut self, before: Owners, took: bool, config: &Config) {
+        let holding = self.server.holding();
+        for owner in holding.without(before).iter() {
+            if owner == Owner::HANDING {
+                continue;
+            }
+            let mut others = self.live_leases();
+            others.extend(holding);
+            others.remove(owner);
+            let alone = |other| config.limit(other) == EXCLUSIVE;
+            let room = others.is_empty() || fits(config.limit(owner), others.len());
+            self.ghost.crowded |= !room || others.iter().any(alone);
+            let place = |of: Owner| self.arrivals.iter().position(|arrived| *arrived == of);
+            let arrived = place(owner).unwrap_or(usize::MAX);
+            let passed = |waiter: &Owner| {
+                let live = self.clients[waiter.client()].is_live_waiter(waiter.task());
+                live && place(*waiter).is_some_and(|place| place < arrived)
+            };
+            self.ghost.overtook |= !took && self.server.queue.iter().any(passed);
+        }
+        if !holding.without(before).is_empty() {
+            self.ghost.free_ticks = 0;
+        }
+    }
+
+    /// Who has a lease by the own clock, of those that nobody deposed.
+    fn live_leases(&self) -> Owners {
+        let leases = self.clients.iter().flat_map(|client| {
+            let live = (0..client.tasks.len()).filter(|task| client.live_token(*task).is_some());
+            live.map(|task| client.owner(task))
+        });
+        leases
+            .filter(|owner| !self.ghost.deposed.contains(*owner))
+            .collect()
     }
 
     /// Whether the server has a lock for as long as its holder reckons.
     fn is_covered(&self, owner: Owner) -> bool {
         let reckons = self.clients[owner.client()].left(owner.task());
-        self.server.lock.is_some_and(|lock| lock.left >= reckons)
+        self.server.lock.is_some() && self.server.left(owner) >= reckons
     }
 
     /// An answer that says whether a place was lost is on its way.
@@ -154,10 +194,12 @@ impl World {
         let was_held = self.server.lock.is_some();
         let result = work(&mut self.server, &mut around);
         if self.server.lock.is_some() {
-            self.ghost.free_ticks = 0;
             self.ghost.freed = false;
         } else {
             self.ghost.freed |= was_held && !self.server.queue.is_empty();
+        }
+        if self.server.lock.is_some() && !self.is_available(config) {
+            self.ghost.free_ticks = 0;
         }
         if self.ghost.dead_ticks > 0 && !self.has_dead_head() {
             self.ghost.dead_ticks = 0;
@@ -209,8 +251,8 @@ impl World {
         };
         let begun = self.clients[0].is_connected();
         let held = self.server.lock.is_some();
-        let foreign = self.server.is_held_by(Owner::FOREIGN);
-        let handing = self.server.is_held_by(Owner::HANDING);
+        let foreign = self.server.is_owned_by(Owner::FOREIGN);
+        let handing = self.server.is_owned_by(Owner::HANDING);
         let meets = held && !foreign && !handing && self.forcing.is_none();
         may(meets && faults.forces > 0, Action::Meet);
         may(self.forcing.is_some(), Action::Force);
@@ -220,6 +262,9 @@ impl World {
         may(begun && faults.flushes > 0, Action::Flush);
         let queue = !self.server.queue.is_empty();
         may(queue && faults.queues > 0, Action::LoseQueue);
+        may(meets && faults.locks > 0, Action::LoseLock);
+        let shared = self.server.is_shared();
+        may(shared && faults.holders > 0, Action::LoseHolders);
         may(begun && faults.restarts > 0, Action::Restart);
         let follows = self.replica.is_none() && faults.failovers > 0;
         may(follows, Action::ReplicaStops);
@@ -253,7 +298,7 @@ impl World {
             }
             Action::Meet => {
                 self.faults.forces -= 1;
-                let met = self.server.lock.expect("it is held").owner;
+                let met = self.server.holding();
                 self.forcing = Some(Forcing { met, sends: FORCES });
             }
             Action::Force => self.force(config),
@@ -278,6 +323,16 @@ impl World {
                 self.ghost.forget();
                 self.server.queue.clear();
             }
+            Action::LoseLock => {
+                self.faults.locks -= 1;
+                self.depose();
+                self.server.lock = None;
+            }
+            Action::LoseHolders => {
+                self.faults.holders -= 1;
+                self.depose();
+                self.server.holders.clear();
+            }
             Action::Restart => {
                 self.faults.restarts -= 1;
                 self.change_server(Server::default());
@@ -292,10 +347,12 @@ impl World {
                     let server = &self.server;
                     let back =
                         |owner: &Owner| !server.is_held_by(*owner) && !server.queue.contains(owner);
-                    let holder = replica.lock.map(|lock| lock.owner);
-                    let known = holder.iter().chain(&replica.queue);
-                    for owner in known.filter(|owner| back(owner)) {
-                        self.ghost.lost.insert(*owner);
+                    let known = replica
+                        .holding()
+                        .iter()
+                        .chain(replica.queue.iter().copied());
+                    for owner in known.filter(back) {
+                        self.ghost.lost.insert(owner);
                     }
                     self.change_server(replica);
                 }
@@ -311,21 +368,18 @@ impl World {
             met,
             sends: sends - 1,
         });
-        let before = self.server.lock.map(|lock| lock.owner);
+        let before = self.server.holding();
         self.run(config, |server, around| server.force(met, around));
-        let after = self.server.lock.map(|lock| lock.owner);
-        let ended = before.filter(|owner| after != Some(*owner) && *owner != Owner::HANDING);
-        if ended == Some(met) {
-            self.ghost.deposed.insert(met);
-        }
-        self.ghost.overreached |= ended.is_some_and(|owner| owner != met);
+        let mut ended = before.without(self.server.holding());
+        ended.remove(Owner::HANDING);
+        self.ghost.overreached |= !ended.without(met).is_empty();
+        self.ghost.deposed.extend(ended.without(ended.without(met)));
+        self.note_admitted(before, false, config);
     }
 
-    /// The holder's lock is taken from it, with the data.
+    /// The holders' lock is taken from them, with the data.
     fn depose(&mut self) {
-        if let Some(lock) = self.server.lock {
-            self.ghost.deposed.insert(lock.owner);
-        }
+        self.ghost.deposed.extend(self.server.holding());
     }
 
     /// The client gives a connection up: what it had sent may still arrive, and the server may still believe in it.
@@ -363,16 +417,14 @@ impl World {
 
     /// Another server, with other data, takes this one's place; no connection survives that.
     fn change_server(&mut self, server: Server) {
-        if self.server.lock != server.lock {
-            if let Some(lock) = server.lock
-                && self.ghost.deposed.contains(lock.owner)
-            {
-                self.ghost.outdated.insert(lock.owner);
+        if self.server.lock != server.lock || self.server.holders != server.holders {
+            for owner in server.holding().iter() {
+                if self.ghost.deposed.contains(owner) {
+                    self.ghost.outdated.insert(owner);
+                }
             }
             self.depose();
-            if let Some(lock) = self.server.lock {
-                self.ghost.restarted.insert(lock.owner);
-            }
+            self.ghost.restarted.extend(self.server.holding());
         }
         self.ghost.freed = false;
         self.server = server;

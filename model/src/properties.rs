@@ -3,16 +3,23 @@
 use stateright::Property;
 
 use crate::client::{Client, Life};
-use crate::config::Config;
+use crate::config::{Config, EXCLUSIVE, SHARED};
 use crate::wire::{Kind, Message, Owner};
 use crate::world::World;
 
 /// Tokens are unique, and grow in the order in which leases start.
 pub const TOKENS_GROW: &str = "tokens grow";
-/// At most one lease is live, of those that nobody deposed.
+/// At most one lease is live, of those that nobody deposed; or as many as share the name.
 pub const ONE_LEASE: &str = "one live lease";
-/// The live holder's token is the newest that was handed out.
+/// The live holder's token is the newest that was handed out; one that shares has a newer one than every exclusive holder
+/// before, and no two have the same.
 pub const NEWEST_TOKEN: &str = "the live holder has the newest token";
+/// Nobody is admitted beside more than it allows, nor beside an exclusive holder.
+pub const ROOM: &str = "whoever is admitted has room";
+/// Nobody is admitted before a live waiter that came earlier, but by a take.
+pub const IN_ORDER: &str = "first come, first served";
+/// A shared name is taken for as long as the last of its holders has it.
+pub const LASTS: &str = "a shared name lasts as long as its holders";
 /// No lock and no queue entry of an acquire that is over, once everything under way has arrived.
 pub const NOTHING_LEFT: &str = "nothing is left";
 /// A free lock with a live waiter is taken within so many ticks.
@@ -42,21 +49,26 @@ pub(crate) const PRUNES_WITHIN: u8 = 2;
 pub const HANDED_OVER: &str = "a waiter is granted the name";
 /// Reachable: a lease begins with its grant.
 pub const BEGUN_BY_GRANT: &str = "a grant begins a lease";
+/// Reachable: more than one has the name.
+pub const HELD_TOGETHER: &str = "some hold it together";
 /// Reachable: every acquire came to its end, and nothing is left anywhere.
 pub const ALL_OVER: &str = "all is over";
 
 /// Whether this is one of those that are to be reached.
 #[must_use]
 pub fn is_example(property: &str) -> bool {
-    [HANDED_OVER, BEGUN_BY_GRANT, ALL_OVER].contains(&property)
+    [HANDED_OVER, BEGUN_BY_GRANT, HELD_TOGETHER, ALL_OVER].contains(&property)
 }
 
 /// All of them.
 pub(crate) fn all() -> Vec<Property<Config>> {
     vec![
         Property::always(TOKENS_GROW, |_, world: &World| !world.ghost.disorder),
-        Property::always(ONE_LEASE, |_, world| one_lease(world)),
+        Property::always(ONE_LEASE, one_lease),
         Property::always(NEWEST_TOKEN, newest_token),
+        Property::always(ROOM, |_, world: &World| !world.ghost.crowded),
+        Property::always(IN_ORDER, |_, world: &World| !world.ghost.overtook),
+        Property::always(LASTS, lasts),
         Property::always(NOTHING_LEFT, |_, world| nothing_left(world)),
         Property::always(TAKEN_SOON, |config: &Config, world: &World| {
             world.ghost.free_ticks <= config.patience
@@ -80,6 +92,9 @@ pub(crate) fn all() -> Vec<Property<Config>> {
         }),
         Property::sometimes(HANDED_OVER, |_, world| handed_over(world)),
         Property::sometimes(BEGUN_BY_GRANT, |_, world| begun_by_grant(world)),
+        Property::sometimes(HELD_TOGETHER, |_, world: &World| {
+            world.server.holding().len() > 1 && leases(world).nth(1).is_some()
+        }),
         Property::sometimes(ALL_OVER, all_over),
     ]
 }
@@ -92,25 +107,44 @@ fn leases(world: &World) -> impl Iterator<Item = (Owner, u8)> + '_ {
     })
 }
 
-fn one_lease(world: &World) -> bool {
+fn one_lease(config: &Config, world: &World) -> bool {
     let deposed = |owner| world.ghost.deposed.contains(owner);
-    leases(world).filter(|(owner, _)| !deposed(*owner)).count() <= 1
+    let live = || leases(world).filter(move |(owner, _)| !deposed(*owner));
+    let count = live().count();
+    if count <= 1 {
+        return true;
+    }
+    let limits = || live().map(|(owner, _)| config.limit(owner));
+    let most = limits().max().unwrap_or(EXCLUSIVE);
+    let readers = limits().any(|limit| limit == SHARED);
+    limits().all(|limit| limit != EXCLUSIVE) && (readers || count <= usize::from(most))
+}
+
+/// Where its holders alone were lost, it has its time to the end.
+fn lasts(config: &Config, world: &World) -> bool {
+    world.server.has_right_time() || world.faults.holders < config.faults.holders
 }
 
 /// Of a deposed holder only while the server says that it holds, and not where a command that was carried out late, or a
 /// replica, has brought it back (see the crate's documentation).
-fn newest_token(_: &Config, world: &World) -> bool {
+fn newest_token(config: &Config, world: &World) -> bool {
     let ghost = &world.ghost;
     leases(world).all(|(owner, token)| {
+        let newest = if config.limit(owner) == EXCLUSIVE {
+            token == ghost.handed && token > ghost.shared
+        } else {
+            let same = |(other, its): (Owner, u8)| other != owner && its == token;
+            token > ghost.handed && !leases(world).any(same)
+        };
         let deposed = ghost.deposed.contains(owner) && !world.server.is_held_by(owner);
-        token == ghost.handed || deposed || ghost.outdated.contains(owner)
+        newest || deposed || ghost.outdated.contains(owner)
     })
 }
 
 fn nothing_left(world: &World) -> bool {
-    let holder = world.server.lock.map(|lock| lock.owner);
-    let left = holder.iter().chain(&world.server.queue);
-    left.copied().all(|owner| {
+    let holding = world.server.holding().iter();
+    let mut left = holding.chain(world.server.queue.iter().copied());
+    left.all(|owner| {
         owner == Owner::FOREIGN
             || owner == Owner::HANDING
             || world.ghost.lost.contains(owner)
@@ -137,10 +171,10 @@ fn handed_over(world: &World) -> bool {
         };
         client.out.iter().any(claim)
     };
-    world.server.lock.is_some_and(|lock| {
-        lock.owner != Owner::FOREIGN
-            && lock.owner != Owner::HANDING
-            && claiming(&world.clients[lock.owner.client()], lock.owner)
+    world.server.holding().iter().any(|owner| {
+        owner != Owner::FOREIGN
+            && owner != Owner::HANDING
+            && claiming(&world.clients[owner.client()], owner)
     })
 }
 

@@ -5,20 +5,21 @@
 
 use arrayvec::ArrayVec;
 
-use crate::config::{Bug, Config};
-use crate::wire::{Command, Kind, Message, Owner};
+use crate::config::{Bug, Config, EXCLUSIVE};
+use crate::hand_over::Run;
+use crate::holders::Holders;
+use crate::wire::{Command, Kind, Message, Owner, Owners};
 
 /// Counts below this were not seeded from the clock, and are no tokens.
 pub(crate) const SEEDED: u8 = 16;
 
-/// A look at a held name asks whether so many waiters, the first, are still there.
-const PRUNED: usize = 2;
-
 /// The keys of one lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
-    /// K: the holder.
+    /// K: the holder, or the marker.
     pub(crate) lock: Option<Lock>,
+    /// H: who shares it.
+    pub(crate) holders: Holders,
     /// Q: who waits, in order.
     pub(crate) queue: ArrayVec<Owner, 6>,
     /// F: the token counter; 0 is a missing key.
@@ -56,13 +57,6 @@ pub(crate) struct Around<'a> {
     pub(crate) hears: &'a dyn Fn(Owner) -> bool,
 }
 
-enum HandOver {
-    Asking,
-    Granted,
-    Empty,
-    More,
-}
-
 impl Server {
     /// Carries out one command.
     pub(crate) fn run(&mut self, command: Command, around: &mut Around<'_>) -> Message {
@@ -84,7 +78,7 @@ impl Server {
                 self.set(owner, Some(around.config.ttl));
                 Message::Unseeded(owner)
             }
-            Kind::Set => self.held(owner, false),
+            Kind::Set => self.held(owner, false, around),
             Kind::Count => {
                 self.fence += 1;
                 Message::Acquired(owner, self.fence, false)
@@ -99,7 +93,13 @@ impl Server {
     }
 
     /// A tick passes.
-    pub(crate) fn tick(&mut self) {
+    ///
+    /// Every script that meets the marker first drops from H what has ended; here that happens as it ends.
+    pub(crate) fn tick(&mut self, config: &Config) {
+        self.holders.tick();
+        if !config.has(Bug::DeadPermitStays) {
+            self.holders.drop_ended();
+        }
         if let Some(lock) = &mut self.lock
             && let Some(left) = &mut lock.left
         {
@@ -110,7 +110,7 @@ impl Server {
         }
     }
 
-    fn set(&mut self, owner: Owner, left: Option<u8>) {
+    pub(crate) fn set(&mut self, owner: Owner, left: Option<u8>) {
         self.lock = Some(Lock { owner, left });
     }
 
@@ -120,22 +120,24 @@ impl Server {
     }
 
     /// Whether K is the owner's.
-    pub(crate) fn is_held_by(&self, owner: Owner) -> bool {
+    pub(crate) fn is_owned_by(&self, owner: Owner) -> bool {
         self.lock.is_some_and(|lock| lock.owner == owner)
     }
 
-    fn held(&self, owner: Owner, lost: bool) -> Message {
+    fn held(&self, owner: Owner, lost: bool, around: &Around<'_>) -> Message {
+        let head = self.queue.first().copied();
+        let limit = around.config.limit(head.unwrap_or(owner));
         Message::Held {
             owner,
-            pttl: self.lock.and_then(|lock| lock.left),
-            head: self.queue.first() == Some(&owner),
+            pttl: self.watch(limit, around),
+            head: head == Some(owner),
             lost,
         }
     }
 
     /// Whether nobody has it: K is gone, or its handing over is to go on.
-    fn is_free(&self) -> bool {
-        self.lock.is_none() || self.is_held_by(Owner::HANDING)
+    pub(crate) fn is_free(&self) -> bool {
+        self.lock.is_none() || self.is_owned_by(Owner::HANDING)
     }
 
     // ---- wire::take
@@ -147,7 +149,7 @@ impl Server {
         }
         self.fence += 1;
         if !free {
-            self.held(owner, false)
+            self.held(owner, false, around)
         } else if self.fence < SEEDED && !around.config.has(Bug::LowCountIsToken) {
             Message::Unseeded(owner)
         } else {
@@ -165,7 +167,7 @@ impl Server {
         }
     }
 
-    fn next_token(&mut self, around: &Around<'_>) -> u8 {
+    pub(crate) fn next_token(&mut self, around: &Around<'_>) -> u8 {
         self.fence = self.count(around) + 1;
         self.fence
     }
@@ -180,10 +182,14 @@ impl Server {
         else {
             unreachable!("{command:?} is no wait")
         };
+        let config = around.config;
+        let limit = config.limit(owner);
+        self.meet_holders();
         if self.is_held_by(owner) {
             return self.claim(owner, cuts, around);
         }
-        if self.is_free() && self.queue.is_empty() {
+        let overtakes = limit != EXCLUSIVE && self.is_shared() && config.has(Bug::ReaderOvertakes);
+        if self.admits(limit) && (self.queue.is_empty() || overtakes) {
             return self.acquire(owner, placed, around);
         }
         let known = self.queue.contains(&owner);
@@ -192,36 +198,43 @@ impl Server {
         if !known {
             self.fence = self.count(around);
         }
+        let head = self.queue.first().copied();
+        if !self.is_free() && (known || self.is_shared()) {
+            self.prune(owner, around);
+        }
+        let pruned = self.queue.first().copied() != head;
         if queue && !known {
             self.enqueue(owner, placed, around.arrivals);
         }
-        if self.is_free() {
-            match self.hand_over(Some(owner), around) {
-                HandOver::Asking | HandOver::Empty => {
-                    let acquired = self.acquire(owner, lost, around);
-                    self.tell_head(around);
-                    return acquired;
-                }
-                HandOver::More => {
-                    self.go_on_handing(around);
-                    return Message::More(owner);
-                }
-                HandOver::Granted => {}
-            }
-        } else if known {
-            self.prune(owner, around);
+        let quietly = pruned && config.has(Bug::PrunedQuietly);
+        let run = if quietly {
+            Run::default()
+        } else {
+            self.hand_over(Some(owner), around)
+        };
+        if pruned && !run.popped && !quietly {
+            self.tell_head(around);
         }
-        self.held(owner, lost)
+        if let Some(token) = run.token {
+            return Message::Acquired(owner, token, lost);
+        }
+        if run.more {
+            return Message::More(owner);
+        }
+        if self.queue.is_empty() && self.admits(limit) {
+            return self.acquire(owner, lost, around);
+        }
+        self.held(owner, lost, around)
     }
 
-    /// K is the owner's: a claim of what was handed to it, or a wait repeated. It never shortens what there is, but for
+    /// It is the owner's: a claim of what was handed to it, or a wait repeated. It never shortens what there is, but for
     /// the one claim that may cut the claim window.
     fn claim(&mut self, owner: Owner, cuts: bool, around: &mut Around<'_>) -> Message {
         let config = around.config;
-        let before = self.lock.and_then(|lock| lock.left);
+        let before = self.left(owner);
         let cuts = cuts || config.has(Bug::ClaimShortens);
         if (cuts || before < Some(config.ttl)) && !config.has(Bug::ClaimKeepsExpiry) {
-            self.set(owner, Some(config.ttl));
+            self.set_time(owner, config.ttl, config);
         }
         let token = self.next_token(around);
         self.queue.retain(|waiter| *waiter != owner);
@@ -234,23 +247,8 @@ impl Server {
 
     fn acquire(&mut self, owner: Owner, lost: bool, around: &Around<'_>) -> Message {
         let token = self.next_token(around);
-        self.set(owner, Some(around.config.ttl));
+        self.admit(owner, around.config.ttl, around.config);
         Message::Acquired(owner, token, lost)
-    }
-
-    /// A look at a held name drops a few waiters whose processes are gone.
-    fn prune(&mut self, asking: Owner, around: &mut Around<'_>) {
-        if around.config.has(Bug::DeadStay) {
-            return;
-        }
-        let head = self.queue.first().copied();
-        let first: Arrivals = self.queue.iter().take(PRUNED).copied().collect();
-        let dead = |waiter: &Owner| first.contains(waiter) && !(around.hears)(*waiter);
-        self.queue
-            .retain(|waiter| *waiter == asking || !dead(waiter));
-        if self.queue.first().copied() != head {
-            self.tell_head(around);
-        }
     }
 
     /// `ZADD`: at its earlier place, or behind all.
@@ -272,91 +270,67 @@ impl Server {
 
     /// Whether it is the owner's, and whether the server has it for longer.
     fn renew(&mut self, owner: Owner, ttl: u8, cuts: bool, around: &Around<'_>) -> (bool, bool) {
-        let again = self.lock.is_none() && around.config.has(Bug::RenewRecreates);
-        let mine = self.is_held_by(owner) || again;
-        let longer = self.lock.is_some_and(|lock| lock.left > Some(ttl));
-        let keeps = longer && !cuts && !around.config.has(Bug::RenewalShortens);
+        let config = around.config;
+        let recreates = self.lock.is_none() && config.has(Bug::RenewRecreates);
+        let reenters = self.is_shared() && config.has(Bug::RenewalReenters);
+        let mine = self.is_held_by(owner) || recreates || reenters;
+        let longer = mine && self.left(owner) > Some(ttl);
+        let keeps = longer && !cuts && !config.has(Bug::RenewalShortens);
         if mine && !keeps {
-            self.set(owner, Some(ttl));
+            self.set_time(owner, ttl, config);
         }
-        (mine, mine && keeps)
+        (mine, keeps)
     }
 
     // ---- release.lua
 
     fn release(&mut self, owner: Owner, around: &mut Around<'_>) -> Message {
-        let head_left = self.queue.first() == Some(&owner);
-        self.queue.retain(|waiter| *waiter != owner);
-        let mut more = false;
-        if self.is_free() || self.is_held_by(owner) {
-            more = self.give_back(around);
-        } else if head_left {
-            self.tell_head(around);
-        }
+        let more = self.give_back(Owners::from_iter([owner]), Some(owner), around);
         Message::Released(owner, more)
     }
 
-    /// A release by force of the lease of `met`, or by hand.
-    pub(crate) fn force(&mut self, met: Owner, around: &mut Around<'_>) {
-        if self.is_free() || self.is_held_by(met) || around.config.has(Bug::ForceAnyone) {
-            self.give_back(around);
-        }
+    /// A release by force of the leases of `met`, or by hand.
+    pub(crate) fn force(&mut self, met: Owners, around: &mut Around<'_>) {
+        let anyone = around.config.has(Bug::ForceAnyone);
+        let met = if anyone { self.holding() } else { met };
+        self.give_back(met, None, around);
     }
 
-    /// Returns whether dead waiters remain.
-    fn give_back(&mut self, around: &mut Around<'_>) -> bool {
-        match self.hand_over(None, around) {
-            HandOver::Granted => false,
-            HandOver::Asking | HandOver::Empty => {
-                self.lock = None;
-                false
-            }
-            HandOver::More => {
-                self.go_on_handing(around);
-                true
-            }
-        }
-    }
-
-    // ---- hand_over.lua
-
-    fn tell_head(&mut self, around: &mut Around<'_>) {
-        if let Some(head) = self.queue.first()
-            && !around.config.has(Bug::NextNotTold)
-        {
-            let pttl = self.lock.and_then(|lock| lock.left);
-            (around.publish)(*head, Message::Next(*head, pttl));
-        }
-    }
-
-    fn hand_over(&mut self, asking: Option<Owner>, around: &mut Around<'_>) -> HandOver {
-        for _ in 0..around.config.pops {
-            let Some(waiter) = self.queue.pop_at(0) else {
-                return HandOver::Empty;
-            };
-            if Some(waiter) == asking {
-                return HandOver::Asking;
-            }
-            let token = self.next_token(around);
-            if (around.publish)(waiter, Message::Grant(waiter, token)) {
-                self.set(waiter, Some(around.config.window));
-                self.tell_head(around);
-                return HandOver::Granted;
-            }
-        }
-        if self.queue.is_empty() {
-            HandOver::Empty
-        } else {
-            HandOver::More
-        }
-    }
-
-    /// Whoever asked is to ask again; until then nobody else gets in.
-    fn go_on_handing(&mut self, around: &Around<'_>) {
-        if around.config.has(Bug::FreeInBetween) {
+    /// Ends what of `owners` holds the name, and has a waiter leave; whoever may come in then does. Returns whether dead
+    /// waiters remain.
+    fn give_back(
+        &mut self,
+        owners: Owners,
+        leaves: Option<Owner>,
+        around: &mut Around<'_>,
+    ) -> bool {
+        let config = around.config;
+        self.meet_holders();
+        let (head, watched) = self.watched(around);
+        self.queue.retain(|waiter| Some(*waiter) != leaves);
+        let all = leaves.is_none() && self.holding().without(owners).is_empty();
+        let ended = if all && self.is_shared() && config.has(Bug::HoldersSurviveForce) {
             self.lock = None;
+            true
         } else {
-            self.set(Owner::HANDING, Some(around.config.window));
+            self.end(owners, config)
+        };
+        let quietly = !ended && !self.is_free() && config.has(Bug::HeadLeavesQuietly);
+        let run = if quietly {
+            Run::default()
+        } else {
+            self.hand_over(None, around)
+        };
+        if !run.popped {
+            let (next, watches) = self.watched(around);
+            let earlier = watches < watched && !config.has(Bug::EarlierEndNotTold);
+            if next != head || earlier {
+                self.tell_head(around);
+            }
         }
+        if self.is_free() && !run.more {
+            self.lock = None;
+        }
+        run.more
     }
 }

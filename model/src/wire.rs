@@ -16,6 +16,8 @@ impl Owner {
     pub(crate) const FOREIGN: Self = Self(31);
     /// Nobody: the name is being handed over, past more dead waiters than one script passes over.
     pub(crate) const HANDING: Self = Self(30);
+    /// The marker `||shared`: those who hold it are in H.
+    pub(crate) const SHARED: Self = Self(29);
 
     /// The owner of a task's acquire number `attempt`.
     pub(crate) fn new(client: usize, task: usize, attempt: u8) -> Self {
@@ -49,6 +51,33 @@ impl Owners {
         self.0 &= !(1 << owner.0);
     }
 
+    /// Adds all of `others`.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Those that are not in `others`.
+    pub(crate) fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many.
+    pub(crate) fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// One by one.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Owner> {
+        (0..32)
+            .map(Owner)
+            .filter(move |owner| self.contains(*owner))
+    }
+
     /// Whether `owner` is in it.
     pub(crate) fn contains(self, owner: Owner) -> bool {
         self.0 & (1 << owner.0) != 0
@@ -61,6 +90,16 @@ impl Owners {
                 self.remove(Owner(number));
             }
         }
+    }
+}
+
+impl FromIterator<Owner> for Owners {
+    fn from_iter<T: IntoIterator<Item = Owner>>(owners: T) -> Self {
+        let mut all = Self::default();
+        for owner in owners {
+            all.insert(owner);
+        }
+        all
     }
 }
 

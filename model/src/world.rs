@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 use stateright::{Model, Property};
 
 use crate::client::{Client, Life};
-use crate::config::{Bug, Config, Faults};
+use crate::config::{Bug, Config, EXCLUSIVE, Faults};
 use crate::ghost::Ghost;
 use crate::network::{Forcing, Link};
 use crate::properties;
@@ -101,6 +101,10 @@ pub enum Action {
     Flush,
     /// The queue alone is removed.
     LoseQueue,
+    /// The lock alone is.
+    LoseLock,
+    /// The holders of a shared lock alone are.
+    LoseHolders,
     /// The server restarts empty.
     Restart,
     /// A replica stops hearing of writes.
@@ -151,9 +155,9 @@ impl World {
     }
 
     fn tick(&mut self, config: &Config) {
-        self.server.tick();
+        self.server.tick(config);
         if let Some(replica) = &mut self.replica {
-            replica.tick();
+            replica.tick(config);
         }
         for (client, link) in self.clients.iter_mut().zip(&self.links) {
             let stands = client.life == Life::Paused && config.has(Bug::ClockStops);
@@ -195,7 +199,9 @@ impl World {
         }
         for task in 0..client.tasks.len() {
             if self.may_begin(at, task, config) {
-                let take = client.seeded || config.has(Bug::TakeUnseeded);
+                // A take sets the owner, not the marker.
+                let exclusive = config.limit(client.owner(task)) == EXCLUSIVE;
+                let take = exclusive && (client.seeded || config.has(Bug::TakeUnseeded));
                 let asks = [(true, Ask::Retake), (take, Ask::Take)];
                 let kinds = [(config.waits, true), (config.tries, false)];
                 for (_, ask) in asks.into_iter().filter(|(may, _)| *may) {
@@ -230,13 +236,14 @@ impl World {
         }
     }
 
-    /// Clients are alike, and so are tasks: they may as well begin in the order of their numbers.
+    /// Clients are alike, if they ask for the same, and so are tasks: they may as well begin in the order of their numbers.
     fn may_begin(&self, at: usize, task: usize, config: &Config) -> bool {
         let client = &self.clients[at];
-        let before = match (task, at) {
-            (0, 0) => true,
-            (0, _) => self.clients[at - 1].tasks[0].begun > 0,
-            (_, _) => client.tasks[task - 1].begun > 0,
+        let alike = (0..at).rev().find(|other| config.are_alike(*other, at));
+        let before = if task > 0 {
+            client.tasks[task - 1].begun > 0
+        } else {
+            alike.is_none_or(|other| self.clients[other].tasks[0].begun > 0)
         };
         before && client.is_idle(task) && client.tasks[task].begun < config.attempts
     }
@@ -296,6 +303,7 @@ impl World {
         tokens.push(&mut self.server.fence);
         tokens.push(&mut self.ghost.issued);
         tokens.push(&mut self.ghost.handed);
+        tokens.push(&mut self.ghost.shared);
         tokens.extend(self.replica.iter_mut().map(|replica| &mut replica.fence));
         for client in &mut self.clients {
             client.tokens(&mut tokens);

@@ -4,14 +4,19 @@ use std::time::Instant;
 
 use leaselock_model::Config;
 use leaselock_model::checker::exhaust;
-use leaselock_model::properties::{ALL_OVER, BEGUN_BY_GRANT, HANDED_OVER};
+use leaselock_model::config::{EXCLUSIVE, SHARED};
+use leaselock_model::properties::{ALL_OVER, BEGUN_BY_GRANT, HANDED_OVER, HELD_TOGETHER};
 
 /// Checks that every property holds in every state.
 #[track_caller]
 pub(crate) fn holds(name: &str, config: Config) {
     let started = Instant::now();
     let mut examples = Vec::new();
-    if config.waits {
+    let limits: Vec<u8> = config.limits.iter().flatten().copied().collect();
+    let sharing = limits.iter().filter(|limit| **limit != EXCLUSIVE).count();
+    let short = |limit: &u8| *limit != SHARED && limits.len() > usize::from(*limit);
+    examples.extend((sharing > 1).then_some(HELD_TOGETHER));
+    if config.waits && (limits.is_empty() || limits.iter().any(short)) {
         examples.push(HANDED_OVER);
         // A TTL shorter than the claim window is always claimed.
         examples.extend((config.ttl >= config.window).then_some(BEGUN_BY_GRANT));
