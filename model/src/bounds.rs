@@ -3,7 +3,7 @@
 use crate::client::{Client, Life};
 use crate::config::Config;
 use crate::holders::fits;
-use crate::properties::{LEARNS_WITHIN, PRUNES_WITHIN};
+use crate::properties::{LEARNS_WITHIN, PRUNES_WITHIN, is_under_way};
 use crate::task::Phase;
 use crate::wire::{Message, Owner};
 use crate::world::World;
@@ -29,7 +29,7 @@ impl World {
     }
 
     /// Whether a live waiter could have the name: it is free, or shared and the first in the queue fits. Where that one is gone,
-    /// [`crate::properties::DEAD_LEAVE`] bounds for how long it stays.
+    /// [`crate::properties::DEAD_LEAVE`] bounds for how long it stays; where its acquire is over, the release that is under way.
     pub(crate) fn is_available(&self, config: &Config) -> bool {
         let server = &self.server;
         if server.lock.is_none() {
@@ -40,15 +40,15 @@ impl World {
         }
         let holding = server.holders.owners().len();
         let fits = |owner: Owner| fits(config.limit(owner), holding);
-        let waits = |owner: &&Owner| {
-            let client = &self.clients[owner.client()];
-            client.life == Life::Dead || client.task_of(**owner).is_some()
-        };
+        let waits = |owner: &&Owner| is_under_way(self, **owner);
         match server.queue.iter().find(waits) {
             Some(first) => fits(*first),
             None => self.clients.iter().any(|client| {
                 let mut tasks = 0..client.tasks.len();
-                tasks.any(|task| client.is_live_waiter(task) && fits(client.owner(task)))
+                tasks.any(|task| {
+                    let owner = client.owner(task);
+                    client.is_live_waiter(task) && !server.is_held_by(owner) && fits(owner)
+                })
             }),
         }
     }

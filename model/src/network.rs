@@ -161,7 +161,9 @@ impl World {
     fn execute_late(&mut self, at: usize, config: &Config) {
         let command = self.links[at].late.pop().expect("there is one");
         let answer = self.carry_out(command, config);
-        if matches!(answer, Message::Acquired(..)) && self.ghost.deposed.contains(command.owner) {
+        let back =
+            matches!(answer, Message::Acquired(..)) || self.server.queue.contains(&command.owner);
+        if back && self.ghost.deposed.contains(command.owner) {
             self.ghost.outdated.insert(command.owner);
         }
         if command.awaited && self.clients[at].life != Life::Dead {

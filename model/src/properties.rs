@@ -153,7 +153,7 @@ fn nothing_left(world: &World) -> bool {
 }
 
 /// Whether something of this owner is still to happen.
-fn is_under_way(world: &World, owner: Owner) -> bool {
+pub(crate) fn is_under_way(world: &World, owner: Owner) -> bool {
     let client = &world.clients[owner.client()];
     let granted = |message| matches!(message, Message::Grant(to, _) if to == owner);
     client.life == Life::Dead

@@ -1,302 +1,238 @@
 //! Holders and limits as they are, every state of each configuration as in `correct.rs`: readers and writers, permits, callers
-//! that disagree, and what becomes of holders that die, that are ended by force, and whose keys are lost.
+//! that disagree, on slow networks, with messages lost, connections given up, acquires cancelled, and holders that die.
 
+mod asking;
 mod exhausting;
 
+use asking::asking;
 use exhausting::holds;
-use leaselock_model::config::{EXCLUSIVE as W, SHARED as R};
 use leaselock_model::{Config, Faults};
-
-/// One task in each client, messages that arrive at once.
-fn each(limits: &[u8]) -> Config {
-    Config {
-        clients: vec![1; limits.len()],
-        limits: limits.iter().map(|limit| vec![*limit]).collect(),
-        slow: false,
-        patience: 2,
-        ..Config::default()
-    }
-}
-
-fn faults() -> Faults {
-    Faults::default()
-}
 
 #[test]
 fn readers_and_writers() {
+    holds("readers alone", asking("R R R"));
+    holds("a writer between writers", asking("W R W"));
     holds(
-        "a reader and a writer, slow",
+        "two readers and a writer on a slow network",
         Config {
             slow: true,
             patience: 3,
-            ..each(&[R, W])
+            ..asking("R W R")
         },
     );
     holds(
-        "two readers, slow",
+        "two readers and a writer that come again",
         Config {
-            slow: true,
-            patience: 3,
-            ..each(&[R, R])
+            attempts: 2,
+            ..asking("R W R")
         },
     );
-    holds("two readers and a writer", each(&[R, W, R]));
-    holds("two writers and a reader", each(&[W, R, W]));
-    holds("three readers", each(&[R, R, R]));
     holds(
-        "two readers and a writer, slow",
+        "a reader and a writer that come again on a slow network",
         Config {
             slow: true,
+            warm: true,
+            attempts: 2,
             patience: 3,
-            ..each(&[R, W, R])
+            ..asking("R W")
         },
     );
 }
 
 #[test]
 fn permits() {
-    holds("three of two permits", each(&[2, 2, 2]));
+    holds("two permits of two", asking("2 2 2"));
+    holds("two permits of two, four ask", asking("22 22"));
+    holds("two permits, of two and of three", asking("2 3 2"));
+    holds("two permits and a reader", asking("2 R 2"));
+    holds("two permits and a writer", asking("2 W 2"));
     holds(
-        "three of two permits, slow",
+        "two permits and a writer, some try once",
         Config {
-            slow: true,
-            patience: 3,
-            ..each(&[2, 2, 2])
-        },
-    );
-    holds("two, two and three", each(&[2, 3, 2]));
-    holds("two permits and a reader", each(&[2, R, 2]));
-    holds("two permits and a writer", each(&[2, W, 2]));
-}
-
-#[test]
-fn renewals() {
-    holds(
-        "RWR renews",
-        Config {
-            renews: true,
-            ..each(&[R, W, R])
-        },
-    );
-    holds(
-        "222 renews",
-        Config {
-            renews: true,
-            ..each(&[2, 2, 2])
-        },
-    );
-    holds(
-        "RR renews slow",
-        Config {
-            renews: true,
-            slow: true,
-            patience: 3,
-            ..each(&[R, R])
-        },
-    );
-    holds(
-        "RWR renews kill",
-        Config {
-            renews: true,
-            faults: Faults {
-                kills: 1,
-                ..faults()
-            },
-            ..each(&[R, W, R])
-        },
-    );
-    holds(
-        "222 renews kill",
-        Config {
-            renews: true,
-            faults: Faults {
-                kills: 1,
-                ..faults()
-            },
-            ..each(&[2, 2, 2])
+            tries: true,
+            warm: true,
+            ..asking("2 W 2")
         },
     );
 }
 
 #[test]
-fn cancels_drops() {
-    let f = Faults {
+fn holders_that_die() {
+    let kills = Faults {
+        kills: 1,
+        ..Faults::default()
+    };
+    for clients in ["R W R", "2 2 2"] {
+        holds(
+            &format!("{clients} renew, one killed"),
+            Config {
+                renews: true,
+                faults: kills,
+                ..asking(clients)
+            },
+        );
+    }
+    holds(
+        "2 222, one killed",
+        Config {
+            patience: 3,
+            faults: kills,
+            ..asking("2 222")
+        },
+    );
+}
+
+/// With the fallback far away, it is the next in line that notices when there is room for it.
+#[test]
+fn the_next_in_line_watches_the_end_that_matters() {
+    for clients in ["R W R", "2 2 2", "2 2 W"] {
+        holds(
+            &format!("{clients}, one killed, no fallback"),
+            Config {
+                ttl: 4,
+                check: 8,
+                faults: Faults {
+                    kills: 1,
+                    cancels: 1,
+                    ..Faults::default()
+                },
+                ..asking(clients)
+            },
+        );
+    }
+}
+
+#[test]
+fn acquires_cancelled_on_connections_given_up() {
+    let both = Faults {
         cancels: 1,
         drops: 1,
-        ..faults()
+        ..Faults::default()
     };
     holds(
-        "RW cancels drops slow",
+        "R W on a slow network, cancels and drops",
         Config {
             slow: true,
             patience: 4,
-            faults: f,
-            ..each(&[R, W])
+            faults: both,
+            ..asking("R W")
         },
     );
+    for clients in ["R W R", "2 2 2"] {
+        holds(
+            &format!("{clients}, cancels and drops"),
+            Config {
+                faults: both,
+                ..asking(clients)
+            },
+        );
+    }
     holds(
-        "RR cancels drops slow",
+        "R W, cancels and two drops",
+        Config {
+            renews: true,
+            faults: Faults { drops: 2, ..both },
+            ..asking("R W")
+        },
+    );
+}
+
+#[test]
+fn stopped_clients_and_lost_messages() {
+    for (clients, renews) in [("R W R", true), ("2 2 2", false)] {
+        holds(
+            &format!("{clients}, one stopped"),
+            Config {
+                renews,
+                faults: Faults {
+                    pauses: 1,
+                    ..Faults::default()
+                },
+                ..asking(clients)
+            },
+        );
+    }
+    for clients in ["R W R", "2 2 2"] {
+        holds(
+            &format!("{clients}, a lost message"),
+            Config {
+                renews: true,
+                patience: 3,
+                faults: Faults {
+                    losses: 1,
+                    ..Faults::default()
+                },
+                ..asking(clients)
+            },
+        );
+    }
+    holds(
+        "R W on a slow network, lost messages, strangers",
         Config {
             slow: true,
+            renews: true,
             patience: 4,
-            faults: f,
-            ..each(&[R, R])
-        },
-    );
-    holds(
-        "RWR cancels drops",
-        Config {
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    holds(
-        "222 cancels drops",
-        Config {
-            faults: f,
-            ..each(&[2, 2, 2])
+            faults: Faults {
+                losses: 1,
+                strangers: 1,
+                ..Faults::default()
+            },
+            ..asking("R W")
         },
     );
 }
+
 #[test]
-fn no_fallback() {
-    let far = |limits: &[u8]| Config {
-        ttl: 4,
-        check: 8,
-        faults: Faults {
-            kills: 1,
-            cancels: 1,
-            ..faults()
-        },
-        ..each(limits)
-    };
-    holds("RWR far", far(&[R, W, R]));
-    holds("222 far", far(&[2, 2, 2]));
-    holds("22W far", far(&[2, 2, W]));
-}
-#[test]
-fn forces() {
-    let f = Faults {
-        forces: 1,
-        ..faults()
-    };
+fn connections_closed_by_the_server() {
     holds(
-        "RWR force",
+        "R W R, closed connections",
         Config {
-            renews: true,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    holds(
-        "222 force",
-        Config {
-            renews: true,
-            faults: f,
-            ..each(&[2, 2, 2])
+            patience: 3,
+            faults: Faults {
+                closes: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..asking("R W R")
         },
     );
 }
+
+/// Several waiters in one client, in the order in which they stand there.
 #[test]
-fn losses() {
-    let f = Faults {
-        flushes: 1,
-        ..faults()
-    };
+fn waiters_of_one_client() {
     holds(
-        "RWR flush",
+        "R W RR",
+        Config {
+            patience: 3,
+            ..asking("R W RR")
+        },
+    );
+    holds(
+        "R WR, kills, cancels and strangers",
+        Config {
+            patience: 3,
+            faults: Faults {
+                kills: 1,
+                cancels: 1,
+                strangers: 1,
+                ..Faults::default()
+            },
+            ..asking("R WR")
+        },
+    );
+    holds(
+        "R WR, one not polled",
         Config {
             renews: true,
-            patience: 4,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    let f = Faults {
-        locks: 1,
-        strangers: 1,
-        ..faults()
-    };
-    holds(
-        "RWR locks",
-        Config {
-            renews: true,
-            patience: 4,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    let f = Faults {
-        holders: 1,
-        ..faults()
-    };
-    holds(
-        "RWR holders",
-        Config {
-            renews: true,
-            patience: 4,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    let f = Faults {
-        failovers: 1,
-        ..faults()
-    };
-    holds(
-        "RWR failover",
-        Config {
-            patience: 4,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    let f = Faults {
-        restarts: 1,
-        ..faults()
-    };
-    holds(
-        "RWR restart",
-        Config {
-            patience: 4,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-}
-#[test]
-fn pops() {
-    let few = |limits: &[u8]| Config {
-        pops: 1,
-        faults: Faults {
-            kills: 1,
-            ..faults()
-        },
-        ..each(limits)
-    };
-    holds("WRR pops", few(&[W, R, R]));
-    holds("222 pops", few(&[2, 2, 2]));
-    holds("RWR pops", few(&[R, W, R]));
-}
-#[test]
-fn pauses() {
-    let f = Faults {
-        pauses: 1,
-        ..faults()
-    };
-    holds(
-        "RWR pauses renew",
-        Config {
-            renews: true,
-            faults: f,
-            ..each(&[R, W, R])
-        },
-    );
-    holds(
-        "222 pauses",
-        Config {
-            faults: f,
-            ..each(&[2, 2, 2])
+            patience: 3,
+            faults: Faults {
+                stalls: 1,
+                kills: 1,
+                losses: 1,
+                ..Faults::default()
+            },
+            ..asking("R WR")
         },
     );
 }

@@ -1,45 +1,32 @@
 //! What holders and limits rest on: each rule is broken by a seeded bug, as in `seeded_bugs.rs`.
 
+mod asking;
 mod seeding;
 
-use leaselock_model::config::{EXCLUSIVE as W, SHARED as R};
+use asking::asking;
 use leaselock_model::properties::{
     FORCE_MEETS, IN_ORDER, LASTS, NEWEST_TOKEN, ONE_LEASE, ROOM, TAKEN_SOON,
 };
 use leaselock_model::{Bug, Config, Faults};
-use seeding::{faults, finds, quick};
-
-/// One task in each client.
-fn each(limits: &[u8]) -> Config {
-    Config {
-        clients: vec![1; limits.len()],
-        limits: limits.iter().map(|limit| vec![*limit]).collect(),
-        ..quick()
-    }
-}
+use seeding::{faults, finds};
 
 #[test]
 fn a_reader_does_not_overtake_a_waiting_writer() {
-    finds(Bug::ReaderOvertakes, IN_ORDER, each(&[R, W, R]));
+    finds(Bug::ReaderOvertakes, IN_ORDER, asking("R W R"));
 }
 
 #[test]
 fn the_lock_lives_as_long_as_its_holders() {
     let renews = Config {
         renews: true,
-        ..each(&[R, W])
+        ..asking("R W")
     };
     finds(Bug::MarkerNotRenewed, LASTS, renews.clone());
     finds(Bug::MarkerNotRenewed, ONE_LEASE, renews);
-    let two = Config {
-        ttl: 3,
-        ..each(&[R, W, R])
-    };
     let renews = Config {
         renews: true,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
-    let _ = &two;
     finds(Bug::MarkerShortened, LASTS, renews);
 }
 
@@ -47,7 +34,7 @@ fn the_lock_lives_as_long_as_its_holders() {
 fn the_lock_lives_no_longer_than_its_holders() {
     let renews = Config {
         renews: true,
-        ..each(&[R, R])
+        ..asking("R R")
     };
     finds(Bug::MarkerOutlives, LASTS, renews);
 }
@@ -61,17 +48,15 @@ fn a_dead_permit_is_free_again() {
     let renews = Config {
         renews: true,
         faults,
-        ..each(&[2, 2, 2])
+        ..asking("2 2 2")
     };
     finds(Bug::DeadPermitStays, TAKEN_SOON, renews);
 }
 
 #[test]
 fn a_hand_over_admits_no_more_than_there_is_room_for() {
-    let wrr = each(&[W, 2, 2]);
-    let _ = wrr;
-    finds(Bug::BatchBreaksLimit, ROOM, each(&[2, 2, 2]));
-    finds(Bug::BatchBreaksLimit, ONE_LEASE, each(&[2, 2, 2]));
+    finds(Bug::BatchBreaksLimit, ROOM, asking("2 2 2"));
+    finds(Bug::BatchBreaksLimit, ONE_LEASE, asking("2 2 2"));
 }
 
 #[test]
@@ -83,7 +68,7 @@ fn a_forced_release_ends_all_holders() {
     let renews = Config {
         renews: true,
         faults,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
     finds(Bug::HoldersSurviveForce, NEWEST_TOKEN, renews);
 }
@@ -99,7 +84,7 @@ fn a_forced_release_ends_no_holder_that_came_later() {
         FORCE_MEETS,
         Config {
             faults,
-            ..each(&[R, R])
+            ..asking("R R")
         },
     );
 }
@@ -114,7 +99,7 @@ fn a_lock_that_is_gone_has_no_holders() {
         renews: true,
         faults,
         patience: 4,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
     finds(Bug::OldHoldersStay, NEWEST_TOKEN, renews);
 }
@@ -129,7 +114,7 @@ fn who_is_behind_a_head_that_leaves_comes_in() {
         ttl: 4,
         check: 8,
         faults,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
     finds(Bug::HeadLeavesQuietly, TAKEN_SOON, far);
 }
@@ -145,7 +130,7 @@ fn who_is_behind_a_dead_head_comes_in() {
         check: 3,
         renews: true,
         faults,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
     finds(Bug::PrunedQuietly, TAKEN_SOON, far);
 }
@@ -160,7 +145,7 @@ fn who_asks_comes_in_with_those_behind_it() {
         ttl: 4,
         check: 8,
         faults,
-        ..each(&[W, R, R])
+        ..asking("W R R")
     };
     finds(Bug::RunEndsAtAsker, TAKEN_SOON, far);
 }
@@ -175,7 +160,7 @@ fn the_next_in_line_hears_that_it_has_less_to_watch() {
         ttl: 4,
         check: 8,
         faults,
-        ..each(&[R, W, R])
+        ..asking("R W R")
     };
     finds(Bug::EarlierEndNotTold, TAKEN_SOON, far);
 }
@@ -191,7 +176,7 @@ fn a_permit_watches_the_end_that_makes_room() {
         check: 8,
         faults,
         renews: true,
-        ..each(&[2, 2, 2])
+        ..asking("2 2 2")
     };
     finds(Bug::PermitWatchesLatest, TAKEN_SOON, far);
 }
@@ -205,7 +190,7 @@ fn a_renewal_never_enters_again() {
     let renews = Config {
         renews: true,
         faults,
-        ..each(&[2, 2, 2])
+        ..asking("2 2 2")
     };
     finds(Bug::RenewalReenters, ROOM, renews);
 }
@@ -221,7 +206,7 @@ fn the_rest_of_a_long_run_is_told() {
         ttl: 4,
         check: 8,
         faults,
-        ..each(&[W, R, R])
+        ..asking("W R R")
     };
     finds(Bug::RestNotTold, TAKEN_SOON, few);
 }
