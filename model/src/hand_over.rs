@@ -1,5 +1,36 @@
 //! Hand-over: the heads of the queue that may have the name get it, one after the other. After
 //! `core/src/store/redis/scripts/hand_over.lua`.
+//!
+//! ```text
+//! hand_over(asking):                        -- asking: the caller's member, alive since it asks, or nil
+//!   loop:
+//!     if holder is an owner: stop
+//!     if holder == '||shared':              -- only then the head is looked at before it is popped
+//!       head = ZRANGE Q 0 0
+//!       if no head, or not admits(its limit): stop
+//!     if 100 were popped: rest = true; stop
+//!     head = ZPOPMIN Q; if none: stop
+//!     if head == asking:
+//!       token = next_token(); admit(it, its limit, ttl); go on   -- those behind it may come in too
+//!     else if its process is there (NUMSUB) and, with token = next_token(), somebody hears
+//!         PUBLISH 'grant' K owner token claim-window:
+//!       admit(it, its limit, claim window)
+//!   if H has changed: follow
+//!   if rest and not holder: SET K handing-over PX claim window   -- nobody slips in
+//!   else if some were popped: tell_head
+//!   more = rest and asking was not admitted                      -- the caller asks again
+//!
+//! tell_head: PUBLISH 'next' K owner watch(its limit), to the head
+//! ```
+//!
+//! A grant is heard by one: it is counted, published and put into H one by one, so a token of its own goes to each, in the order of
+//! the queue. One that is dead takes no place. Where the script stops at 100 and the head may still come in, it is told that it
+//! has nothing to watch: it asks at once, and its script goes on. So a run of any length needs nobody but those in it.
+//!
+//! The head may come in, and so a hand-over is due, not only where a name becomes free or a holder leaves. It is also due where
+//! **the head leaves** (a writer gives up: the readers behind it come in beside those that hold the name), where **a dead head is
+//! dropped** by a look, and where a holder's time has ended. So every *wait* and *release* ends with `hand_over`, which
+//! does nothing where the head may not come in.
 
 use crate::config::{Bug, EXCLUSIVE};
 use crate::server::{Around, Arrivals, Server};

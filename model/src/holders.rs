@@ -1,4 +1,38 @@
-//! H, the holders of a shared name: a sorted set, scored by the end of each one's time. What of it any script meets.
+//! H, the holders of a shared name: what every script that meets the marker does with them.
+//!
+//! H is a sorted set: member = owner, score = the end of its time in ms of the server's clock. In Lua, `now` in ms, with `holder` what
+//! K is (false where it is free) and `n` = |H|:
+//!
+//! ```text
+//! meet:                                     -- first of all, when holder == '||shared'
+//!   drop H's members with score <= now      -- ZRANGE H -inf now BYSCORE and ZREM: O(log n + dropped), each once
+//!   n = ZCARD H                             -- O(1); counted on in the script
+//!   if n == 0: holder = false               -- H was lost, or what it had has ended
+//!
+//! admits(limit):
+//!   not holder  or  holder == '||shared' and limit ~= 1 and (limit == 0 or n < limit)
+//!
+//! admit(owner, limit, ms):                  -- the token was counted before
+//!   if limit == 1: SET K owner PX ms; holder = owner; return
+//!   if holder ~= '||shared': DEL H; SET K '||shared' PX ms; holder = '||shared'; n = 0
+//!   ZADD H now+ms owner; n = n + 1
+//!
+//! follow:                                   -- after H has changed, once in a script
+//!   last = score of ZRANGE H -1 -1
+//!   PEXPIRE K last-now; PEXPIRE H last-now
+//!
+//! watch(limit):                             -- what the head of the queue has to watch
+//!   if holder ~= '||shared': PTTL K         -- the owner's time
+//!   if admits(limit): 0                     -- it is to ask at once
+//!   score of ZRANGE H n-limit n-limit, less now
+//! ```
+//!
+//! The last is the end after which fewer than `limit` are left if nobody releases: the latest for a writer (limit 1), the earliest
+//! for a permit where exactly that many hold the name. Each of these costs O(log n) however many there are, and no script
+//! reads H as a whole.
+//!
+//! H is void where K is not the marker: K was deleted or evicted, or somebody else has set it. Nobody need notice that: the
+//! next one that shares the name deletes H before it sets the marker. Those who had it are told at their next renewal.
 
 use arrayvec::ArrayVec;
 

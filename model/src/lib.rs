@@ -1,12 +1,12 @@
 //! A model of leaselock's wire protocol 1, whose states a checker ([stateright]) goes through, all of them.
 //!
-//! It is an abstraction of `core/`, written beside it file by file: what scripts do in `server.rs`, what an acquire does in
+//! It is an abstraction of `core/`, written beside it file by file: what scripts do in `server.rs`, `hand_over.rs` and `holders.rs`, what an acquire does in
 //! `client.rs` and `undo.rs`, who looks when in `waiting.rs`, deadlines and renewals in `holding.rs`, connections and faults
 //! in `network.rs`. Whoever changes a rule of the protocol changes it here too and runs `cargo test -p leaselock-model`.
 //!
 //! # What is modelled
 //!
-//! One lock, its queue and its token counter on one server; two or three clients, each a process with one connection and one
+//! One lock, its holders, its queue and its token counter on one server; two or three clients, each a process with one connection and one
 //! to three tasks that acquire. Time goes in **ticks**: a TTL is 2 to 4 of them, the claim window 1 or 2, the fallback
 //! interval 2 or, to see that it is not needed, 8; a client does not tell its waiters again for 1, or, since its second may
 //! begin anywhere in a tick, for 2. Everything else happens between ticks, in any order. Two rules keep time honest: a
@@ -28,6 +28,10 @@
 //! | past its deadline a lease is lost, and a late renewal does not revive it | `NoticeLoss`, `Deliver`; `Client::lose` |
 //! | *release* hands over, or deletes; giving up and undoing are the same script | `Release`, `Cancel`, `Execute`; `Server::release` |
 //! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |
+//! | a request says how many may hold the name beside it: K is the owner or the marker, H has who shares it | `Config::limits`; `Server::admits`, `Server::admit` |
+//! | K's time follows the latest end in H; H empty is a free name, and whatever H holds under no marker is void | `Tick`, `LoseLock`, `LoseHolders`; `Server::follow`, `Server::meet_holders` |
+//! | a hand-over admits heads while they may have the name, each with a grant and a token of its own; also where the head has left, or was dropped as dead | `Server::hand_over`, `Server::give_back`, `Server::wait` |
+//! | the head watches the end that makes room for it, and is told where that has come earlier | `Server::watch`, `Server::give_back` |
 //! | nobody heard the grant: the next one's turn | `publish` in `network.rs`; `Kill`, `NoticeGone` |
 //! | past so many dead waiters a script asks to be sent again, and holds the name meanwhile | `Owner::HANDING`; `Server::go_on_handing` |
 //! | a look at a held name, from the queue, drops dead waiters from its front | `Look`, `Execute`; `Server::prune` |
@@ -45,8 +49,11 @@
 //!
 //! # What is checked
 //!
-//! [`properties`] has twelve that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one
-//! live lease** among clients that obey their deadlines; **the live holder has the newest token** that was handed out;
+//! [`properties`] has fifteen that always hold: **tokens grow**, uniquely, in the order in which leases start; there is **one
+//! live lease** among clients that obey their deadlines, or as many as share the name; **the live holder has the newest token**
+//! that was handed out, and one that shares has a newer one than every exclusive holder before it;
+//! **whoever is admitted has room** beside all that hold the name, by the server and by their own deadlines; **first come, first
+//! served**: a script lets nobody in before a live waiter that came earlier; **a shared name lasts as long as its holders**;
 //! **nothing is left** of an acquire that is over, neither lock nor queue entry, once all that was under way has arrived; and
 //! **a free lock is taken soon** where a live waiter is: the ticks for which it is not are counted in the state, since the
 //! checker's own `eventually` does not see cycles. A **forced release ends the lease it met**; a **name with a queue is not free
@@ -57,14 +64,18 @@
 //! Two leases may be live at once where data was lost, or a forced release met the first: that one alone, and until a
 //! renewal of it is answered.
 //!
-//! `tests/correct.rs` and `correct_edges.rs` exhaust the protocol as it is, `tests/seeded_bugs.rs` and `seeded_edges.rs` break
-//! one rule at a time ([`Bug`]) and have the checker find where that leads.
+//! A shared name counts as free for a waiter that is the first in the queue and fits. One that is a reader waits behind a writer, also
+//! behind one that is stopped, or not polled: it is still in line.
+//!
+//! `tests/correct.rs` and `correct_edges.rs` exhaust the protocol as it is, `correct_holders.rs` and `correct_holders_edges.rs`
+//! where names are shared; `tests/seeded_bugs.rs`, `seeded_edges.rs` and `seeded_holders.rs` break one rule at a time ([`Bug`]) and have the checker find where that leads.
 //!
 //! # What keeps it small
 //!
 //! - Tokens are numbers of which only the order matters: after each step they are renumbered. The server's clock is the
 //!   highest count there ever was: nobody takes a million locks a second, so the real one is never behind that.
-//! - Clients are alike, and so are a client's tasks: they begin in the order of their numbers, which loses nothing.
+//! - Clients that ask for the same are alike, and so are a client's tasks: they begin in the order of their numbers, which loses nothing.
+//! - A holder whose time has ended leaves H as it ends; in the scripts, when the next one meets the marker. None looks at H before.
 //! - Subscribing and the first queueing travel as one; reconnecting takes no time; an answer that nobody waits for is not sent.
 //! - A message to a stopped client replaces one just like it before it.
 //! - The drift is the order within a tick: a deadline and the lock's expiry of the same tick come together.
@@ -74,6 +85,10 @@
 //! The queue's own TTL, closing a client, connections of blocking callers and event loops (to the server they look like a
 //! connection that is given up), `max_hold`, and releases by hand, which are forced ones; and notices of a touched lock, the
 //! minute for which a contended name is asked for by *wait* alone, and the pace at which a failed renewal is tried again.
+//!
+//! A host that vanished without closing its connections, and has a writer in the queue, holds up who is behind that for as long as
+//! others share the name, or until the server notices (its `tcp-keepalive`): an exclusive name costs it one claim window
+//! when its turn comes. Which of H's members were met by a forced release is known to whoever releases: it names them.
 //!
 //! Two things take until the fallback interval. Waiters are not told of a lost queue where the one that notices does so within
 //! a second of another time that they were told, or has an answer so late that it claims again; then they look by themselves.
@@ -97,6 +112,7 @@ mod hand_over;
 mod holders;
 mod holding;
 mod network;
+mod noting;
 pub mod properties;
 mod server;
 mod task;

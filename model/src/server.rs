@@ -1,6 +1,65 @@
 //! The server: its keys, and the commands and scripts that work on them, each in one step.
 //!
-//! Line by line after `core/src/store/redis/scripts/*.lua` and `wire::take`. Left out: the queue's own TTL of 90 s, which is
+//! What scripts do where names may be shared; `meet`, `admits`, `admit`, `follow` and `watch` are in `holders.rs`, `hand_over` and
+//! `tell_head` in `hand_over.rs`. For an exclusive request on a name that nobody shares these are the commands of before.
+//!
+//! ```text
+//! take:       MULTI; SET K owner NX PX ttl; INCR F; EXEC         -- exclusive requests only
+//!   the marker is a value like any other: not set, and the caller goes on with wait, or gives up
+//!
+//! wait(owner, ttl, inbox, place, queue, cuts, limit):            -- shared requests begin with it, without queueing
+//!   member = '1|inbox|limit|owner'
+//!   if holder == owner: claim, as before
+//!   if holder == '||shared': meet
+//!   if holder == '||shared' and H has owner:                     -- claim, of a grant or of a take whose answer was lost
+//!     left = its score - now
+//!     if left <= ttl or cuts: ZADD H now+ttl owner; follow       -- never shortens, but for the one claim that cuts the window
+//!     token = next_token(); ZREM Q member
+//!     if it was cut and Q is not empty: tell_head
+//!     return ACQUIRED token
+//!   if admits(limit) and Q is empty: token = next_token(); admit(owner, limit, ttl); follow; return ACQUIRED token
+//!   known = Q has member; lost = place was named and not known
+//!   if holder and (known or holder == '||shared'): prune         -- a newcomer, too: a dead writer may be all that is before it
+//!   if queue and not known: ZADD Q (place or arrival) member
+//!   run = hand_over(member)
+//!   if prune has dropped the head and nothing was popped: tell_head
+//!   if the asking one was admitted: return ACQUIRED its token
+//!   if run.more: return MORE
+//!   if Q is empty and admits(limit): take it, as above           -- all before it were dead, or came in with room to spare
+//!   return HELD watch(limit of the head, or its own), place, head?, waiters
+//!
+//! renew(owner, ttl, cuts):
+//!   if K == owner: as before
+//!   if K == '||shared': left = score of owner in H, less now     -- it does not drop others
+//!     if none, or left <= 0: return 0                            -- never enters again
+//!     if left > ttl and not cuts: return 2
+//!     ZADD H now+ttl owner; follow; return 1                     -- H and K change with each renewal: nobody has them tracked
+//!   otherwise 0 or -1, as before
+//!
+//! release(owners, inbox, limit):                                 -- one owner; by force: those that were met, up to 1,000 a script
+//!   if K == owner and Q does not exist: DEL K; return 1          -- as before
+//!   if holder == '||shared': meet
+//!   watched = watch(limit of the head)
+//!   if K == owner: mine = true; holder = false
+//!   if holder == '||shared':
+//!     mine = ZREM H owners; n = n - mine
+//!     if n == 0: holder = false, else follow                     -- down, too: K is not to outlive them
+//!   if inbox: ZREM Q member
+//!   run = hand_over(nil)
+//!   if nothing was popped and there is a head:
+//!     if it is another than before, or watch(its limit) < watched: tell_head
+//!   if not holder and not run.more: DEL K
+//!   return {mine and 1 or (holder and -1 or 0), run.more}
+//! ```
+//!
+//! - A forced release names the owners that it met, as one of an exclusive lock does: sent again, it ends nobody who came
+//!   later. `release(name, owner)` names one.
+//! - A holder that leaves may bring what the head has to watch nearer (it had the latest end, and the one that now has it may be
+//!   dead), so the head is told. Where the time stays or comes later it is not: it looks too early once.
+//! - An entry in the queue that a late *wait* has left behind, of an acquire that is over, holds up who is behind it while others
+//!   share the name, until the second release has come: that one is not to wait for long.
+//!
+//! After `core/src/store/redis/scripts/*.lua` and `wire::take`. Left out: the queue's own TTL of 90 s, which is
 //! longer than anything here.
 
 use arrayvec::ArrayVec;
@@ -322,8 +381,8 @@ impl Server {
             self.hand_over(None, around)
         };
         if !run.popped {
-            let (next, watches) = self.watched(around);
-            let earlier = watches < watched && !config.has(Bug::EarlierEndNotTold);
+            let (next, nearer) = self.watched(around);
+            let earlier = nearer < watched && !config.has(Bug::EarlierEndNotTold);
             if next != head || earlier {
                 self.tell_head(around);
             }
