@@ -27,9 +27,12 @@
 //!   score of ZRANGE H n-limit n-limit, less now
 //! ```
 //!
-//! The last is the end after which fewer than `limit` are left if nobody releases: the latest for a writer (limit 1), the earliest
-//! for a permit where exactly that many hold the name. Each of these costs O(log n) however many there are, and no script
+//! What the head watches is the end after which fewer than `limit` are left if nobody releases: the latest for a writer (limit 1), the
+//! earliest for a permit where exactly that many hold the name. Each of these costs O(log n) however many there are, and no script
 //! reads H as a whole.
+//!
+//! *Renew*, and a claim, write `PEXPIRE H` before `ZADD H`: a server that is out of memory refuses a script whose first write needs
+//! some, and who holds a name keeps it. Both leave K alone where another has more.
 //!
 //! H is void where K is not the marker: K was deleted or evicted, or somebody else has set it. Nobody need notice that: the
 //! next one that shares the name deletes H before it sets the marker. Those who had it are told at their next renewal.

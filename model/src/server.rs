@@ -19,7 +19,8 @@
 //!     return ACQUIRED token
 //!   if admits(limit) and Q is empty: token = next_token(); admit(owner, limit, ttl); follow; return ACQUIRED token
 //!   known = Q has member; lost = place was named and not known
-//!   if holder and (known or holder == '||shared'): prune         -- a newcomer, too: a dead writer may be all that is before it
+//!   if holder and (known or holder == '||shared'): prune         -- a newcomer looks at the first few: a dead writer may be all
+//!                                                                -- that is before it
 //!   if queue and not known: ZADD Q (place or arrival) member
 //!   run = hand_over(member)
 //!   if prune has dropped the head and nothing was popped: tell_head
@@ -33,7 +34,7 @@
 //!   if K == '||shared': left = score of owner in H, less now     -- it does not drop others
 //!     if none, or left <= 0: return 0                            -- never enters again
 //!     if left > ttl and not cuts: return 2
-//!     ZADD H now+ttl owner; follow; return 1                     -- H and K change with each renewal: nobody has them tracked
+//!     PEXPIRE H, ZADD H now+ttl owner; follow; return 1          -- H and K change with each renewal: nobody has them tracked
 //!   otherwise 0 or -1, as before
 //!
 //! release(owners, inbox, limit):                                 -- one owner; by force: those that were met, up to 1,000 a script
