@@ -10,9 +10,10 @@ import time
 import urllib.request
 import uuid
 from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 from prometheus_client.parser import text_string_to_metric_families
 
 from leaselock import Client, LockTimeoutError, _labels, prometheus
@@ -38,6 +39,11 @@ def app_id() -> str:
     return uuid.uuid4().hex
 
 
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 def scraped(text: str, app_id: str) -> dict[str, float]:
     """Samples of one app id, by name and labels."""
     return {
@@ -50,7 +56,9 @@ def scraped(text: str, app_id: str) -> dict[str, float]:
 
 def test_the_figures_of_a_scrape(registry: CollectorRegistry, app_id: str) -> None:
     url = f"memory:{app_id}"
-    server, thread = start_http_server(0, "127.0.0.1", registry)
+    server = make_server("127.0.0.1", 0, make_wsgi_app(registry), handler_class=Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
 
     def scrape() -> dict[str, float]:
         flush_observed()
