@@ -86,12 +86,14 @@ it("the main entry loads nothing of the subpaths, and each says which framework 
   const loaded: string[] = JSON.parse(await run(process.execPath, ["-e", `require("leaselock"); ${list}`]));
   assert.ok(loaded.includes("client.js"));
   assert.deepEqual(
-    loaded.filter((name) => /^(nest|bullmq|holding)/.test(name)),
+    loaded.filter((name) => /^(nest|bullmq|holding|otel|prometheus)/.test(name)),
     [],
   );
   for (const [subpath, needed] of [
     ["nest", "@nestjs/common"],
     ["bullmq", "bullmq"],
+    ["otel", "@opentelemetry/api"],
+    ["prometheus", "prom-client"],
   ]) {
     const missing = run(process.execPath, ["-e", `require("leaselock/${subpath}")`]);
     await assert.rejects(missing, new RegExp(`Cannot find module '${needed}'`));
