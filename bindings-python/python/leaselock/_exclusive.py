@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from leaselock._async_client import AsyncClient
-from leaselock._callbacks import log
 from leaselock._decorate import check, is_coroutine_function, name_of
 from leaselock._errors import InvalidArgumentError, LeaselockError, LeaseLostError
+from leaselock._logging import log
 from leaselock._naming import Name, fields_of, namer
 from leaselock._native import Client
 
