@@ -112,10 +112,8 @@ impl Events {
     pub(crate) fn flush(&self) {
         let limit = Instant::now() + FLUSH;
         let mut state = lock(&self.state);
-        if state
-            .taker
-            .is_none_or(|taker| taker == thread::current().id())
-        {
+        // The thread may be about to start.
+        if state.taker == Some(thread::current().id()) {
             return;
         }
         while state.telling || !state.observed.is_empty() {

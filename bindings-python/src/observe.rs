@@ -17,6 +17,8 @@ use crate::records::seconds;
 
 /// Whether anybody observes, in this process and in those that it forks.
 static LISTENING: AtomicBool = AtomicBool::new(false);
+/// Whether anybody does so in the context of each acquire.
+static IN_CONTEXT: AtomicBool = AtomicBool::new(false);
 
 /// The one observer of every client.
 pub(crate) struct ToPython;
@@ -85,10 +87,10 @@ impl Contexts {
     }
 }
 
-/// The request with the caller's context, in which observers will hear of it; as it is where nobody observes.
+/// The request with the caller's context, in which observers will hear of it; as it is where nobody wants that.
 pub(crate) fn in_context(py: Python<'_>, request: Request) -> PyResult<Request> {
     static COPY_CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !LISTENING.load(Ordering::Relaxed) {
+    if !IN_CONTEXT.load(Ordering::Relaxed) {
         return Ok(request);
     }
     let copy_context = COPY_CONTEXT.import(py, "contextvars", "copy_context")?;
@@ -113,10 +115,11 @@ pub(crate) fn batch(py: Python<'_>, events: impl IntoIterator<Item = LockEvent>)
     events.into_iter().map(with_context).collect()
 }
 
-/// Says whether anybody observes.
+/// Says whether anybody observes, and whether in the context of each acquire.
 #[pyfunction]
-pub(crate) fn observing(yes: bool) {
+pub(crate) fn observing(yes: bool, in_context: bool) {
     LISTENING.store(yes, Ordering::Relaxed);
+    IN_CONTEXT.store(in_context, Ordering::Relaxed);
     if !yes {
         process::current().events.forget_observed();
     }

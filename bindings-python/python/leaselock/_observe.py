@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from leaselock._logging import log
 from leaselock._native import flush_observed, keep, observing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from contextvars import Context
+    from typing import Literal, TypeAlias
 
     from leaselock._native import LockEvent
 
-# A package that is imported again has those that it had. The list is replaced and never changed.
-_kept = cast("dict[str, list[Callable[[LockEvent], object]]]", keep({"_observers": {"all": []}})["_observers"])
+    _Kind: TypeAlias = Literal["each", "batches"]
+    _Kept: TypeAlias = dict[_Kind, list[Callable[[Any], object]]]
+
+# What observes, one by one and in batches. A package that is imported again has those that it had. The lists are
+# replaced and never changed.
+_kept = cast("_Kept", keep({"_observers": {"each": [], "batches": []}})["_observers"])
 
 
 def observe(callback: Callable[[LockEvent], object]) -> Callable[[], None]:
@@ -40,34 +45,59 @@ def observe(callback: Callable[[LockEvent], object]) -> Callable[[], None]:
     def one(event: LockEvent) -> object:
         return callback(event)
 
-    def stop() -> None:
-        _kept["all"] = [other for other in _kept["all"] if other is not one]
-        observing(bool(_kept["all"]))
+    return _add("each", one)
 
-    _kept["all"] = [*_kept["all"], one]
-    observing(True)
+
+def observe_batches(callback: Callable[[list[LockEvent]], object]) -> Callable[[], None]:
+    """The same for a function that is called once for all that has come together, and in no context: for metrics.
+
+    Returns:
+        A function that ends it.
+    """
+
+    def one(events: list[LockEvent]) -> object:
+        return callback(events)
+
+    return _add("batches", one)
+
+
+def _add(kind: _Kind, one: Callable[[Any], object]) -> Callable[[], None]:
+    def stop() -> None:
+        _kept[kind] = [other for other in _kept[kind] if other is not one]
+        _listen()
+
+    _kept[kind] = [*_kept[kind], one]
+    _listen()
     return stop
+
+
+def _listen() -> None:
+    observing(bool(_kept["each"] or _kept["batches"]), bool(_kept["each"]))
 
 
 async def flush() -> None:
     """Waits until the observers have heard of all that has happened so far, for a second at most."""
-    if _kept["all"]:
+    if any(_kept.values()):
         await asyncio.get_running_loop().run_in_executor(None, flush_observed)
 
 
-def deliver(batch: Iterable[tuple[LockEvent, Context | None]]) -> None:
+def deliver(batch: list[tuple[LockEvent, Context | None]]) -> None:
     """Tells the observers. Called on the callback thread."""
-    observers = _kept["all"]
-    for event, context in batch:
-        for observer in observers:
-            _tell(observer, event, context)
+    if batches := _kept["batches"]:
+        events = [event for event, _ in batch]
+        for observer in batches:
+            _tell(observer, events, None)
+    if each := _kept["each"]:
+        for event, context in batch:
+            for observer in each:
+                _tell(observer, event, context)
 
 
-def _tell(observer: Callable[[LockEvent], object], event: LockEvent, context: Context | None) -> None:
+def _tell(observer: Callable[[Any], object], told: object, context: Context | None) -> None:
     try:
         if context is None:
-            observer(event)
+            observer(told)
         else:
-            context.run(observer, event)
+            context.run(observer, told)
     except BaseException:  # noqa: BLE001 - it is logged with its traceback
-        log(logging.ERROR, "an observer failed", f": {event!r}", {"event": "callback_failed"}, exc_info=True)
+        log(logging.ERROR, "an observer failed", f": {told!r}", {"event": "callback_failed"}, exc_info=True)

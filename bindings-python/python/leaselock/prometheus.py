@@ -8,12 +8,12 @@ One call is enough for all clients of the process, made before or after.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 from leaselock._labels import Labels, family
-from leaselock._observe import observe
+from leaselock._observe import observe_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def instrument(
         >>> stop = instrument(label=lambda name: name.partition(":")[0])
     """
     metrics = _Metrics(registry, Labels(label), acquire_buckets, hold_buckets)
-    stop_observing = observe(metrics.on_event)
+    stop_observing = observe_batches(metrics.on_batch)
 
     def stop() -> None:
         stop_observing()
@@ -64,16 +64,22 @@ def instrument(
     return stop
 
 
-class _Series(NamedTuple):
+class _Series:
     """The metrics of one kind of locks."""
 
-    acquire: dict[str, Histogram]
-    hold: Histogram
-    held: Gauge
-    waiting: Gauge
-    contended: Counter
-    renewed: Counter
-    unsure: Counter
+    __slots__ = ("acquire", "contended", "held", "held_by", "hold", "lost", "queue", "renewed", "unsure", "waiting_by")
+
+    def __init__(self, metrics: _Metrics, key: tuple[str, str]) -> None:
+        self.acquire = {"acquired": metrics.acquire.labels(*key, "acquired")}
+        self.hold = metrics.hold.labels(*key)
+        self.held = metrics.held.labels(*key)
+        self.queue = metrics.queue.labels(*key)
+        self.contended = metrics.contended.labels(*key)
+        self.renewed = metrics.renewed.labels(*key)
+        self.unsure = metrics.unsure.labels(*key)
+        # What the gauges are to change by, at the end of a batch.
+        self.held_by = 0
+        self.waiting_by = 0
 
 
 class _Metrics:
@@ -99,68 +105,76 @@ class _Metrics:
             return Gauge(f"leaselock_{name}", text, names, registry=registry, multiprocess_mode="livesum")
 
         took = "Time that acquires took, by what came of them"
-        self._acquire = histogram("acquire_seconds", took, acquire, "outcome")
-        self._hold = histogram("hold_seconds", "Time that leases were held", hold)
-        self._held = gauge("held", "Leases held now")
-        self._queue = gauge("waiting", "Acquires waiting in line now")
-        self._contended = counter("contended", "Acquires that got a lock which someone else held at first")
-        self._lost = counter("lost", "Leases lost, by why", "reason")
-        self._renewed = counter("renewed", "Renewals and extensions of leases")
-        self._unsure = counter("unsure", "Leases that became unsure: a renewal had failed")
+        self.acquire = histogram("acquire_seconds", took, acquire, "outcome")
+        self.hold = histogram("hold_seconds", "Time that leases were held", hold)
+        self.held = gauge("held", "Leases held now")
+        self.queue = gauge("waiting", "Acquires waiting in line now")
+        self.contended = counter("contended", "Acquires that got a lock which someone else held at first")
+        self.lost = counter("lost", "Leases lost, by why", "reason")
+        self.renewed = counter("renewed", "Renewals and extensions of leases")
+        self.unsure = counter("unsure", "Leases that became unsure: a renewal had failed")
         self._registry = registry
 
     def unregister(self) -> None:
         """Takes the metrics out of the registry."""
-        for metric in (self._acquire, self._hold, self._held, self._queue):
+        for metric in (self.acquire, self.hold, self.held, self.queue):
             self._registry.unregister(metric)
-        for counter in (self._contended, self._lost, self._renewed, self._unsure):
+        for counter in (self.contended, self.lost, self.renewed, self.unsure):
             self._registry.unregister(counter)
 
-    def on_event(self, event: LockEvent) -> None:
-        """Counts an event."""
-        key = (event.app_id, self._labels.of(event.name))
-        series = self._series.get(key) or self._new(key)
+    def on_batch(self, events: list[LockEvent]) -> None:
+        """Counts events."""
+        changed = set()
+        for event in events:
+            series = self._series_of(event.app_id, event.name)
+            kind, owner = event.kind, event.owner
+            if kind == "acquired":
+                series.acquire["acquired"].observe(event.waited or 0)
+                self._holding.add(owner)
+                series.held_by += 1
+                if event.contended:
+                    series.contended.inc()
+                    self._leave_queue(series, owner)
+            elif (held := event.held) is not None:
+                series.hold.observe(held)
+                if owner in self._holding:
+                    self._holding.discard(owner)
+                    series.held_by -= 1
+                if event.reason is not None:
+                    self.lost.labels(event.app_id, self._labels.of(event.name), event.reason).inc()
+            else:
+                self._on_rest(series, event)
+            changed.add(series)
+        for series in changed:
+            series.held.inc(series.held_by)
+            series.queue.inc(series.waiting_by)
+            series.held_by = series.waiting_by = 0
+
+    def _on_rest(self, series: _Series, event: LockEvent) -> None:
         kind = event.kind
-        if (waited := event.waited) is not None:
-            self._acquired(series, key, event, waited)
-        elif (held := event.held) is not None:
-            series.hold.observe(held)
-            if event.owner in self._holding:
-                self._holding.discard(event.owner)
-                series.held.dec()
-            if kind == "lost":
-                self._lost.labels(*key, event.reason).inc()
-        elif kind == "queued":
+        if kind == "queued":
             self._waiting.add(event.owner)
-            series.waiting.inc()
+            series.waiting_by += 1
         elif kind == "renewed":
             series.renewed.inc()
         elif kind == "unsure":
             series.unsure.inc()
+        else:
+            histogram = series.acquire.get(kind)
+            if histogram is None:
+                labels = (event.app_id, self._labels.of(event.name), kind)
+                histogram = series.acquire[kind] = self.acquire.labels(*labels)
+            histogram.observe(event.waited or 0)
+            self._leave_queue(series, event.owner)
 
-    def _acquired(self, series: _Series, key: tuple[str, str], event: LockEvent, waited: float) -> None:
-        kind, owner = event.kind, event.owner
-        histogram = series.acquire.get(kind)
-        if histogram is None:
-            histogram = series.acquire[kind] = self._acquire.labels(*key, kind)
-        histogram.observe(waited)
+    def _leave_queue(self, series: _Series, owner: str) -> None:
         if owner in self._waiting:
             self._waiting.discard(owner)
-            series.waiting.dec()
-        if kind == "acquired":
-            self._holding.add(owner)
-            series.held.inc()
-            if event.contended:
-                series.contended.inc()
+            series.waiting_by -= 1
 
-    def _new(self, key: tuple[str, str]) -> _Series:
-        series = self._series[key] = _Series(
-            {},
-            self._hold.labels(*key),
-            self._held.labels(*key),
-            self._queue.labels(*key),
-            self._contended.labels(*key),
-            self._renewed.labels(*key),
-            self._unsure.labels(*key),
-        )
+    def _series_of(self, app_id: str, name: str) -> _Series:
+        key = (app_id, self._labels.of(name))
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series(self, key)
         return series
