@@ -12,6 +12,7 @@ const CACHED = 10_000;
  * `order:42` is `order:*`, `job-7` is `job-*`, and `nightly-report` is itself.
  *
  * @param name The name of a lock.
+ * @returns The label.
  */
 export function family(name: string): string {
   const found = /[:/#]|\p{Nd}/u.exec(name);

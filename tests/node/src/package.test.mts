@@ -37,6 +37,7 @@ it("import and require give the very same classes", () => {
     "ReleaseStatus",
     "StoreRefusedError",
     "StoreUnavailableError",
+    "observe",
   ]);
   for (const name of names as (keyof typeof imported)[]) {
     assert.equal(imported[name], required[name], name);
