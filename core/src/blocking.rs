@@ -5,6 +5,7 @@
 
 mod background;
 mod client_calls;
+mod group_calls;
 mod lead_calls;
 mod lease_calls;
 mod runtime;
@@ -14,5 +15,6 @@ pub use background::Background;
 pub(crate) use runtime::{Interrupt, Place};
 
 pub use client_calls::{Acquire, Client, Locks, TryAcquire};
+pub use group_calls::{AcquireAll, LeaseGroup, TryAcquireAll};
 pub use lead_calls::Lead;
 pub use lease_calls::Lease;

@@ -41,6 +41,7 @@ pub mod ending;
 mod error;
 #[doc(hidden)]
 pub mod fork;
+mod group;
 mod holding;
 mod keeper;
 mod lead;
@@ -69,6 +70,7 @@ pub use access::Credentials;
 pub use builder::ClientBuilder;
 pub use client::{Acquire, Client, TryAcquire};
 pub use error::{Error, ErrorKind, LossReason, Result};
+pub use group::{AcquireAll, GroupRequest, LeaseGroup, TryAcquireAll};
 pub use lead::Lead;
 pub use lease::Lease;
 pub use listing::Locks;

@@ -282,6 +282,13 @@ impl Request {
         self
     }
 
+    /// This request, to be waited for so long.
+    #[must_use]
+    pub(crate) fn with_wait(mut self, wait: Option<Duration>) -> Self {
+        self.options.wait = wait;
+        self
+    }
+
     /// This request, to be waited for as long as it takes.
     #[must_use]
     pub(crate) fn without_limit(mut self) -> Self {

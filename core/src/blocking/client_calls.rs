@@ -213,6 +213,10 @@ impl Client {
         self.inner.client.is_closed()
     }
 
+    pub(super) fn core(&self) -> Arc<BlockingCore> {
+        self.inner.clone()
+    }
+
     /// Runs `work` on the client's runtime and waits for it.
     pub(super) fn wait_for<T: Send + 'static>(
         &self,

@@ -14,14 +14,14 @@ use crate::grants::{Inbox, client_apart, spawn_apart};
 use crate::{client_at, gone_within, keys, queued, sleep, wait_for};
 
 /// Polls a future so many times and then gives it up: at once, or only when it could go on.
-struct GiveUp<F> {
+pub(crate) struct GiveUp<F> {
     inner: Pin<Box<F>>,
     polls: usize,
     at_once: bool,
 }
 
 impl<F: Future> GiveUp<F> {
-    fn after(polls: usize, at_once: bool, inner: F) -> Self {
+    pub(crate) fn after(polls: usize, at_once: bool, inner: F) -> Self {
         Self {
             inner: Box::pin(inner),
             polls,

@@ -17,6 +17,7 @@ mod edges;
 mod ends;
 mod foreign_holders;
 mod grants;
+mod groups;
 mod leading;
 mod leaks;
 mod long_waits;

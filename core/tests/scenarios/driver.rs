@@ -195,6 +195,21 @@ impl Stage {
                 }
                 Err(failed) => Err(failed),
             },
+            Op::AcquireAll(take) => match self.client(&take.client)?.acquire_all(take) {
+                Ok(group) => {
+                    self.keep(take.keep_as.as_deref(), group);
+                    Ok(Value::Null)
+                }
+                Err(failed) => Err(failed),
+            },
+            Op::TryAcquireAll(take) => match self.client(&take.client)?.try_acquire_all(take) {
+                Ok(None) => Ok(json!(false)),
+                Ok(Some(group)) => {
+                    self.keep(take.keep_as.as_deref(), group);
+                    Ok(json!(true))
+                }
+                Err(failed) => Err(failed),
+            },
             Op::Lead(leading) => self.client(&leading.client)?.lead(leading),
             Op::Release {
                 client,
@@ -274,12 +289,12 @@ impl Stage {
         let unnamed = format!("unnamed {}", leases.len());
         let keep_as = keep_as.unwrap_or(&unnamed).to_owned();
         let look = lease.look();
-        let words = &mut self.words.lock().unwrap().leases;
-        words.insert(
-            format!("owner:{keep_as}"),
-            look["owner"].as_str().unwrap().to_owned(),
-        );
-        words.insert(format!("token:{keep_as}"), look["token"].to_string());
+        // Several have several of them.
+        if let Some(owner) = look["owner"].as_str() {
+            let words = &mut self.words.lock().unwrap().leases;
+            words.insert(format!("owner:{keep_as}"), owner.to_owned());
+            words.insert(format!("token:{keep_as}"), look["token"].to_string());
+        }
         leases.insert(keep_as, lease);
     }
 

@@ -8,7 +8,7 @@ use leaselock::{Client, ClientBuilder, Error, LockInfo, Stats, Unit, blocking, d
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
-use crate::file::{Leading, Take, Work};
+use crate::file::{Leading, Take, TakeAll, Work};
 use crate::observations::observer;
 
 /// A failed step, as the file describes errors.
@@ -69,6 +69,8 @@ pub(crate) trait Face: Sync {
 pub(crate) trait FaceClient: Send + Sync {
     fn acquire(&self, take: &Take) -> Outcome<Arc<dyn FaceLease>>;
     fn try_acquire(&self, take: &Take) -> Outcome<Option<Arc<dyn FaceLease>>>;
+    fn acquire_all(&self, take: &TakeAll) -> Outcome<Arc<dyn FaceLease>>;
+    fn try_acquire_all(&self, take: &TakeAll) -> Outcome<Option<Arc<dyn FaceLease>>>;
     fn lead(&self, leading: &Leading) -> Outcome;
     fn release(&self, name: &str, owner: &str) -> Outcome;
     fn force_release(&self, name: &str) -> Outcome;
@@ -187,6 +189,21 @@ macro_rules! look {
     }};
 }
 
+/// What a group shows, the same for both faces.
+macro_rules! look_at_all {
+    ($group:expr) => {{
+        let group = $group;
+        json!({
+            "names": group.names().collect::<Vec<_>>(),
+            "tokens": group.tokens().values().collect::<Vec<_>>(),
+            "ttl": in_ms(group.ttl()),
+            "expires_in": in_ms(group.expires_in()),
+            "state": group.state().as_str(),
+            "held": group.held(),
+        })
+    }};
+}
+
 fn info(info: &LockInfo) -> Value {
     json!({
         "name": info.name,
@@ -229,6 +246,7 @@ impl AsyncFace {
 
 struct AsyncClient(Client, Handle);
 struct AsyncLease(leaselock::Lease, Handle);
+struct AsyncGroup(leaselock::LeaseGroup, Handle);
 
 impl Face for AsyncFace {
     fn client(
@@ -254,6 +272,18 @@ impl FaceClient for AsyncClient {
         let request = with_arguments!(self.0.try_acquire(&take.name), take);
         let lease = self.1.block_on(request.into_future())?;
         Ok(lease.map(|lease| Arc::new(AsyncLease(lease, self.1.clone())) as _))
+    }
+
+    fn acquire_all(&self, take: &TakeAll) -> Outcome<Arc<dyn FaceLease>> {
+        let request = with_arguments!(self.0.acquire_all(&take.names), take, wait);
+        let group = self.1.block_on(request.into_future())?;
+        Ok(Arc::new(AsyncGroup(group, self.1.clone())))
+    }
+
+    fn try_acquire_all(&self, take: &TakeAll) -> Outcome<Option<Arc<dyn FaceLease>>> {
+        let request = with_arguments!(self.0.try_acquire_all(&take.names), take);
+        let group = self.1.block_on(request.into_future())?;
+        Ok(group.map(|group| Arc::new(AsyncGroup(group, self.1.clone())) as _))
     }
 
     fn lead(&self, leading: &Leading) -> Outcome {
@@ -335,12 +365,44 @@ impl FaceLease for AsyncLease {
     }
 }
 
+impl FaceLease for AsyncGroup {
+    fn look(&self) -> Value {
+        look_at_all!(&self.0)
+    }
+
+    fn check(&self) -> Outcome<()> {
+        Ok(self.0.check()?)
+    }
+
+    fn detach(&self) {
+        unreachable!("a group is not detached");
+    }
+
+    fn extend(&self, ttl: Option<f64>) -> Outcome<()> {
+        let ttl = ttl.map(|ttl| millis("ttl", ttl)).transpose()?;
+        Ok(self.1.block_on(self.0.extend(ttl))?)
+    }
+
+    fn release(&self) -> Outcome<bool> {
+        Ok(self.1.block_on(self.0.release())?)
+    }
+
+    fn wait_lost(&self, timeout: f64) -> Outcome<Option<String>> {
+        let timeout = millis("timeout", timeout)?;
+        let lost = self
+            .1
+            .block_on(async { tokio::time::timeout(timeout, self.0.lost()).await });
+        Ok(lost.ok().map(|reason| reason.as_str().to_owned()))
+    }
+}
+
 // -- blocking --
 
 pub(crate) struct BlockingFace;
 
 struct BlockingClient(blocking::Client);
 struct BlockingLease(blocking::Lease);
+struct BlockingGroup(blocking::LeaseGroup);
 
 impl Face for BlockingFace {
     fn client(
@@ -365,6 +427,18 @@ impl FaceClient for BlockingClient {
         Ok(request
             .call()?
             .map(|lease| Arc::new(BlockingLease(lease)) as _))
+    }
+
+    fn acquire_all(&self, take: &TakeAll) -> Outcome<Arc<dyn FaceLease>> {
+        let request = with_arguments!(self.0.acquire_all(&take.names), take, wait);
+        Ok(Arc::new(BlockingGroup(request.call()?)))
+    }
+
+    fn try_acquire_all(&self, take: &TakeAll) -> Outcome<Option<Arc<dyn FaceLease>>> {
+        let request = with_arguments!(self.0.try_acquire_all(&take.names), take);
+        Ok(request
+            .call()?
+            .map(|group| Arc::new(BlockingGroup(group)) as _))
     }
 
     fn lead(&self, leading: &Leading) -> Outcome {
@@ -416,6 +490,37 @@ impl FaceLease for BlockingLease {
 
     fn detach(&self) {
         self.0.detach();
+    }
+
+    fn extend(&self, ttl: Option<f64>) -> Outcome<()> {
+        let ttl = ttl.map(|ttl| millis("ttl", ttl)).transpose()?;
+        Ok(self.0.extend(ttl)?)
+    }
+
+    fn release(&self) -> Outcome<bool> {
+        Ok(self.0.release()?)
+    }
+
+    fn wait_lost(&self, timeout: f64) -> Outcome<Option<String>> {
+        let lost = self.0.wait_lost(Some(millis("timeout", timeout)?))?;
+        Ok(lost
+            .then(|| self.0.loss_reason())
+            .flatten()
+            .map(|r| r.as_str().to_owned()))
+    }
+}
+
+impl FaceLease for BlockingGroup {
+    fn look(&self) -> Value {
+        look_at_all!(&self.0)
+    }
+
+    fn check(&self) -> Outcome<()> {
+        Ok(self.0.check()?)
+    }
+
+    fn detach(&self) {
+        unreachable!("a group is not detached");
     }
 
     fn extend(&self, ttl: Option<f64>) -> Outcome<()> {

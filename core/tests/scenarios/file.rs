@@ -72,6 +72,21 @@ pub(crate) struct Take {
     pub(crate) keep_as: Option<String>,
 }
 
+/// How to take several locks; an argument that is absent is not passed.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakeAll {
+    pub(crate) client: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) ttl: Option<f64>,
+    pub(crate) wait: Option<f64>,
+    pub(crate) renew: Option<bool>,
+    pub(crate) max_hold: Option<f64>,
+    pub(crate) label: Option<String>,
+    #[serde(rename = "as")]
+    pub(crate) keep_as: Option<String>,
+}
+
 /// How to lead, and what the work does each time.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +122,8 @@ pub(crate) enum Op {
     },
     Acquire(Take),
     TryAcquire(Take),
+    AcquireAll(TakeAll),
+    TryAcquireAll(TakeAll),
     Lead(Leading),
     Release {
         client: String,

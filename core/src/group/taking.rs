@@ -1,0 +1,198 @@
+//! How several locks are taken: all at once if each is free, or else one after the other, in an order that everybody keeps.
+
+use std::time::Duration;
+
+use futures_util::future::{join_all, select_all, try_join_all};
+use tokio::time::Instant;
+
+use super::{GroupRequest, LeaseGroup};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lease::Lease;
+use crate::options::Request;
+
+impl Client {
+    /// [`acquire_all`](Self::acquire_all) with a request made beforehand.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    pub async fn acquire_all_request(&self, request: GroupRequest) -> Result<LeaseGroup> {
+        let started = Instant::now();
+        let GroupRequest(requests) = request;
+        let wait = requests.first().and_then(|first| first.options().wait);
+        let once = wait == Some(Duration::ZERO);
+        let taken = match &requests[..] {
+            // There is no order to keep.
+            [_] if !once => Vec::new(),
+            _ => match self.take_at_once(&requests).await? {
+                Tried::All(leases) => return Ok(LeaseGroup::new(leases)),
+                Tried::Held { name, before } => {
+                    if once {
+                        give_back(&before).await?;
+                        return Err(in_group(Error::held(name), requests.len()));
+                    }
+                    before
+                }
+            },
+        };
+        let deadline = wait.and_then(|wait| started.checked_add(wait));
+        let taking = InOrder {
+            client: self,
+            requests: &requests,
+            started,
+            deadline,
+        };
+        Ok(LeaseGroup::new(taking.take(taken).await?))
+    }
+
+    /// [`try_acquire_all`](Self::try_acquire_all) with a request made beforehand, whose `wait` is not used.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    pub async fn try_acquire_all_request(
+        &self,
+        request: GroupRequest,
+    ) -> Result<Option<LeaseGroup>> {
+        match self.take_at_once(&request.0).await? {
+            Tried::All(leases) => Ok(Some(LeaseGroup::new(leases))),
+            Tried::Held { before, .. } => {
+                give_back(&before).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Either of the two: with `once` it is tried once, and a lock that is held is no error.
+    ///
+    /// # Errors
+    /// See [`acquire`](Self::acquire).
+    #[doc(hidden)]
+    pub async fn take_all_request(
+        &self,
+        request: GroupRequest,
+        once: bool,
+    ) -> Result<Option<LeaseGroup>> {
+        if once {
+            self.try_acquire_all_request(request).await
+        } else {
+            self.acquire_all_request(request).await.map(Some)
+        }
+    }
+
+    /// Tries all of them at the same time. What was taken out of turn, behind one that is held, has been given back.
+    async fn take_at_once<'a>(&self, requests: &'a [Request]) -> Result<Tried<'a>> {
+        let trying = requests.iter().cloned();
+        let trying = trying.map(|request| self.try_acquire_request(request));
+        // With the first error the others are dropped, which undoes them.
+        let mut tried = try_join_all(trying).await?;
+        let Some(held) = tried.iter().position(Option::is_none) else {
+            return Ok(Tried::All(tried.into_iter().flatten().collect()));
+        };
+        let out_of_turn: Vec<Lease> = tried.split_off(held).into_iter().flatten().collect();
+        give_back(&out_of_turn).await?;
+        Ok(Tried::Held {
+            name: requests[held].name(),
+            before: tried.into_iter().flatten().collect(),
+        })
+    }
+}
+
+/// What came of trying all at once.
+enum Tried<'a> {
+    All(Vec<Lease>),
+    Held {
+        /// The first name that someone else holds.
+        name: &'a str,
+        /// What is held of those in front of it.
+        before: Vec<Lease>,
+    },
+}
+
+/// Taking several locks one after the other.
+///
+/// Whoever waits for one holds none behind it in the order, so the holder of the last name that anybody in a circle waits for
+/// would hold none that another in the circle wants: there is no circle.
+struct InOrder<'a> {
+    client: &'a Client,
+    requests: &'a [Request],
+    started: Instant,
+    deadline: Option<Instant>,
+}
+
+impl InOrder<'_> {
+    /// Takes what is missing. `taken` are the first ones in the order.
+    async fn take(&self, mut taken: Vec<Lease>) -> Result<Vec<Lease>> {
+        loop {
+            let Some(next) = self.requests.get(taken.len()) else {
+                if taken.iter().all(Lease::held) {
+                    return Ok(taken);
+                }
+                give_back(&taken).await?;
+                taken.clear();
+                continue;
+            };
+            let wait = self
+                .deadline
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let acquiring = self.client.acquire_request(next.clone().with_wait(wait));
+            let acquired = tokio::select! {
+                biased;
+                acquired = acquiring => Some(acquired),
+                () = first_over(&taken) => None,
+            };
+            match acquired {
+                Some(Ok(lease)) => taken.push(lease),
+                Some(Err(error)) => {
+                    // That one is the error to tell; where this fails, the TTLs free the names.
+                    let _ = give_back(&taken).await;
+                    return Err(match error.kind() {
+                        ErrorKind::LockTimeout => self.timed_out(next.name()),
+                        _ => error,
+                    });
+                }
+                // One that was waited under is lost, as it is without renewals: all of them once more.
+                None => {
+                    give_back(&taken).await?;
+                    taken.clear();
+                }
+            }
+        }
+    }
+
+    fn timed_out(&self, name: &str) -> Error {
+        let error = Error::new(
+            ErrorKind::LockTimeout,
+            format!(
+                "the lock {name:?} was still held by someone else after waiting {:.3} s; \
+                 wait longer, or see who holds it with inspect",
+                self.started.elapsed().as_secs_f64()
+            ),
+        );
+        in_group(error, self.requests.len())
+    }
+}
+
+fn in_group(error: Error, names: usize) -> Error {
+    match names {
+        1 => error,
+        _ => error.with_advice(&format!("none of the {names} names is held")),
+    }
+}
+
+/// Completes when the first of them is lost or released; never where there are none.
+pub(super) async fn first_over(leases: &[Lease]) {
+    if leases.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    select_all(leases.iter().map(|lease| Box::pin(lease.over()))).await;
+}
+
+/// Gives all of them back at the same time; whether each was.
+pub(super) async fn give_back(leases: &[Lease]) -> Result<bool> {
+    let released = join_all(leases.iter().map(Lease::release)).await;
+    let mut all = true;
+    for released in released {
+        all &= released?;
+    }
+    Ok(all)
+}
