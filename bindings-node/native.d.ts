@@ -17,6 +17,7 @@ export declare class NativeClient {
   cancel(op: number): void
   releaseLease(lease: NativeLease): number
   release(name: string, owner: string): number
+  extend(name: string, owner: string, ttl: number): number | Failure
   forceRelease(name: string): number
   inspect(name: string): number
   locks(pattern: string): NativeLocks | Failure

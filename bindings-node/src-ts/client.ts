@@ -15,6 +15,7 @@ import type {
   AcquireOptions,
   ClientFacts,
   ClientOptions,
+  ExtendStatus,
   LeadOptions,
   LockInfo,
   ReleaseStatus,
@@ -316,6 +317,29 @@ export class Client {
   }
 
   /**
+   * Makes a lease end exactly `ttl` from now, later or sooner than it would have, from any process that knows the owner string.
+   * A name that is not the owner's is left alone. It is for leases that nobody renews, such as one that was detached: a holder
+   * that renews sets its own TTL again, and one that does not learns of no change.
+   *
+   * @param name The lock's name.
+   * @param owner The owner string of the lease, as {@link Lease.owner} gives it.
+   * @param ttl Milliseconds, 100 to 365 days.
+   * @returns `"EXTENDED"`; `"NOT_FOUND"` where nobody held the name; `"NOT_OWNER"` where someone else does.
+   * @throws {@link InvalidArgumentError} An argument is out of its range.
+   * @throws {@link StoreUnavailableError} The store could not be reached, or did not answer within `commandTimeout`.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type.
+   */
+  async extend(name: string, owner: string, ttl: number): Promise<ExtendStatus> {
+    try {
+      return await result(this.#native.extend(string("name", name), string("owner", owner), number("ttl", ttl)));
+    } catch (error) {
+      throw fromCaller(error, EXTEND);
+    }
+  }
+
+  /**
    * Looks who holds a name.
    *
    * @param name The lock's name.
@@ -475,6 +499,7 @@ const {
   using: USING,
   lead: LEAD,
   release: RELEASE,
+  extend: EXTEND,
   inspect: INSPECT,
   locks: LOCKS,
   forceRelease: FORCE_RELEASE,

@@ -45,4 +45,4 @@ export type {
   TryAcquireOptions,
   WaitingEvent,
 } from "./types.js";
-export { ReleaseStatus } from "./types.js";
+export { ExtendStatus, ReleaseStatus } from "./types.js";

@@ -168,6 +168,19 @@ export const ReleaseStatus = {
   NOT_OWNER: "NOT_OWNER",
 } as const satisfies { [status in ReleaseStatus]: status };
 
+/** What came of an extension by name and owner: {@link Client.extend}. */
+export type ExtendStatus = "EXTENDED" | "NOT_FOUND" | "NOT_OWNER";
+
+/** What came of an extension by name and owner: {@link Client.extend}. */
+export const ExtendStatus = {
+  /** The lease has the new TTL. */
+  EXTENDED: "EXTENDED",
+  /** Nobody held the name. */
+  NOT_FOUND: "NOT_FOUND",
+  /** Somebody else holds the name; nothing was changed. */
+  NOT_OWNER: "NOT_OWNER",
+} as const satisfies { [status in ExtendStatus]: status };
+
 /** Who holds a name, at the moment when the store was asked: {@link Client.inspect}, {@link Client.locks}. */
 export interface LockInfo {
   /** The lock's name. */

@@ -218,6 +218,19 @@ impl NativeClient {
     }
 
     #[napi]
+    pub fn extend(&self, env: Env, name: String, owner: String, ttl: f64) -> Either<u32, Failure> {
+        let unit = Unit::Milliseconds;
+        let ttl = match duration("ttl", ttl, unit) {
+            Ok(ttl) => ttl,
+            Err(error) => return Either::B(error.into()),
+        };
+        let core = self.core.clone();
+        Either::A(self.mailbox().submit(&env, async move {
+            core.extend_by_hand(&name, &owner, ttl, unit).await
+        }))
+    }
+
+    #[napi]
     pub fn force_release(&self, env: Env, name: String) -> u32 {
         let core = self.core.clone();
         self.mailbox()

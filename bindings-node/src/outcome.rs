@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leaselock::{LockInfo, ReleaseStatus};
+use leaselock::{ExtendStatus, LockInfo, ReleaseStatus};
 use napi::bindgen_prelude::{Either3, Either6};
 use napi_derive::napi;
 
@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     Failed(Failure),
     Flag(bool),
     Lease(leaselock::Lease, Arc<Subscription>),
-    Status(ReleaseStatus),
+    Status(&'static str),
     Info(LockInfo),
     Page(Page),
 }
@@ -45,7 +45,13 @@ impl From<bool> for Outcome {
 
 impl From<ReleaseStatus> for Outcome {
     fn from(status: ReleaseStatus) -> Self {
-        Self::Status(status)
+        Self::Status(status.as_str())
+    }
+}
+
+impl From<ExtendStatus> for Outcome {
+    fn from(status: ExtendStatus) -> Self {
+        Self::Status(status.as_str())
     }
 }
 
@@ -107,7 +113,7 @@ impl Completions {
             Outcome::Done => None,
             Outcome::Lease(lease, source) => Some(Either6::A(NativeLease::new(lease, source))),
             Outcome::Flag(flag) => Some(Either6::B(flag)),
-            Outcome::Status(status) => Some(Either6::C(status.as_str())),
+            Outcome::Status(status) => Some(Either6::C(status)),
             Outcome::Info(info) => Some(Either6::D(info.into())),
             Outcome::Page(page) => Some(Either6::E(page)),
             Outcome::Failed(failure) => Some(Either6::F(failure)),

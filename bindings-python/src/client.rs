@@ -424,6 +424,48 @@ impl Client {
         records::status(py, status)
     }
 
+    /// Makes a lease end exactly `ttl` seconds from now, from any process that knows the owner string.
+    ///
+    /// That may be later or sooner than it would have. A name that is not the owner's is left alone. It is for leases
+    /// that nobody renews, like one that was detached: a holder that renews sets its own TTL again, and one that does
+    /// not learns of no change.
+    ///
+    /// Args:
+    ///     name (str): The lock's name.
+    ///     owner (str): The owner string of the lease, as `lease.owner` gives it.
+    ///     ttl (float | timedelta): Seconds, 0.1 to 365 days.
+    ///
+    /// Returns:
+    ///     ExtendStatus: `EXTENDED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    fn extend<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        owner: &Bound<'py, PyAny>,
+        ttl: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (name, owner) = (args::text("name", name)?, args::text("owner", owner)?);
+        let ttl = args::seconds("ttl", ttl)?;
+        let core = self.core(py)?;
+        let status = or_blocking(
+            py,
+            || core.extend(name, owner, ttl),
+            Abandoned::GoesOn,
+            || {
+                let (client, name, owner) =
+                    (core.async_client(), name.to_owned(), owner.to_owned());
+                async move { client.extend(&name, &owner, ttl).await }
+            },
+        )?;
+        records::extended(py, status)
+    }
+
     /// Frees a name whoever holds it: that lease is lost.
     ///
     /// Its holder learns of it at the next renewal, at the latest. Until then both may act, the older one under the

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leaselock::{LockInfo, ReleaseStatus, Stats};
+use leaselock::{ExtendStatus, LockInfo, ReleaseStatus, Stats};
 use pyo3::prelude::*;
 
 use crate::errors::of_package;
@@ -15,6 +15,10 @@ pub(crate) fn seconds(duration: Duration) -> f64 {
 
 pub(crate) fn status(py: Python<'_>, status: ReleaseStatus) -> PyResult<Bound<'_, PyAny>> {
     of_package(py, "ReleaseStatus")?.getattr(status.as_str())
+}
+
+pub(crate) fn extended(py: Python<'_>, status: ExtendStatus) -> PyResult<Bound<'_, PyAny>> {
+    of_package(py, "ExtendStatus")?.getattr(status.as_str())
 }
 
 pub(crate) fn info(py: Python<'_>, info: LockInfo) -> PyResult<Bound<'_, PyAny>> {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acquire::{Attempt, First};
+use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::listing::Locks;
-use crate::lock_info::{LockInfo, ReleaseStatus};
+use crate::lock_info::{ExtendStatus, LockInfo, ReleaseStatus};
 use crate::name::{self, LockId, Name};
-use crate::options::{AcquireBuilder, Request};
+use crate::options::{self, AcquireBuilder, Request, Unit};
 use crate::shared::ClientCore;
 use crate::stats::Stats;
 use crate::store::{Ownership, Releaser};
@@ -120,6 +121,46 @@ impl Client {
             (Ownership::Mine | Ownership::MineForLonger, _) | (_, true) => ReleaseStatus::Released,
             (Ownership::Nobody, false) => ReleaseStatus::NotFound,
             (Ownership::Other, false) => ReleaseStatus::NotOwner,
+        })
+    }
+
+    /// Makes the lease of `owner` end exactly `ttl` from now, later or sooner than it would have, from any process. A name
+    /// that is not the owner's is left alone. It is for leases that nobody renews, such as one that was
+    /// [detached](Lease::detach): a holder that renews sets its own TTL again, and one that does not learns of no change.
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub async fn extend(&self, name: &str, owner: &str, ttl: Duration) -> Result<ExtendStatus> {
+        self.extend_by_hand(name, owner, ttl, Unit::Seconds).await
+    }
+
+    /// [`extend`](Self::extend), whose error texts give durations in `unit`.
+    ///
+    /// # Errors
+    /// See [`extend`](Self::extend).
+    #[doc(hidden)]
+    pub async fn extend_by_hand(
+        &self,
+        name: &str,
+        owner: &str,
+        ttl: Duration,
+        unit: Unit,
+    ) -> Result<ExtendStatus> {
+        let lock = self.lock(name)?;
+        name::check_owner(owner)?;
+        let ttl = options::floor(ttl);
+        options::check_ttl(ttl, unit)?;
+        let claim = Claim::of(lock, owner.to_owned());
+        let extend = || self.inner.extend(&claim, ttl);
+        let (ownership, _) = self.inner.retrying(extend).await?;
+        Ok(match ownership {
+            Ownership::Mine | Ownership::MineForLonger => {
+                // A holder of this very client, whom the store does not tell.
+                self.inner.keeper.on_touched(&claim.lock);
+                ExtendStatus::Extended
+            }
+            Ownership::Nobody => ExtendStatus::NotFound,
+            Ownership::Other => ExtendStatus::NotOwner,
         })
     }
 

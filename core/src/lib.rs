@@ -74,7 +74,7 @@ pub use group::{AcquireAll, GroupRequest, LeaseGroup, TryAcquireAll};
 pub use lead::Lead;
 pub use lease::Lease;
 pub use listing::Locks;
-pub use lock_info::{LockInfo, ReleaseStatus};
+pub use lock_info::{ExtendStatus, LockInfo, ReleaseStatus};
 #[doc(hidden)]
 pub use observe::Context;
 pub use observe::{LockEvent, LockEventKind, Observer};

@@ -1,4 +1,5 @@
-//! What a client is told of a lock that it need not hold: who holds the lock, and what came of releasing it by hand.
+//! What a client is told of a lock that it need not hold: who holds the lock, and what came of releasing or extending it by
+//! hand.
 
 use std::time::Duration;
 
@@ -19,6 +20,29 @@ impl ReleaseStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Released => "RELEASED",
+            Self::NotFound => "NOT_FOUND",
+            Self::NotOwner => "NOT_OWNER",
+        }
+    }
+}
+
+/// What came of an extension by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExtendStatus {
+    /// The name was the owner's and has the new TTL.
+    Extended,
+    /// Nobody holds the name.
+    NotFound,
+    /// Someone else holds the name.
+    NotOwner,
+}
+
+impl ExtendStatus {
+    /// The status in every language: `EXTENDED`, `NOT_FOUND` or `NOT_OWNER`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Extended => "EXTENDED",
             Self::NotFound => "NOT_FOUND",
             Self::NotOwner => "NOT_OWNER",
         }

@@ -26,7 +26,9 @@ use crate::released::Released;
 use crate::releasing::{give_back_again, release_in_background};
 use crate::state::LeaseState;
 use crate::stats::Counters;
-use crate::store::{self, AtOnce, BoxFuture, Event, Failure, Host, Ownership, Releaser, Store};
+use crate::store::{
+    self, AtOnce, BoxFuture, Event, Failure, Host, Ownership, Releaser, Renewal, Store,
+};
 use crate::waiting::WaitingRoom;
 
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports, and how long a client
@@ -283,8 +285,26 @@ impl ClientCore {
         ttl: Duration,
         timeout: Duration,
     ) -> Result<Ownership, Failure> {
-        let renewal = [holding.renewal(ttl, true)];
-        let mut renewed = self.store.renew(&renewal, timeout).await?;
+        self.renew_one(holding.renewal(ttl, true), timeout).await
+    }
+
+    /// Makes a lease that is known by its claim alone end `ttl` from now.
+    pub(crate) async fn extend(
+        &self,
+        claim: &Arc<Claim>,
+        ttl: Duration,
+    ) -> Result<Ownership, Failure> {
+        let renewal = Renewal {
+            claim: claim.clone(),
+            ttl,
+            may_shorten: true,
+        };
+        self.renew_one(renewal, renew_timeout(self.command_timeout, ttl))
+            .await
+    }
+
+    async fn renew_one(&self, renewal: Renewal, timeout: Duration) -> Result<Ownership, Failure> {
+        let mut renewed = self.store.renew(&[renewal], timeout).await?;
         renewed.results.pop().unwrap_or_else(|| {
             let error = Error::unavailable("the store gave no answer to a renewal");
             Err(Failure::unanswered(error))

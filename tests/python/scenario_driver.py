@@ -317,6 +317,11 @@ class Run:
         status = await self.face.call(self.clients[step["client"]].force_release, step["name"])
         return str(status.value)
 
+    async def op_extend_by_owner(self, step: dict[str, Any]) -> str:
+        client = self.clients[step["client"]]
+        status = await self.face.call(client.extend, step["name"], step["owner"], step["ttl"] / 1000)
+        return str(status.value)
+
     async def op_inspect(self, step: dict[str, Any]) -> dict[str, Any] | None:
         info = await self.face.call(self.clients[step["client"]].inspect, step["name"])
         return None if info is None else described(info)

@@ -166,6 +166,8 @@ def test_names_of_a_wrong_type(tap: Tap, which: str, bad: Any) -> None:
         tap.refuses(TypeError, of(tap, which, verb), bad)
     tap.refuses(TypeError, of(tap, which, "release"), bad, "owner")
     tap.refuses(TypeError, of(tap, which, "release"), "name", bad)
+    tap.refuses(TypeError, of(tap, which, "extend"), bad, "owner", 1)
+    tap.refuses(TypeError, of(tap, which, "extend"), "name", bad, 1)
 
 
 @CLIENTS
@@ -175,6 +177,7 @@ def test_names_that_are_none(tap: Tap, which: str, bad: str) -> None:
     for verb in (*TAKES, "inspect", "force_release"):
         tap.refuses(InvalidArgumentError, of(tap, which, verb), bad)
     tap.refuses(InvalidArgumentError, of(tap, which, "release"), bad, "owner")
+    tap.refuses(InvalidArgumentError, of(tap, which, "extend"), bad, "owner", 1)
 
 
 @CLIENTS
@@ -301,6 +304,9 @@ def test_calls_of_a_wrong_shape(tap: Tap, which: str) -> None:
     tap.refuses(TypeError, of(tap, which, "acquire"), "name", 30)
     tap.refuses(TypeError, of(tap, which, "acquire"), "name", timeout=3)
     tap.refuses(TypeError, of(tap, which, "release"), "name")
+    tap.refuses(TypeError, of(tap, which, "extend"), "name", "owner")
+    tap.refuses(TypeError, of(tap, which, "extend"), "name", "owner", "1")
+    tap.refuses(InvalidArgumentError, of(tap, which, "extend"), "name", "owner", 0.09)
 
 
 @CLIENTS

@@ -15,6 +15,7 @@ from leaselock import (
     AsyncClient,
     Client,
     ClientClosedError,
+    ExtendStatus,
     InvalidArgumentError,
     LeaselockWarning,
     LockInfo,
@@ -104,6 +105,19 @@ def test_release_by_hand_and_by_force(client: Client, other: Client, name: str) 
     assert other.force_release(name) is ReleaseStatus.RELEASED
 
 
+def test_extend_by_hand(client: Client, other: Client, name: str) -> None:
+    assert client.extend(name, "nobody", 10) is ExtendStatus.NOT_FOUND
+    assert client.inspect(name) is None
+    lease = client.acquire(name, ttl=5)
+    lease.detach()
+    assert other.extend(name, "nobody", 10) is ExtendStatus.NOT_OWNER
+    assert other.extend(name, lease.owner, timedelta(minutes=1)) is ExtendStatus.EXTENDED
+    info = client.inspect(name)
+    assert info is not None
+    assert info.expires_in is not None
+    assert 55 < info.expires_in <= 60
+
+
 def test_locks_lists_what_is_held(client: Client) -> None:
     with client.lock("red-1"), client.lock("red-2") as second, client.lock("blue-1"):
         found = client.locks("red-*")
@@ -159,6 +173,8 @@ async def test_every_verb_in_asyncio(aclient: AsyncClient, name: str) -> None:
     lease.check()
     assert not await lease.wait_lost(0.05)
     assert await aclient.release(name, "nobody") is ReleaseStatus.NOT_OWNER
+    assert await aclient.extend(name, "nobody", 10) is ExtendStatus.NOT_OWNER
+    assert await aclient.extend(name, lease.owner, timedelta(seconds=10)) is ExtendStatus.EXTENDED
     assert await lease.release() is True
     assert await lease.release() is True, "asked again"
     assert lease.state == "released"
@@ -182,6 +198,7 @@ def test_a_closed_client_refuses(client: Client, name: str) -> None:
         lambda: client.inspect(name),
         lambda: client.release(name, "x"),
         lambda: client.force_release(name),
+        lambda: client.extend(name, "x", 1),
         lambda: list(client.locks()),
         lambda: client.lock(name).__enter__(),
     ):

@@ -117,7 +117,8 @@ def test_field_bug_58_a_silent_server_does_not_stop_the_hub(own_server: Server, 
                 return "unavailable"
         ways = [
             lambda: client.acquire(NAME, wait=1), lambda: client.try_acquire(NAME), lambda: client.inspect(NAME),
-            lambda: client.release(NAME, "me"), lambda: client.force_release(NAME), lambda: list(client.locks()),
+            lambda: client.release(NAME, "me"), lambda: client.force_release(NAME),
+            lambda: client.extend(NAME, "me", 1), lambda: list(client.locks()),
         ]
         print(*[end(greenlet) for greenlet in [spawn(ask, way) for way in ways]], gaps[0] < 1 or gaps[0])
         """
@@ -131,7 +132,7 @@ def test_field_bug_58_a_silent_server_does_not_stop_the_hub(own_server: Server, 
     finally:
         own_server.resume()
         process.kill()
-    assert (output, errors) == ("unavailable " * 6 + "True\n", "")
+    assert (output, errors) == ("unavailable " * 7 + "True\n", "")
 
 
 @pytest.mark.parametrize("patch", PATCHES)

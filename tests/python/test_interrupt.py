@@ -39,6 +39,7 @@ CALLS = {
         "lease.__exit__(None, None, None)",
     ),
     "release by hand, no answer": ("silence()", "client.release(NAME, 'owner')"),
+    "extend by hand, no answer": ("silence()", "client.extend(NAME, 'owner', 1)"),
     "force_release, no answer": ("silence()", "client.force_release(NAME)"),
     "inspect, no answer": ("silence()", "client.inspect(NAME)"),
     "locks, no answer": ("silence()", "list(client.locks())"),

@@ -15,7 +15,8 @@ from datetime import timedelta
 from typing import assert_type
 
 from leaselock import (
-    AsyncClient, AsyncLease, AsyncLock, Client, Lease, LeaseLostError, LeaseState, Lock, LockInfo, ReleaseStatus, Stats
+    AsyncClient, AsyncLease, AsyncLock, Client, ExtendStatus, Lease, LeaseLostError, LeaseState, Lock, LockInfo,
+    ReleaseStatus, Stats,
 )
 
 client = Client("redis://localhost", app_id="shop", command_timeout=timedelta(seconds=3))
@@ -24,6 +25,7 @@ assert_type(client.try_acquire("a"), Lease | None)
 assert_type(client.lock("a"), Lock)
 assert_type(client.inspect("a"), LockInfo | None)
 assert_type(client.release("a", "b"), ReleaseStatus)
+assert_type(client.extend("a", "b", timedelta(minutes=1)), ExtendStatus)
 assert_type(client.force_release("a"), ReleaseStatus)
 assert_type([info for info in client.locks("*")], list[LockInfo])
 assert_type(client.stats(), Stats)
@@ -61,6 +63,7 @@ async def main() -> None:
         assert_type(client.lock("a"), AsyncLock)
         assert_type(await client.inspect("a"), LockInfo | None)
         assert_type(await client.release("a", "b"), ReleaseStatus)
+        assert_type(await client.extend("a", "b", 60), ExtendStatus)
         assert_type([info async for info in client.locks()], list[LockInfo])
         async with client.lock("a") as lease:
             assert_type(lease, AsyncLease)

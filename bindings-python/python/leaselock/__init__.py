@@ -28,7 +28,16 @@ from leaselock._errors import (
 )
 from leaselock._native import Client, Lease, Lock, LockEvent, __version__
 from leaselock._observe import observe
-from leaselock._records import LeaseState, LockEventKind, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
+from leaselock._records import (
+    ExtendStatus,
+    LeaseState,
+    LockEventKind,
+    LockInfo,
+    LossReason,
+    ReleaseStatus,
+    Seconds,
+    Stats,
+)
 
 __all__ = [
     "AsyncClient",
@@ -36,6 +45,7 @@ __all__ = [
     "AsyncLock",
     "Client",
     "ClientClosedError",
+    "ExtendStatus",
     "InvalidArgumentError",
     "Lease",
     "LeaseLostError",

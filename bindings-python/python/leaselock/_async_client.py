@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from leaselock._native import AsyncLocks
-    from leaselock._records import LockInfo, ReleaseStatus, Seconds
+    from leaselock._records import ExtendStatus, LockInfo, ReleaseStatus, Seconds
 
 R = TypeVar("R")
 
@@ -247,6 +247,29 @@ class AsyncClient(AsyncClientCore):
             ClientClosedError: The client was closed.
         """
         return await self._release(_bridge.current(), name, owner)
+
+    async def extend(self, name: str, owner: str, ttl: Seconds) -> ExtendStatus:
+        """Makes a lease end exactly `ttl` seconds from now, from any process that knows the owner string.
+
+        That may be later or sooner than it would have. A name that is not the owner's is left alone. It is for leases
+        that nobody renews, like one that was detached: a holder that renews sets its own TTL again, and one that does
+        not learns of no change.
+
+        Args:
+            name (str): The lock's name.
+            owner (str): The owner string of the lease, as `lease.owner` gives it.
+            ttl (float | timedelta): Seconds, 0.1 to 365 days.
+
+        Returns:
+            ExtendStatus: `EXTENDED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
+        return await self._extend(_bridge.current(), name, owner, ttl)
 
     async def force_release(self, name: str) -> ReleaseStatus:
         """Frees a name whoever holds it: that lease is lost.

@@ -13,7 +13,16 @@ from typing_extensions import Self, Unpack, disjoint_base
 
 from leaselock._credentials import AsyncCredentials, Credentials
 from leaselock._errors import LeaseLostError
-from leaselock._records import LeaseState, LockEventKind, LockInfo, LossReason, ReleaseStatus, Seconds, Stats
+from leaselock._records import (
+    ExtendStatus,
+    LeaseState,
+    LockEventKind,
+    LockInfo,
+    LossReason,
+    ReleaseStatus,
+    Seconds,
+    Stats,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -278,6 +287,27 @@ class Client:
 
         Returns:
             ReleaseStatus: `RELEASED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            StoreUnavailableError: The server could not be reached, or did not answer within `command_timeout`.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+        """
+    def extend(self, name: str, owner: str, ttl: Seconds) -> ExtendStatus:
+        """Makes a lease end exactly `ttl` seconds from now, from any process that knows the owner string.
+
+        That may be later or sooner than it would have. A name that is not the owner's is left alone. It is for leases
+        that nobody renews, like one that was detached: a holder that renews sets its own TTL again, and one that does
+        not learns of no change.
+
+        Args:
+            name (str): The lock's name.
+            owner (str): The owner string of the lease, as `lease.owner` gives it.
+            ttl (float | timedelta): Seconds, 0.1 to 365 days.
+
+        Returns:
+            ExtendStatus: `EXTENDED`; `NOT_FOUND` where nobody held the name; `NOT_OWNER` where someone else does.
 
         Raises:
             InvalidArgumentError: An argument is out of its range.
@@ -702,6 +732,7 @@ class AsyncClientCore:
         self, bridge: Bridge, name: str, *options: Unpack[_Options]
     ) -> Awaitable[AsyncLeaseCore | None]: ...
     def _release(self, bridge: Bridge, name: str, owner: str) -> Awaitable[ReleaseStatus]: ...
+    def _extend(self, bridge: Bridge, name: str, owner: str, ttl: Seconds) -> Awaitable[ExtendStatus]: ...
     def _force_release(self, bridge: Bridge, name: str) -> Awaitable[ReleaseStatus]: ...
     def _inspect(self, bridge: Bridge, name: str) -> Awaitable[LockInfo | None]: ...
     def _locks(self, pattern: str) -> AsyncLocks: ...

@@ -49,6 +49,17 @@ class ReleaseStatus(enum.Enum):
     """Someone else holds the name; it was left alone."""
 
 
+class ExtendStatus(enum.Enum):
+    """What came of an extension by hand, `client.extend(name, owner, ttl)`."""
+
+    EXTENDED = "EXTENDED"
+    """The lease has the new TTL."""
+    NOT_FOUND = "NOT_FOUND"
+    """Nobody held the name."""
+    NOT_OWNER = "NOT_OWNER"
+    """Someone else holds the name; it was left alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class LockInfo:
     """Who holds a name right now.
@@ -113,4 +124,6 @@ class Stats:
 
 
 # As with the errors: a package that is imported again has the classes that it had.
-globals().update(keep({"LockInfo": LockInfo, "ReleaseStatus": ReleaseStatus, "Stats": Stats}))
+globals().update(
+    keep({"ExtendStatus": ExtendStatus, "LockInfo": LockInfo, "ReleaseStatus": ReleaseStatus, "Stats": Stats})
+)

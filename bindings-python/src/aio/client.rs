@@ -263,6 +263,23 @@ impl AsyncClientCore {
         submit(bridge, Abandoned::GoesOn, work, records::status)
     }
 
+    fn _extend<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        name: &Bound<'py, PyAny>,
+        owner: &Bound<'py, PyAny>,
+        ttl: &Bound<'py, PyAny>,
+    ) -> PyResult<Operation> {
+        let (name, owner) = (
+            args::text("name", name)?.to_owned(),
+            args::text("owner", owner)?.to_owned(),
+        );
+        let ttl = args::seconds("ttl", ttl)?;
+        let client = self.call(bridge)?.clone();
+        let work = async move { client.extend(&name, &owner, ttl).await };
+        submit(bridge, Abandoned::GoesOn, work, records::extended)
+    }
+
     fn _force_release<'py>(
         &self,
         bridge: &Bound<'py, Bridge>,

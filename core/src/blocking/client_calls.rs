@@ -9,7 +9,7 @@ use super::lease_calls::Lease;
 use super::runtime::{Interrupt, Place, Runtime};
 use crate::acquire::{Attempt, First};
 use crate::error::{Error, Result};
-use crate::lock_info::{LockInfo, ReleaseStatus};
+use crate::lock_info::{ExtendStatus, LockInfo, ReleaseStatus};
 use crate::name::LockId;
 use crate::options::{AcquireBuilder, Request};
 use crate::shared::ClientCore;
@@ -143,6 +143,17 @@ impl Client {
         self.inner
             .runtime
             .wait_for(async move { client.release(&name, &owner).await })
+    }
+
+    /// Makes the lease of `owner` end exactly `ttl` from now, from any process; see [`Client::extend`](crate::Client::extend).
+    ///
+    /// # Errors
+    /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+    pub fn extend(&self, name: &str, owner: &str, ttl: Duration) -> Result<ExtendStatus> {
+        let (client, name, owner) = (self.async_client(), name.to_owned(), owner.to_owned());
+        self.inner
+            .runtime
+            .wait_for(async move { client.extend(&name, &owner, ttl).await })
     }
 
     /// Breaks the lock, whoever holds it; see [`Client::force_release`](crate::Client::force_release).

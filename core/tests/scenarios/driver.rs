@@ -217,6 +217,12 @@ impl Stage {
                 owner,
             } => self.client(client)?.release(name, owner),
             Op::ForceRelease { client, name } => self.client(client)?.force_release(name),
+            Op::ExtendByOwner {
+                client,
+                name,
+                owner,
+                ttl,
+            } => self.client(client)?.extend(name, owner, *ttl),
             Op::Inspect { client, name } => self.client(client)?.inspect(name),
             Op::Locks { client, pattern } => self.client(client)?.locks(pattern),
             Op::Stats { client } => Ok(self.client(client)?.stats()),

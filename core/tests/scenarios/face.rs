@@ -74,6 +74,7 @@ pub(crate) trait FaceClient: Send + Sync {
     fn lead(&self, leading: &Leading) -> Outcome;
     fn release(&self, name: &str, owner: &str) -> Outcome;
     fn force_release(&self, name: &str) -> Outcome;
+    fn extend(&self, name: &str, owner: &str, ttl: f64) -> Outcome;
     fn inspect(&self, name: &str) -> Outcome;
     fn locks(&self, pattern: &str) -> Outcome;
     fn stats(&self) -> Value;
@@ -311,6 +312,11 @@ impl FaceClient for AsyncClient {
         Ok(self.1.block_on(self.0.force_release(name))?.as_str().into())
     }
 
+    fn extend(&self, name: &str, owner: &str, ttl: f64) -> Outcome {
+        let extending = self.0.extend(name, owner, millis("ttl", ttl)?);
+        Ok(self.1.block_on(extending)?.as_str().into())
+    }
+
     fn inspect(&self, name: &str) -> Outcome {
         let found = self.1.block_on(self.0.inspect(name))?;
         Ok(found.as_ref().map_or(Value::Null, info))
@@ -459,6 +465,11 @@ impl FaceClient for BlockingClient {
 
     fn force_release(&self, name: &str) -> Outcome {
         Ok(self.0.force_release(name)?.as_str().into())
+    }
+
+    fn extend(&self, name: &str, owner: &str, ttl: f64) -> Outcome {
+        let status = self.0.extend(name, owner, millis("ttl", ttl)?)?;
+        Ok(status.as_str().into())
     }
 
     fn inspect(&self, name: &str) -> Outcome {

@@ -134,6 +134,12 @@ pub(crate) enum Op {
         client: String,
         name: String,
     },
+    ExtendByOwner {
+        client: String,
+        name: String,
+        owner: String,
+        ttl: f64,
+    },
     Inspect {
         client: String,
         name: String,

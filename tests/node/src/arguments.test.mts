@@ -86,6 +86,7 @@ const calls: Record<string, (name: Anything) => Promise<unknown>> = {
   using: (name) => client.using(name, () => {}),
   release: (name) => client.release(name, "owner"),
   inspect: (name) => client.inspect(name),
+  extend: (name) => client.extend(name, "owner", 1000),
   forceRelease: (name) => client.forceRelease(name),
 };
 /** What takes the options of an acquire. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { Client, ClientClosedError, ReleaseStatus } from "leaselock";
+import { Client, ClientClosedError, ExtendStatus, ReleaseStatus } from "leaselock";
 import { test } from "./support/bench.mjs";
 
 test("inspect and locks give LockInfo; the listing can be left early", async (bench) => {
@@ -35,6 +35,9 @@ test("inspect and locks give LockInfo; the listing can be left early", async (be
   assert.equal(await client.forceRelease("job-7"), ReleaseStatus.RELEASED);
   assert.equal(await client.forceRelease("job-7"), ReleaseStatus.NOT_FOUND);
   assert.equal(await client.release("job-8", "someone"), ReleaseStatus.NOT_OWNER);
+  assert.equal(await client.extend("job-8", "someone", 1000), ExtendStatus.NOT_OWNER);
+  assert.equal(await client.extend("job-7", "someone", 1000), ExtendStatus.NOT_FOUND);
+  await assert.rejects(client.extend("job-8", "someone", 99), /ttl is 99 ms; it must be between 100 ms and 365 days/);
 });
 
 test("stats are counters under camel-case names", async (bench) => {

@@ -97,6 +97,8 @@ export const operations: Record<string, Operation> = {
   release_lease: (run, step) => run.lease(step["lease"]).release(),
   release: (run, step) => run.client(step["client"]).release(step["name"] as string, step["owner"] as string),
   force_release: (run, step) => run.client(step["client"]).forceRelease(step["name"] as string),
+  extend_by_owner: (run, step) =>
+    run.client(step["client"]).extend(step["name"] as string, step["owner"] as string, step["ttl"] as number),
   async inspect(run, step) {
     const found = await run.client(step["client"]).inspect(step["name"] as string);
     return found && info(found);
