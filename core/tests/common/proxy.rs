@@ -26,12 +26,25 @@ pub struct Direction {
     /// How many chunks were lost with their connection.
     pub lost: AtomicUsize,
     lose: AtomicBool,
+    /// What went by, where that is asked for.
+    seen: Mutex<Option<Vec<u8>>>,
 }
 
 impl Direction {
     /// Loses the next chunk, as a connection that breaks in that instant does: it is thrown away and its connection cut.
     pub fn lose_next(&self) {
         self.lose.store(true, SeqCst);
+    }
+
+    /// Keeps what goes by from now on, of all connections.
+    pub fn listen(&self) {
+        *self.seen.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What went by since the last call, or since it was asked for.
+    pub fn seen(&self) -> Vec<u8> {
+        let mut seen = self.seen.lock().unwrap();
+        seen.replace(Vec::new()).unwrap_or_default()
     }
 
     fn loses(&self) -> bool {
@@ -239,6 +252,9 @@ async fn pump(
             return;
         };
         let chunk = &buffer[..length];
+        if let Some(seen) = &mut *way.seen.lock().unwrap() {
+            seen.extend_from_slice(chunk);
+        }
         if way.loses() {
             return;
         }

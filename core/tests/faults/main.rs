@@ -35,6 +35,7 @@ mod tokens;
 mod tracking;
 mod url_options;
 mod waiting;
+mod wire;
 
 use std::time::{Duration, Instant};
 
