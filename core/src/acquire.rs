@@ -78,7 +78,7 @@ impl Attempt {
             return Err(Error::closed());
         }
         let label = request.options().label.as_deref();
-        let claim = Claim::fresh(request.lock(&client.app_id), label);
+        let claim = Claim::fresh(request.lock(&client.app_id), label, request.limit());
         Ok(Self {
             client: client.clone(),
             request,

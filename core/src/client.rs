@@ -21,6 +21,8 @@ use crate::store::{Ownership, Releaser};
 
 /// How often a forced release looks who holds the lock, where each time that lease ends by itself before it is broken.
 const FORCE_ATTEMPTS: u32 = 8;
+/// So many holders of a lock are ended at once by force: the server does nothing else meanwhile.
+const FORCED_AT_ONCE: usize = 1_000;
 
 /// A connection to a store, and the leases taken through it. Cheap to clone; nothing is connected before the first use.
 ///
@@ -115,7 +117,8 @@ impl Client {
     pub async fn release(&self, name: &str, owner: &str) -> Result<ReleaseStatus> {
         let lock = self.lock(name)?;
         name::check_owner(owner)?;
-        let releaser = Releaser::ByHand(lock, owner.as_bytes().into());
+        let owner: Arc<[u8]> = owner.as_bytes().into();
+        let releaser = Releaser::ByHand(lock, [owner].into());
         Ok(match self.released(releaser).await? {
             // A repeat whose first answer was lost finds its own success.
             (Ownership::Mine | Ownership::MineForLonger, _) | (_, true) => ReleaseStatus::Released,
@@ -164,8 +167,8 @@ impl Client {
         })
     }
 
-    /// Breaks the lock, whoever holds it: it ends the one lease that it meets. The holder learns of it at its next renewal, and
-    /// until then both may act: its fencing token is the older one.
+    /// Breaks the lock, whoever holds it: it ends the leases that it meets, one, or all that share the lock. A holder learns of
+    /// it at its next renewal, and until then both may act: its fencing token is the older one.
     ///
     /// # Errors
     /// Those of the store, and [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
@@ -173,15 +176,21 @@ impl Client {
         let lock = self.lock(name)?;
         let store = &self.inner.store;
         for _ in 0..FORCE_ATTEMPTS {
-            let (met, _) = self.inner.retrying(|| store.holder(&lock)).await?;
-            let Some(met) = met else { break };
-            // By its owner, so that a repeat whose first answer was lost ends nobody else's.
-            let releaser = Releaser::ByHand(lock.clone(), met);
-            let (ownership, unanswered) = self.released(releaser).await?;
-            if ownership.is_mine() || unanswered {
+            let (met, _) = self.inner.retrying(|| store.holders(&lock)).await?;
+            if met.is_empty() {
+                break;
+            }
+            let mut was_met = false;
+            for met in met.chunks(FORCED_AT_ONCE) {
+                // By their owners, so that a repeat whose first answer was lost ends nobody else's.
+                let releaser = Releaser::ByHand(lock.clone(), met.into());
+                let (ownership, unanswered) = self.released(releaser).await?;
+                was_met |= ownership.is_mine() || unanswered;
+            }
+            if was_met {
                 return Ok(ReleaseStatus::Released);
             }
-            // It had ended by itself, and someone else may hold the lock by now.
+            // They had ended by themselves, and someone else may hold the lock by now.
         }
         Ok(ReleaseStatus::NotFound)
     }

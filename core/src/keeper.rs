@@ -180,7 +180,7 @@ impl Default for Batch {
 async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
     while !keeper.stopped.load(Ordering::Acquire) {
         let now = Moment::now();
-        let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
+        let mut batches: BTreeMap<(bool, u32), Batch> = BTreeMap::new();
         let due = keeper.lock().take_due(now + BATCH);
         for (id, holding, is_touched) in due {
             match holding.on_due(now, is_touched) {
@@ -188,8 +188,11 @@ async fn run(keeper: Arc<Keeper>, client: Weak<ClientCore>) {
                     keeper.lock().on_renewing(id, &holding, now, term);
                     // The deadline is watched while the renewal is under way.
                     keeper.reschedule(id, now + holding.expires_in());
-                    // Alike TTLs together: a short one's time-out must not fail a long one.
-                    let batch = batches.entry(wide(term).ilog2()).or_default();
+                    // Alike TTLs together: a short one's time-out must not fail a long one. And those of shared locks apart,
+                    // which nobody watches.
+                    let is_exclusive = holding.claim.limit.is_exclusive();
+                    let batch = batches.entry((is_exclusive, wide(term).ilog2()));
+                    let batch = batch.or_default();
                     batch.shortest = batch.shortest.min(term);
                     batch.leases.push((id, holding, ttl));
                 }

@@ -46,6 +46,7 @@ mod holding;
 mod keeper;
 mod lead;
 mod lease;
+mod limit;
 mod listing;
 mod lock_info;
 mod name;
@@ -74,7 +75,7 @@ pub use group::{AcquireAll, GroupRequest, LeaseGroup, TryAcquireAll};
 pub use lead::Lead;
 pub use lease::Lease;
 pub use listing::Locks;
-pub use lock_info::{ExtendStatus, LockInfo, ReleaseStatus};
+pub use lock_info::{ExtendStatus, Holder, LockInfo, Mode, ReleaseStatus};
 #[doc(hidden)]
 pub use observe::Context;
 pub use observe::{LockEvent, LockEventKind, Observer};

@@ -88,12 +88,24 @@ pub(crate) fn check_app_id(app_id: &str) -> Result<()> {
 
 /// Checks an owner given by hand.
 pub(crate) fn check_owner(owner: &str) -> Result<()> {
-    check_bytes("owner", owner, 1, MAX_NAME_BYTES)
+    check_bytes("owner", owner, 1, MAX_NAME_BYTES)?;
+    check_beginning("owner", owner)
 }
 
 /// Checks the label that leads an owner.
 pub(crate) fn check_label(label: &str) -> Result<()> {
-    check_bytes("label", label, 1, MAX_LABEL_BYTES)
+    check_bytes("label", label, 1, MAX_LABEL_BYTES)?;
+    check_beginning("label", label)
+}
+
+/// What stores have in the place of an owner begins so where there is none, or there are many.
+fn check_beginning(what: &str, text: &str) -> Result<()> {
+    if text.starts_with("||") {
+        return Err(Error::invalid(format!(
+            "{what} {text:?} begins with '||', as no owner does; leave that out"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks a pattern of `locks`: a name in which `*` and `?` are special.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::limit::Limit;
 use crate::name::{self, LockId, Name};
 use crate::observe::Context;
 
@@ -124,6 +125,11 @@ pub struct AcquireOptions {
     pub max_hold: Option<Duration>,
     /// For people: leads the owner string. At most 128 bytes.
     pub label: Option<String>,
+    /// Whether others may hold the name at the same time who ask for it shared, too, or with `permits`.
+    pub shared: bool,
+    /// How many may hold the name at the same time, this one included. 1 to 10,000, where 1 is an exclusive lock, as `None`
+    /// is. Not together with `shared`.
+    pub permits: Option<u32>,
 }
 
 impl Default for AcquireOptions {
@@ -134,6 +140,8 @@ impl Default for AcquireOptions {
             renew: true,
             max_hold: None,
             label: None,
+            shared: false,
+            permits: None,
         }
     }
 }
@@ -190,6 +198,19 @@ macro_rules! setters {
                 self.0.options.label = Some(label.into());
                 self
             }
+
+            /// Shares the lock with whoever asks for it so, too: any number of readers, or one writer, who asks without this.
+            pub fn shared(mut self) -> Self {
+                self.0.options.shared = true;
+                self
+            }
+
+            /// Has at most so many hold the lock at the same time, this one included: 1 to 10,000, where 1 is an exclusive
+            /// lock. Each request keeps to its own number.
+            pub fn permits(mut self, permits: u32) -> Self {
+                self.0.options.permits = Some(permits);
+                self
+            }
         }
     )+};
 }
@@ -200,6 +221,7 @@ pub(crate) use setters;
 pub struct Request {
     name: Name,
     options: AcquireOptions,
+    limit: Limit,
     unit: Unit,
     context: Option<Context>,
 }
@@ -238,9 +260,11 @@ impl Request {
         if let Some(label) = &options.label {
             name::check_label(label)?;
         }
+        let limit = Limit::new(options.shared, options.permits)?;
         Ok(Self {
             name,
             options,
+            limit,
             unit,
             context: None,
         })
@@ -255,6 +279,11 @@ impl Request {
     /// The lock that is requested, within `app_id`.
     pub(crate) fn lock(&self, app_id: &Arc<str>) -> LockId {
         LockId::new(app_id, self.name.clone())
+    }
+
+    /// How many may hold the lock while this one does.
+    pub(crate) fn limit(&self) -> Limit {
+        self.limit
     }
 
     /// The options, with durations rounded down to the millisecond.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::claim::Claim;
 use crate::clock::Moment;
+use crate::limit::Limit;
 use crate::name::LockId;
 use crate::store::Scope;
 use crate::sync::lock;
@@ -34,6 +35,7 @@ struct Record {
     app_id: Arc<str>,
     name: usize,
     owner: usize,
+    limit: Limit,
 }
 
 impl Record {
@@ -52,6 +54,7 @@ impl Records {
             app_id: claim.lock.app_id().clone(),
             name: name.len(),
             owner: owner.len(),
+            limit: claim.limit,
         });
     }
 
@@ -69,7 +72,7 @@ impl Records {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let (name, owner) = (text(record.name), text(record.owner));
-        let claim = Claim::of(LockId::of_key(record.app_id, &name), owner);
+        let claim = Claim::of(LockId::of_key(record.app_id, &name), owner, record.limit);
         Some((record.at, claim))
     }
 }
@@ -110,6 +113,7 @@ mod tests {
         Claim::of(
             LockId::of_key("app".into(), name),
             format!("owner of {name}"),
+            Limit::SHARED,
         )
     }
 

@@ -19,6 +19,7 @@ use crate::clock::Moment;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
+use crate::limit::Limit;
 use crate::name::fresh_client_id;
 use crate::neighbours;
 use crate::observe::{LockEventKind, Observer};
@@ -257,7 +258,8 @@ impl ClientCore {
         {
             let client = self.clone();
             self.background(async move {
-                let releaser = Releaser::Own(Claim::of(lock, owner));
+                // Who was granted the name has left the queue, and what it asked for there does not matter any more.
+                let releaser = Releaser::Own(Claim::of(lock, owner, Limit::EXCLUSIVE));
                 client.store.release(releaser).await.is_ok()
             });
         }

@@ -66,11 +66,14 @@ pub(crate) trait Store: Send + Sync {
         limit: Duration,
     ) -> BoxFuture<'a, Result<Renewed, Failure>>;
 
-    /// Who holds a name, as the store has it.
-    fn holder<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<Arc<[u8]>>, Failure>> {
+    /// All who hold a name, as the store has them; nobody where it is free.
+    fn holders<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Vec<Arc<[u8]>>, Failure>> {
         Box::pin(async {
             let found = self.inspect(lock).await?;
-            Ok(found.map(|found| found.owner.into_bytes().into()))
+            let holders = found.into_iter().flat_map(|found| found.holders);
+            Ok(holders
+                .map(|holder| holder.owner.into_bytes().into())
+                .collect())
         })
     }
 

@@ -99,9 +99,12 @@ impl Ownership {
 pub(crate) enum Releaser {
     /// A lease or a waiter of this client: leaves the queue too.
     Own(Arc<Claim>),
-    /// An owner of the lock named by hand, which need not be text: no queue entry is touched.
-    ByHand(LockId, Arc<[u8]>),
+    /// Owners of the lock named by hand, at least one, which need not be text: no queue entry is touched.
+    ByHand(LockId, Owners),
 }
+
+/// Owners as a store has them.
+type Owners = Arc<[Arc<[u8]>]>;
 
 impl Releaser {
     pub(crate) fn lock(&self) -> &LockId {

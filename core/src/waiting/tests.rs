@@ -2,12 +2,13 @@
 
 use super::{WaitingRoom, news};
 use crate::claim::Claim;
+use crate::limit::Limit;
 use crate::name::{LockId, Name};
 use crate::store::{Event, Scope};
 
 fn claim(name: &str) -> std::sync::Arc<Claim> {
     let name = Name::new(name).expect("a name");
-    Claim::fresh(LockId::new(&"app".into(), name), None)
+    Claim::fresh(LockId::new(&"app".into(), name), None, Limit::EXCLUSIVE)
 }
 
 #[test]

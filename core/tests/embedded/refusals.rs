@@ -84,11 +84,11 @@ fn a_store_of_a_newer_version() {
     folder.make_store();
     folder
         .plain()
-        .execute_batch("PRAGMA user_version = 2")
+        .execute_batch("PRAGMA user_version = 3")
         .expect("changed");
     says(
         &refused(&folder.url()),
-        &["locks.db", "another version of leaselock", "2", "1"],
+        &["locks.db", "another version of leaselock", "3", "2"],
     );
 }
 

@@ -23,7 +23,7 @@ fn queue_gone(server: &Server, name: &str, number: usize) {
     let mut connection = server.connect();
     let mut pipeline = redis::pipe();
     for at in 0..number {
-        let member = format!("1|{at:032x}|{at:032x}");
+        let member = format!("1|{at:032x}|1|{at:032x}");
         pipeline.cmd("ZADD").arg(&queue).arg(at).arg(member);
     }
     let _: Value = pipeline.query(&mut connection).expect("queued");
@@ -41,9 +41,10 @@ fn forged_grant(server: &Server, name: &str) -> redis::Cmd {
     let keys = keys(name);
     let members = server.run(&["ZRANGE", &keys.queue, "0", "0"]);
     let members: Vec<String> = redis::from_redis_value(members).expect("a list");
-    let mut parts = members[0].splitn(3, '|').skip(1);
-    let (id, owner) = (
+    let mut parts = members[0].splitn(4, '|').skip(1);
+    let (id, _, owner) = (
         parts.next().expect("an id"),
+        parts.next().expect("a limit"),
         parts.next().expect("an owner"),
     );
     let message = format!("1\ngrant\n{}\n{owner}", keys.lock);

@@ -220,7 +220,7 @@ impl Scene {
     fn queued_owner(&self) -> String {
         let queue = self.server.run(&["ZRANGE", &keys("res").queue, "0", "0"]);
         let members: Vec<String> = redis::from_redis_value(queue).unwrap();
-        let owner = members.first().and_then(|member| member.split('|').nth(2));
+        let owner = members.first().and_then(|member| member.split('|').nth(3));
         owner.expect("it waits").to_owned()
     }
 

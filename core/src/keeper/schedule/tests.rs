@@ -16,7 +16,7 @@ fn schedule(names: &[&str], due: Moment) -> Schedule {
     for (id, name) in (0..).zip(names) {
         let request = Request::new(name, AcquireOptions::default(), Unit::Seconds);
         let request = request.expect("a request");
-        let claim = Claim::fresh(request.lock(&"app".into()), None);
+        let claim = Claim::fresh(request.lock(&"app".into()), None, request.limit());
         let start = Start::for_ttl(1, Moment::now());
         let holding = Holding::new(claim, &request, &start, false, None, tracing::Span::none());
         schedule.leases.insert(id, (due, Arc::new(holding)));

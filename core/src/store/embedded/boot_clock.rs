@@ -134,6 +134,10 @@ pub(super) fn adopt(
             "UPDATE entries SET expires = ?1 + max(0, min(ttl, ends - ?2)) WHERE name <> ''",
             params![now.boot_ms, now.unix_ms()],
         )?;
+        connection.execute(
+            "UPDATE holders SET expires = ?1 + max(0, min(ttl, ends - ?2))",
+            params![now.boot_ms, now.unix_ms()],
+        )?;
         // Nobody waits across a reboot.
         connection.execute("DELETE FROM waiters", [])?;
     }

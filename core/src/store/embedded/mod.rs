@@ -18,6 +18,7 @@ mod operations;
 mod post;
 mod queue;
 mod registry;
+mod sharing;
 mod sqlite_failure;
 mod system;
 mod transaction;

@@ -6,7 +6,7 @@
 //! 1 <tab> touched <tab> app id <tab> name
 //! ```
 //!
-//! 1 is the version of the store. No field can hold a control character. A line is shorter than what the system writes into
+//! 1 is the version of these lines. No field can hold a control character. A line is shorter than what the system writes into
 //! a pipe at once, so lines of several writers do not mix.
 
 use std::time::Duration;

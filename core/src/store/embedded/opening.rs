@@ -18,10 +18,10 @@ use crate::error::Error;
 /// `PRAGMA application_id` of a leaselock store: the letters L L c k.
 const APPLICATION_ID: i32 = 0x4c4c_636b;
 /// `PRAGMA user_version`: of the tables and of what processes tell each other.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// A commit writes whole pages: small ones hold a few locks each.
 const PAGE_SIZE: u32 = 1024;
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 48;
 
 /// An open database of a store.
 pub(super) struct OpenDatabase {
@@ -210,6 +210,7 @@ pub(super) fn sweep(connection: &Connection, now: &Now, post: &Post) -> rusqlite
         "DELETE FROM entries WHERE name <> '' AND expires <= ?1",
         [now.boot_ms],
     )?;
+    connection.execute("DELETE FROM holders WHERE expires <= ?1", [now.boot_ms])?;
     let inboxes: Vec<String> = connection
         .prepare("SELECT DISTINCT inbox FROM waiters")?
         .query_map([], |row| row.get(0))?

@@ -9,10 +9,11 @@ use std::time::Duration;
 use rusqlite::{Result, params};
 
 use super::glob;
-use super::queue::{CLAIM_WINDOW, Handed};
+use super::queue::{Asking, CLAIM_WINDOW};
+use super::sharing::{Holders, SHARED};
 use super::work::{Holder, Work, millis};
 use crate::claim::Claim;
-use crate::lock_info::LockInfo;
+use crate::lock_info::{HOLDERS_LISTED, LockInfo};
 use crate::name::LockId;
 use crate::store::{Ask, Asked, Ownership, Queued, Queueing, Releaser, Renewal};
 
@@ -24,51 +25,57 @@ pub(super) fn ask(
     ttl: Duration,
     ask: Ask,
 ) -> Result<Asked> {
-    let (lock, owner) = (&claim.lock, &*claim.owner);
-    if ask == Ask::Take && work.take(lock, owner, ttl)? {
+    let Claim { lock, owner, limit } = claim;
+    if ask == Ask::Take && limit.is_exclusive() && work.take(lock, owner, ttl)? {
         return work.acquired(lock);
     }
-    let holder = work.holder(lock)?;
-    if let Some(holder) = &holder
-        && holder.owner == owner
-    {
+    let mut holders = work.holders(lock)?;
+    if work.is_held_by(&holders, claim)? {
         // A claim, or the repeat of a take. Who holds a name does not wait for it.
-        let asked = work.acquire(lock, owner, ttl)?;
+        if let Holders::Many(_) = holders {
+            work.share(lock, owner, ttl)?;
+        } else {
+            work.set(lock, owner, ttl)?;
+        }
+        let asked = work.acquired(lock)?;
         if ttl < CLAIM_WINDOW {
             // The next watches the claim window, and would look too late.
             work.tell_first(lock)?;
         }
         return Ok(asked);
     }
-    let mut place = None;
+    let (mut place, mut is_another) = (None, false);
     if let Ask::Queue(Queueing { place: earlier, .. }) = ask {
-        if holder.is_none() && work.first(lock)?.is_none() {
-            return work.acquire(lock, owner, ttl);
+        if holders.admits(*limit) && work.first(lock)?.is_none() {
+            work.admit(&mut holders, lock, owner, *limit, ttl)?;
+            return work.acquired(lock);
         }
-        place = Some(work.queue(lock, owner, inbox, earlier)?);
-    }
-    if holder.is_none() {
-        match work.hand_over(lock, Some(owner))? {
-            Handed::Asking => {
-                let asked = work.acquire(lock, owner, ttl)?;
-                work.tell_first(lock)?;
-                return Ok(asked);
-            }
-            Handed::Nobody => return work.acquire(lock, owner, ttl),
-            Handed::Granted => {}
+        place = Some(work.queue(claim, inbox, earlier)?);
+        // A newcomer to a name that is shared looks as well: a dead one who wants it alone may be all that is before it.
+        if earlier.is_some() || matches!(holders, Holders::Many(_)) {
+            is_another = work.bury_gone(lock)?;
         }
     }
-    let holder = work.holder(lock)?;
-    if let Ask::Queue(Queueing { place: Some(_), .. }) = ask {
-        work.bury_gone(lock)?;
+    let handed = work.hand_over(lock, &mut holders, Some(Asking { claim, ttl }))?;
+    if handed.asking {
+        return work.acquired(lock);
     }
+    if holders.admits(*limit) && work.first(lock)?.is_none() {
+        work.admit(&mut holders, lock, owner, *limit, ttl)?;
+        return work.acquired(lock);
+    }
+    if is_another && !handed.is_told {
+        work.tell_first(lock)?;
+    }
+    let first = work.first(lock)?;
+    let watched = first.as_ref().map_or(*limit, |first| first.limit);
     let (mut head, mut waiters) = (false, 0);
     if place.is_some() {
-        head = work.first(lock)?.is_some_and(|first| first.owner == owner);
+        head = first.is_some_and(|first| *first.owner == **owner);
         waiters = work.count(lock)?;
     }
     Ok(Asked::Held(Queued {
-        expires_in: holder.map(|holder| work.left(&holder)),
+        expires_in: work.watch(lock, &holders, watched)?,
         place: place.map_or(0, i64::unsigned_abs),
         head,
         waiters,
@@ -79,21 +86,22 @@ pub(super) fn ask(
 /// Gives a name back, leaves the queue, or both.
 pub(super) fn release(work: &mut Work<'_>, releaser: &Releaser) -> Result<Ownership> {
     let lock = releaser.lock();
-    let owner = match releaser {
-        Releaser::Own(claim) => Some(&*claim.owner),
-        // What is no text holds nothing here.
-        Releaser::ByHand(_, owner) => std::str::from_utf8(owner).ok(),
-    };
-    if let Some(owner) = owner
-        && work.give_back(lock, owner)?
+    if let Releaser::Own(claim) = releaser
+        && work.give_back(lock, &claim.owner)?
     {
-        work.tell_of_end(releaser);
         return Ok(Ownership::Mine);
     }
-    let holder = work.holder(lock)?;
-    let mine = holder
-        .as_ref()
-        .is_some_and(|holder| owner == Some(&*holder.owner));
+    let owners: Vec<&str> = match releaser {
+        Releaser::Own(claim) => vec![&claim.owner],
+        // What is no text holds nothing here.
+        Releaser::ByHand(_, owners) => {
+            let texts = owners.iter().map(|owner| std::str::from_utf8(owner).ok());
+            texts.flatten().collect()
+        }
+    };
+    let mut holders = work.holders(lock)?;
+    let watched = work.watched(lock, &holders)?;
+    let mine = work.end(lock, &mut holders, &owners)?;
     let mut head_left = false;
     if let Releaser::Own(claim) = releaser
         && !mine
@@ -103,18 +111,21 @@ pub(super) fn release(work: &mut Work<'_>, releaser: &Releaser) -> Result<Owners
     if mine {
         work.tell_of_end(releaser);
     }
-    if mine || holder.is_none() {
-        match work.hand_over(lock, None)? {
-            Handed::Granted => {}
-            Handed::Asking | Handed::Nobody => work.free(lock)?,
+    let is_others = !holders.is_nobody();
+    let handed = work.hand_over(lock, &mut holders, None)?;
+    if holders.is_nobody() {
+        work.free(lock)?;
+    } else if !handed.is_told {
+        // What the first has to watch may be nearer than it was told.
+        let is_nearer = mine && is_others && work.watched(lock, &holders)? < watched;
+        if head_left || is_nearer {
+            work.tell_first(lock)?;
         }
-    } else if head_left {
-        work.tell_first(lock)?;
     }
-    Ok(match holder {
-        _ if mine => Ownership::Mine,
-        Some(_) => Ownership::Other,
-        None => Ownership::Nobody,
+    Ok(match mine {
+        true => Ownership::Mine,
+        false if is_others => Ownership::Other,
+        false => Ownership::Nobody,
     })
 }
 
@@ -143,13 +154,21 @@ pub(super) fn renew(work: &mut Work<'_>, renewals: &[Renewal]) -> Result<Vec<Own
                     now.unix_ms(),
                     may_shorten
                 ];
-                if renew.execute(parameters)? == 1 {
+                let is_extended = if claim.limit.is_exclusive() {
+                    renew.execute(parameters)? == 1
+                } else {
+                    work.extend_shared(claim, *ttl, *may_shorten)?
+                };
+                if is_extended {
                     return Ok(Ownership::Mine);
                 }
-                Ok(match work.holder(lock)? {
-                    Some(holder) if holder.owner == *owner => Ownership::MineForLonger,
-                    Some(_) => Ownership::Other,
-                    None => Ownership::Nobody,
+                let holders = work.holders(lock)?;
+                Ok(match holders {
+                    _ if work.is_held_by(&holders, claim)? => Ownership::MineForLonger,
+                    Holders::Nobody => Ownership::Nobody,
+                    // That others share it is no reason why this one does not.
+                    Holders::Many(_) if !claim.limit.is_exclusive() => Ownership::Nobody,
+                    Holders::One(_) | Holders::Many(_) => Ownership::Other,
                 })
             },
         )
@@ -161,12 +180,29 @@ pub(super) fn inspect(work: &mut Work<'_>, lock: &LockId) -> Result<Option<LockI
     let Some(holder) = work.holder(lock)? else {
         return Ok(None);
     };
-    Ok(Some(LockInfo {
-        name: lock.name().to_string(),
-        expires_in: Some(work.left(&holder)),
-        waiters: work.count(lock)?,
-        owner: holder.owner,
-    }))
+    let waiters = work.count(lock)?;
+    info(work, lock, holder, waiters, None)
+}
+
+/// What is told of a lock in whose place this holder stands. Of those who share it, up to `most` are named.
+fn info(
+    work: &Work<'_>,
+    lock: &LockId,
+    holder: Holder,
+    waiters: u64,
+    most: Option<usize>,
+) -> Result<Option<LockInfo>> {
+    let (name, left) = (lock.name().to_string(), Some(work.left(&holder)));
+    if holder.owner != SHARED {
+        let info = LockInfo::exclusive(name, holder.owner, left, waiters);
+        return Ok(Some(info));
+    }
+    let Holders::Many(count) = work.holders(lock)? else {
+        return Ok(None);
+    };
+    let most = most.and_then(|most| i64::try_from(most).ok());
+    let holders = work.sharing(lock, most.unwrap_or(-1))?;
+    Ok(LockInfo::shared(name, holders, count, left, waiters))
 }
 
 /// The held locks of an application that match. Reads only.
@@ -185,12 +221,9 @@ pub(super) fn list(work: &mut Work<'_>, app_id: &Arc<str>, pattern: &str) -> Res
                 owner: row.get(1)?,
                 expires: row.get(2)?,
             };
-            found.push(LockInfo {
-                name,
-                expires_in: Some(work.left(&holder)),
-                waiters: row.get::<_, i64>(3)?.unsigned_abs(),
-                owner: holder.owner,
-            });
+            let waiters = row.get::<_, i64>(3)?.unsigned_abs();
+            let lock = LockId::of_key(app_id.clone(), &name);
+            found.extend(info(work, &lock, holder, waiters, Some(HOLDERS_LISTED))?);
         }
     }
     Ok(found)

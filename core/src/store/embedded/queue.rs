@@ -5,7 +5,10 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Result, params};
 
 use super::post::{News, Way};
+use super::sharing::Holders;
 use super::work::Work;
+use crate::claim::Claim;
+use crate::limit::Limit;
 use crate::name::LockId;
 use crate::store::Event;
 
@@ -15,28 +18,38 @@ pub(super) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 /// Of so many processes that wait for a name one look finds out whether they have gone.
 const INBOXES_LOOKED_AT: u32 = 64;
 
+/// So many get a name that they share in one transaction, so that none takes long. The next is told that it may have it, and asks.
+const MOST_ADMITTED: usize = 100;
+
 /// One waiter's entry in the queue of a name.
 pub(super) struct QueueEntry {
     pub(super) place: i64,
     pub(super) owner: String,
     pub(super) inbox: String,
+    pub(super) limit: Limit,
 }
 
-/// Whose turn it is when a free name is handed over.
-pub(super) enum Handed {
-    /// The owner that asks is the next.
-    Asking,
-    /// The name is the first waiter's now.
-    Granted,
-    /// Nobody waits.
-    Nobody,
+/// Who asks for a name, and for how long.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) claim: &'a Claim,
+    pub(super) ttl: Duration,
+}
+
+/// What came of handing a name over.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Handed {
+    /// The owner that asks was among those whose turn it was, and has the name.
+    pub(super) asking: bool,
+    /// Somebody has left the queue, and the first waiter was told.
+    pub(super) is_told: bool,
 }
 
 impl Work<'_> {
     /// The first waiter in the queue.
     pub(super) fn first(&self, lock: &LockId) -> Result<Option<QueueEntry>> {
         let mut select = self.connection.prepare_cached(
-            "SELECT place, owner, inbox FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
+            "SELECT place, owner, inbox, permits FROM waiters WHERE app = ?1 AND name = ?2 ORDER BY place, owner LIMIT 1",
         )?;
         select
             .query_row(params![lock.app_id(), lock.name()], |row| {
@@ -44,6 +57,7 @@ impl Work<'_> {
                     place: row.get(0)?,
                     owner: row.get(1)?,
                     inbox: row.get(2)?,
+                    limit: Limit::of_number(row.get(3)?),
                 })
             })
             .optional()
@@ -59,13 +73,8 @@ impl Work<'_> {
     }
 
     /// Queues the owner, once; an owner that was queued before gets the earlier place back.
-    pub(super) fn queue(
-        &self,
-        lock: &LockId,
-        owner: &str,
-        inbox: &str,
-        earlier: Option<u64>,
-    ) -> Result<i64> {
+    pub(super) fn queue(&self, claim: &Claim, inbox: &str, earlier: Option<u64>) -> Result<i64> {
+        let Claim { lock, owner, limit } = claim;
         let mut find = self.connection.prepare_cached(
             "SELECT place FROM waiters WHERE app = ?1 AND name = ?2 AND place >= ?3 AND owner = ?4 LIMIT 1",
         )?;
@@ -85,9 +94,16 @@ impl Work<'_> {
             last.map_or(self.now.unix_us, |last| self.now.unix_us.max(last + 1))
         };
         let mut queue = self.connection.prepare_cached(
-            "INSERT INTO waiters (app, name, place, owner, inbox) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO waiters (app, name, place, owner, inbox, permits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        queue.execute(params![lock.app_id(), lock.name(), place, owner, inbox])?;
+        queue.execute(params![
+            lock.app_id(),
+            lock.name(),
+            place,
+            owner,
+            inbox,
+            limit.number()
+        ])?;
         Ok(place)
     }
 
@@ -104,31 +120,70 @@ impl Work<'_> {
         Ok(left > 0 && first.owner == owner)
     }
 
-    /// Gives a free name to its first waiter who is alive. `asking` is alive, since it asks.
-    pub(super) fn hand_over(&mut self, lock: &LockId, asking: Option<&str>) -> Result<Handed> {
+    /// Gives the name to its first waiters who are alive, one after the other, while they may have it. `asking` is alive, since
+    /// it asks, and has it for its time; the others for the claim window.
+    pub(super) fn hand_over(
+        &mut self,
+        lock: &LockId,
+        holders: &mut Holders,
+        asking: Option<Asking<'_>>,
+    ) -> Result<Handed> {
+        let mut handed = Handed::default();
+        let mut granted = Vec::new();
+        for _ in 0..MOST_ADMITTED {
+            if let Holders::One(_) = holders {
+                break;
+            }
+            let Some((first, by)) = self.next_admitted(lock, holders, asking, &mut handed)? else {
+                break;
+            };
+            self.pop(lock, &first)?;
+            handed.is_told = true;
+            match (asking, by) {
+                (Some(Asking { claim, ttl }), None) => {
+                    self.admit(holders, lock, &claim.owner, claim.limit, ttl)?;
+                    handed.asking = true;
+                }
+                (_, by) => {
+                    self.admit(holders, lock, &first.owner, first.limit, CLAIM_WINDOW)?;
+                    granted.extend(by.map(|by| (by, first.owner)));
+                }
+            }
+        }
+        if handed.is_told {
+            // The next one hears first: whoever is granted the name may claim it at once, and then tells it more.
+            self.tell_first(lock)?;
+        }
+        for (by, owner) in granted {
+            let (lock, grant) = (lock.clone(), None);
+            self.tell(by, Event::Granted { lock, owner, grant });
+        }
+        Ok(handed)
+    }
+
+    /// The first waiter who is alive, if it may have the name, and the way to tell it: none to whoever asks. The dead before it
+    /// are dropped.
+    fn next_admitted(
+        &self,
+        lock: &LockId,
+        holders: &Holders,
+        asking: Option<Asking<'_>>,
+        handed: &mut Handed,
+    ) -> Result<Option<(QueueEntry, Option<Way>)>> {
         while let Some(first) = self.first(lock)? {
-            if asking == Some(first.owner.as_str()) {
-                self.pop(lock, &first)?;
-                return Ok(Handed::Asking);
+            if !holders.admits(first.limit) {
+                return Ok(None);
+            }
+            if asking.is_some_and(|asking| *asking.claim.owner == *first.owner) {
+                return Ok(Some((first, None)));
             }
             if let Some(by) = self.post.reach(&first.inbox) {
-                self.pop(lock, &first)?;
-                self.set(lock, &first.owner, CLAIM_WINDOW)?;
-                // The next one hears first: whoever is granted the name may claim it at once, and then tells it more.
-                self.tell_first(lock)?;
-                self.tell(
-                    by,
-                    Event::Granted {
-                        lock: lock.clone(),
-                        owner: first.owner,
-                        grant: None,
-                    },
-                );
-                return Ok(Handed::Granted);
+                return Ok(Some((first, Some(by))));
             }
             self.bury(lock, &first.inbox)?;
+            handed.is_told = true;
         }
-        Ok(Handed::Nobody)
+        Ok(None)
     }
 
     fn pop(&self, lock: &LockId, waiter: &QueueEntry) -> Result<()> {
@@ -148,8 +203,8 @@ impl Work<'_> {
     pub(super) fn tell_first(&mut self, lock: &LockId) -> Result<()> {
         while let Some(first) = self.first(lock)? {
             if let Some(by) = self.post.reach(&first.inbox) {
-                let holder = self.holder(lock)?;
-                let expires_in = holder.map(|holder| self.left(&holder));
+                let holders = self.holders(lock)?;
+                let expires_in = self.watch(lock, &holders, first.limit)?;
                 self.tell(
                     by,
                     Event::Next {
@@ -164,8 +219,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Drops waiters whose processes have gone: while the name is held, nobody else does.
-    pub(super) fn bury_gone(&mut self, lock: &LockId) -> Result<()> {
+    /// Drops waiters whose processes have gone: while the name is held, nobody else does. Whether the first was one, and another
+    /// is the first now.
+    pub(super) fn bury_gone(&self, lock: &LockId) -> Result<bool> {
         let before = self.first(lock)?;
         let inboxes = {
             let mut select = self.connection.prepare_cached(
@@ -181,10 +237,7 @@ impl Work<'_> {
             }
         }
         let is_another = |(before, first): (QueueEntry, QueueEntry)| before.owner != first.owner;
-        if before.zip(self.first(lock)?).is_some_and(is_another) {
-            self.tell_first(lock)?;
-        }
-        Ok(())
+        Ok(before.zip(self.first(lock)?).is_some_and(is_another))
     }
 
     /// A process is gone, and with it all its waiters.

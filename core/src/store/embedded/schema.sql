@@ -1,10 +1,10 @@
--- The tables of an embedded store, version 1 (PRAGMA user_version).
+-- The tables of an embedded store, version 2 (PRAGMA user_version).
 --
 -- Times are milliseconds: `expires` on the clock that counts from boot, `ends` on the wall clock. The first is what
 -- counts; the second tells, after a reboot, what was left. `place` is the time of arrival in microseconds of the wall
 -- clock, raised so that no two waiters of a name have the same.
 
--- The locks; and, under the empty name, which no lock has, the last token of the app id, as `expires`. They are one table
+-- The locks, those that are shared with '||shared' as their owner, and as long as the last that holds them; and, under the empty name, which no lock has, the last token of the app id, as `expires`. They are one table
 -- because a commit writes whole pages: so an acquire writes but one.
 CREATE TABLE entries (
     app TEXT NOT NULL,
@@ -22,7 +22,19 @@ CREATE TABLE waiters (
     place INTEGER NOT NULL,
     owner TEXT NOT NULL,
     inbox TEXT NOT NULL, -- the id of the client that waits
+    permits INTEGER NOT NULL DEFAULT 1, -- how many may hold the name with it: 1 alone, 0 any number
     PRIMARY KEY (app, name, place, owner)
+) WITHOUT ROWID, STRICT;
+
+-- Who holds the locks that are shared. What is here of others is void.
+CREATE TABLE holders (
+    app TEXT NOT NULL,
+    name TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    ttl INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    PRIMARY KEY (app, name, owner)
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE meta (

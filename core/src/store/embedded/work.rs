@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 
 use super::boot_clock::Now;
 use super::post::{News, Post};
@@ -25,6 +25,16 @@ pub(super) struct Holder {
     pub(super) expires: i64,
 }
 
+impl Holder {
+    /// A row of owner and end.
+    pub(super) fn of_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            owner: row.get(0)?,
+            expires: row.get(1)?,
+        })
+    }
+}
+
 impl Work<'_> {
     /// Who holds the name; a lease that has ended is none.
     pub(super) fn holder(&self, lock: &LockId) -> Result<Option<Holder>> {
@@ -32,14 +42,7 @@ impl Work<'_> {
             "SELECT owner, expires FROM entries WHERE app = ?1 AND name = ?2 AND expires > ?3",
         )?;
         let parameters = params![lock.app_id(), lock.name(), self.now.boot_ms];
-        select
-            .query_row(parameters, |row| {
-                Ok(Holder {
-                    owner: row.get(0)?,
-                    expires: row.get(1)?,
-                })
-            })
-            .optional()
+        select.query_row(parameters, Holder::of_row).optional()
     }
 
     /// The common case of taking, in one statement: nobody holds the name, nobody waits. `false` when it was not so, and
@@ -85,12 +88,6 @@ impl Work<'_> {
                 .saturating_sub(self.now.boot_ms)
                 .unsigned_abs(),
         )
-    }
-
-    /// Makes the name the owner's, under the next token.
-    pub(super) fn acquire(&self, lock: &LockId, owner: &str, ttl: Duration) -> Result<Asked> {
-        self.set(lock, owner, ttl)?;
-        self.acquired(lock)
     }
 
     /// Counts the next token for a name that was just made an owner's.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-pub(super) use self::single::{Inspecting, Looking, LookingForHolder, RenewingOne};
+pub(super) use self::single::{Inspecting, Looking, LookingForHolders, RenewingOne};
 use super::contended::Contended;
 use super::keys::{Keys, Prefix};
 use super::tracking::{Arming, Tracking};
@@ -111,7 +111,9 @@ impl Asking {
             keys: Keys::new(prefix, &claim.lock),
             ttl,
             inbox_id: None,
-            may_take: ask == Ask::Take && !contended.is_noted(&claim.lock),
+            may_take: ask == Ask::Take
+                && claim.limit.is_exclusive()
+                && !contended.is_noted(&claim.lock),
             take: false,
             is_heard: true,
             queue: match ask {
@@ -198,7 +200,7 @@ impl Exchange for Asking {
                 out,
                 self.by,
                 &self.keys,
-                &self.claim.owner,
+                &self.claim,
                 self.ttl,
                 self.inbox_id.as_deref().unwrap_or_default(),
                 self.queue,

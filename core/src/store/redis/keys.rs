@@ -10,6 +10,7 @@ use crate::name::{LockId, join};
 
 const LOCK: &str = "lock||";
 const QUEUE: &str = "||||queue";
+const HOLDERS: &str = "||||holders";
 const MAX_PREFIX_BYTES: usize = 128;
 
 /// What stands before every key and channel, for servers on which a team has a part of the key space: `key_prefix` of the
@@ -228,6 +229,20 @@ impl Keys {
     /// The lock's own key: a string, its value the owner.
     pub(super) fn lock(&self) -> &str {
         &self.queue[self.lock.clone()]
+    }
+
+    /// The holders of the lock where it is shared: a sorted set, with the hash tag of the queue.
+    pub(super) fn holders(&self) -> String {
+        // What the queue's key has before the lock's own can be no more than a brace or a tag of ours.
+        if self.lock.start > 1 {
+            let (tag, lock) = self.queue.split_at(self.lock.start);
+            let tag = tag
+                .strip_suffix("||")
+                .and_then(|tag| tag.strip_suffix(QUEUE));
+            return [tag.unwrap_or_default(), HOLDERS, "||", lock].concat();
+        }
+        let tagged = self.queue.strip_suffix(QUEUE).unwrap_or_default();
+        [tagged, HOLDERS].concat()
     }
 }
 

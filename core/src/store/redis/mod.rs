@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::config::{Config, Topology};
-use self::exchange::{Asking, LookingForHolder, Releasing};
+use self::exchange::{Asking, LookingForHolders, Releasing};
 use self::route::Route;
 use super::{
     Ask, Asked, BoxFuture, Cursor, Failure, Host, Ownership, Page, Quick, Releaser, Renewal,
@@ -115,8 +115,8 @@ impl Store for RedisStore {
         Box::pin(self.route.renew(renewals, limit))
     }
 
-    fn holder<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Option<Arc<[u8]>>, Failure>> {
-        let looking = LookingForHolder::new(self.config.prefix(), lock);
+    fn holders<'a>(&'a self, lock: &'a LockId) -> BoxFuture<'a, Result<Vec<Arc<[u8]>>, Failure>> {
+        let looking = LookingForHolders::new(self.config.prefix(), lock);
         Box::pin(self.route.run(looking))
     }
 

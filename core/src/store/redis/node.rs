@@ -18,10 +18,11 @@ use super::link::Link;
 use super::pool::{self, Blocking, Pool};
 use super::redirection::{Redirection, Stop};
 use super::running::{go_on, run};
-use super::wire::{self, Answer, By, Packed};
+use super::tracking::Arming;
+use super::wire::{self, Answer, By, Inspected, Packed, RenewalKeys, Sharing};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::lock_info::LockInfo;
+use crate::lock_info::{HOLDERS_LISTED, LockInfo};
 use crate::name::LockId;
 use crate::store::{AtOnce, BoxFuture, Failure, Host, LineStore, Ownership, Renewal, Scope};
 
@@ -292,10 +293,12 @@ impl Node {
         read: fn(&Value, &Address) -> Result<Ownership, E>,
     ) -> Result<FewRenewed<E>, (Failure, Option<LateResults<E>>)> {
         let prefix = self.server.config.prefix();
-        let keys: Vec<String> = renewals
+        let keys: Vec<RenewalKeys> = renewals
             .iter()
-            .map(|renewal| prefix.lock_key(&renewal.claim.lock))
+            .map(|renewal| RenewalKeys::new(prefix, renewal))
             .collect();
+        // Whoever shares a lock changes its keys with each renewal: there, watching would tell nothing else.
+        let is_watched = keys.iter().all(|keys| keys.holders.is_none());
         // By its text the script is known from then on, in one round trip: a first renewal is not to wait for two.
         let mut by = if connection.has_renewed.load(Ordering::Relaxed) {
             By::Hash
@@ -308,9 +311,13 @@ impl Node {
             Confirmation::Failed(_) => None,
         };
         loop {
-            let each = keys.iter().map(String::as_str).zip(renewals);
+            let each = keys.iter().zip(renewals);
             // Whatever ends a lease is known from then on when it happens, where the server tells.
-            let arming = connection.tracking.arming();
+            let arming = if is_watched {
+                connection.tracking.arming()
+            } else {
+                Arming::Off
+            };
             let request = |out: &mut Packed| wire::renew(out, by, arming, each);
             let asked = connection.ask_and_late(Some(limit), confirming, request);
             let (answer, late) = asked.await;
@@ -383,18 +390,28 @@ impl Node {
             .map(|name| LockId::of_key(app_id.clone(), name))
             .collect();
         let (mut locks, mut elsewhere) = (Vec::with_capacity(ids.len()), Vec::new());
+        let mut shared = Vec::new();
         if !ids.is_empty() {
             let keys: Vec<Keys> = ids.iter().map(|id| Keys::new(prefix, id)).collect();
             let inspect = |out: &mut Packed| wire::inspect(out, keys.iter());
             let (_, replies) = connection.ask(None, inspect).await?;
-            for (id, replies) in ids.into_iter().zip(replies.chunks(3)) {
+            for ((id, keys), replies) in ids.into_iter().zip(keys).zip(replies.chunks(3)) {
                 // A key of another type is not a lock of ours, and no reason to end the listing.
                 if let Ok(Some(found)) = wire::inspected(replies) {
-                    locks.push(found.of(&id));
+                    if found.is_shared() {
+                        shared.push((id, keys.holders(), found));
+                    } else {
+                        locks.push(found.of(&id));
+                    }
                 } else if Redirection::of(replies, &connection.address).is_some() {
                     elsewhere.push(id);
                 }
             }
+        }
+        // Of each the first few; and of one where the leases of those have ended, more.
+        for range in [(0, HOLDERS_LISTED - 1), Sharing::default().next()] {
+            let again = self.list_shared(&connection, shared, range, &mut locks, &mut elsewhere);
+            shared = again.await?;
         }
         let at = next;
         Ok(Found {
@@ -402,6 +419,38 @@ impl Node {
             elsewhere,
             at,
         })
+    }
+
+    /// Lists locks that are shared, naming their holders in `range`. Returns those of which all in it have ended.
+    async fn list_shared(
+        &self,
+        connection: &Connection,
+        shared: Vec<(LockId, String, Inspected)>,
+        range: (usize, usize),
+        locks: &mut Vec<LockInfo>,
+        elsewhere: &mut Vec<LockId>,
+    ) -> Result<Vec<(LockId, String, Inspected)>, Failure> {
+        let mut again = Vec::new();
+        if shared.is_empty() {
+            return Ok(again);
+        }
+        let holders = shared.iter().map(|(_, holders, _)| holders.as_str());
+        let sharing = |out: &mut Packed| wire::sharing(out, holders, range);
+        let (_, replies) = connection.ask(None, sharing).await?;
+        let Some((time, replies)) = replies.split_first() else {
+            return Ok(again);
+        };
+        for ((id, holders, found), replies) in shared.into_iter().zip(replies.chunks(2)) {
+            match wire::shared_by(time, replies) {
+                Ok(sharing) if sharing.is_of_ended() => again.push((id, holders, found)),
+                Ok(sharing) => locks.extend(found.shared_by(&id, sharing)),
+                Err(_) if Redirection::of(replies, &connection.address).is_some() => {
+                    elsewhere.push(id);
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(again)
     }
 
     /// The server has none of our locks any more: what is under way there is still answered.

@@ -119,6 +119,10 @@ impl<'a> Reader<'a> {
             b'+' if rest == b"OK" => Ok(Some(Value::Okay)),
             b'+' => Ok(Some(Value::SimpleString(text(rest)?.to_owned()))),
             b':' => Ok(Some(Value::Int(number(rest)?))),
+            // A score.
+            b',' => Ok(Some(Value::Double(
+                text(rest)?.parse().map_err(|_| Garbage)?,
+            ))),
             // An error's code and words are for the library to tell apart.
             b'-' => redis::parse_redis_value(&self.bytes[begin..self.at])
                 .map(Some)

@@ -100,8 +100,7 @@ impl Route {
             Self::Cluster(cluster) => return cluster.inspect(lock).await,
         };
         let inspected = node.run(&mut Inspecting::new(prefix, lock)).await;
-        let found = inspected.map_err(Stop::into_failure)?;
-        Ok(found.map(|found| found.of(lock)))
+        inspected.map_err(Stop::into_failure)
     }
 
     pub(super) async fn renew(

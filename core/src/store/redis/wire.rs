@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use redis::{ServerError, Value};
 
-pub(super) use self::looking::{Inspected, held_by, holder, inspect, inspected, scan, scanned};
+pub(super) use self::looking::{
+    HeldBy, Inspected, Sharing, held_by, holder, holders, inspect, inspected, met, scan, scanned,
+    shared_by, sharing,
+};
 use self::packed::Script;
 pub(super) use self::packed::{By, Packed};
 use super::failure;
-use super::keys::Keys;
+use super::keys::{Keys, Prefix};
 use super::tracking::Arming;
+use crate::claim::Claim;
 use crate::error::Error;
 use crate::store::{Grant, Ownership, Queued, Queueing, Releaser, Renewal};
 
@@ -113,13 +117,16 @@ pub(super) fn wait(
     out: &mut Packed,
     by: By,
     keys: &Keys,
-    owner: &str,
+    claim: &Claim,
     ttl: Duration,
     client_id: &str,
     queue: Option<Queueing>,
 ) {
-    WAIT.call(out, by, &[keys.lock(), &keys.queue, &keys.fence], 6);
-    out.arg(owner);
+    let is_exclusive = claim.limit.is_exclusive();
+    let further = if is_exclusive { 6 } else { 7 };
+    let keys = [keys.lock(), &keys.queue, &keys.fence];
+    WAIT.call(out, by, &keys, further);
+    out.arg(&claim.owner);
     out.number(millis(ttl));
     out.arg(client_id);
     match queue.and_then(|queue| queue.place) {
@@ -132,6 +139,9 @@ pub(super) fn wait(
     } else {
         ""
     });
+    if !is_exclusive {
+        out.number(claim.limit.number().into());
+    }
 }
 
 /// Reads the reply to a [`wait`].
@@ -173,17 +183,37 @@ pub(super) fn waited(replies: &[Value]) -> Answer<Waited> {
 
 // ---- renew
 
+/// The keys of a renewal.
+pub(super) struct RenewalKeys {
+    pub(super) lock: String,
+    /// Of a lease that others may share.
+    pub(super) holders: Option<String>,
+}
+
+impl RenewalKeys {
+    pub(super) fn new(prefix: &Prefix, renewal: &Renewal) -> Self {
+        let Claim { lock, limit, .. } = &*renewal.claim;
+        Self {
+            lock: prefix.lock_key(lock),
+            holders: (!limit.is_exclusive()).then(|| Keys::new(prefix, lock).holders()),
+        }
+    }
+}
+
 /// The `renew` script for many leases, one command each, whose lock is watched from then on.
 pub(super) fn renew<'a>(
     out: &mut Packed,
     by: By,
     arming: Arming,
-    renewals: impl Iterator<Item = (&'a str, &'a Renewal)>,
+    renewals: impl Iterator<Item = (&'a RenewalKeys, &'a Renewal)>,
 ) {
     arming.begin(out);
-    for (lock, renewal) in renewals {
+    for (RenewalKeys { lock, holders }, renewal) in renewals {
         arming.before_each(out);
-        RENEW.call(out, by, &[lock], 3);
+        match holders {
+            None => RENEW.call(out, by, &[lock], 3),
+            Some(holders) => RENEW.call(out, by, &[lock, holders], 3),
+        }
         out.arg(&renewal.claim.owner);
         out.number(millis(renewal.ttl));
         out.arg(if renewal.may_shorten { "1" } else { "" });
@@ -203,14 +233,41 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 
 /// The `release` script.
 pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser, client_id: &str) {
-    let (owner, client_id): (&[u8], &str) = match releaser {
-        Releaser::Own(claim) => (claim.owner.as_bytes(), client_id),
-        Releaser::ByHand(_, owner) => (owner, ""),
-    };
     let keys = [keys.lock(), &keys.queue, &keys.fence];
-    RELEASE.call(out, by, &keys, 2);
-    out.bytes(owner);
-    out.arg(client_id);
+    match releaser {
+        Releaser::Own(claim) if claim.limit.is_exclusive() => {
+            RELEASE.call(out, by, &keys, 2);
+            out.arg(&claim.owner);
+            out.arg(client_id);
+        }
+        Releaser::Own(claim) => {
+            RELEASE.call(out, by, &keys, 3);
+            out.arg(&claim.owner);
+            out.arg(client_id);
+            out.number(claim.limit.number().into());
+        }
+        Releaser::ByHand(_, owners) => {
+            let (first, others): (&[u8], _) = match owners.split_first() {
+                Some((first, others)) => (first, others),
+                None => (&[], &owners[..]),
+            };
+            let further = if others.is_empty() {
+                2
+            } else {
+                3 + others.len()
+            };
+            RELEASE.call(out, by, &keys, further);
+            out.bytes(first);
+            out.arg("");
+            if !others.is_empty() {
+                // No queue entry is touched, whatever it asked with.
+                out.arg("");
+            }
+            for owner in others {
+                out.bytes(owner);
+            }
+        }
+    }
 }
 
 /// Reads the reply to a [`release`]: whose it was, and whether to ask again.

@@ -18,7 +18,7 @@ use crate::store::redis::keys::Keys;
 use crate::store::redis::node::Node;
 use crate::store::redis::redirection::{Redirection, Stop};
 use crate::store::redis::route::ownership;
-use crate::store::redis::wire;
+use crate::store::redis::wire::{self, Sharing};
 use crate::store::{Cursor, Failure, LateRenewals, Ownership, Page, Renewal, Renewed};
 
 /// A listing is begun anew no more often than this, in a cluster whose slots move all the time.
@@ -115,15 +115,37 @@ impl Cluster {
         lock: &LockId,
     ) -> Result<Option<LockInfo>, Failure> {
         let keys = Keys::new(self.config.prefix(), lock);
-        let single = |command, key| self.run(Looking::at(command, key, &keys));
+        let single = async |words: &[&str]| self.run(Looking::at(words, &keys)).await;
         let (owner, time, waiters) = try_join3(
-            single("GET", keys.lock()),
-            single("PTTL", keys.lock()),
-            single("ZCARD", &keys.queue),
+            single(&["GET", keys.lock()]),
+            single(&["PTTL", keys.lock()]),
+            single(&["ZCARD", &keys.queue]),
         )
         .await?;
         let found = wire::inspected(&[owner, time, waiters]).map_err(Failure::answered)?;
-        Ok(found.map(|found| found.of(lock)))
+        match found {
+            Some(found) if found.is_shared() => {
+                let holders = keys.holders();
+                let mut known = Sharing::default();
+                loop {
+                    let (first, last) = known.next();
+                    let (first, last) = (first.to_string(), last.to_string());
+                    let (time, count, next) = try_join3(
+                        single(&["TIME"]),
+                        single(&["ZCARD", &holders]),
+                        single(&["ZRANGE", &holders, &first, &last, "WITHSCORES"]),
+                    )
+                    .await?;
+                    let next = wire::shared_by(&time, &[count, next]);
+                    known.extend(next.map_err(Failure::answered)?);
+                    if known.is_whole() {
+                        break;
+                    }
+                }
+                Ok(found.shared_by(lock, known))
+            }
+            found => Ok(found.map(|found| found.of(lock))),
+        }
     }
 
     /// A page of a listing.

@@ -7,18 +7,20 @@ use redis::Value;
 
 use super::{Exchange, Step, by_text, no_script, refused};
 use crate::clock::Moment;
+use crate::error::Error;
+use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::redis::config::Config;
 use crate::store::redis::confirming::nothing_written;
 use crate::store::redis::failure;
 use crate::store::redis::keys::{Keys, Prefix};
 use crate::store::redis::tracking::Arming;
-use crate::store::redis::wire::{self, Answer, By, Inspected, Packed};
-use crate::store::{Failure, Ownership, Renewal};
+use crate::store::redis::wire::{self, Answer, By, HeldBy, Packed, RenewalKeys, Sharing};
+use crate::store::{Ownership, Renewal};
 
 /// Extending one lease.
 pub(in crate::store::redis) struct RenewingOne<'a> {
-    key: String,
+    keys: RenewalKeys,
     slot: u16,
     renewal: &'a Renewal,
     /// Replicas have to have what is renewed.
@@ -29,11 +31,11 @@ pub(in crate::store::redis) struct RenewingOne<'a> {
 impl<'a> RenewingOne<'a> {
     pub(in crate::store::redis) fn new(config: &Config, renewal: &'a Renewal) -> Self {
         let prefix = config.prefix();
-        let key = prefix.lock_key(&renewal.claim.lock);
+        let keys = RenewalKeys::new(prefix, renewal);
         Self {
             is_to_be_confirmed: config.replicas() > 0,
-            slot: prefix.slot(&key),
-            key,
+            slot: prefix.slot(&keys.lock),
+            keys,
             renewal,
             by: By::Hash,
         }
@@ -56,7 +58,7 @@ impl Exchange for RenewingOne<'_> {
     }
 
     fn request(&self, out: &mut Packed) {
-        let one = std::iter::once((self.key.as_str(), self.renewal));
+        let one = std::iter::once((&self.keys, self.renewal));
         wire::renew(out, self.by, Arming::Off, one);
     }
 
@@ -75,42 +77,76 @@ impl Exchange for RenewingOne<'_> {
 }
 
 /// Looking at one lock.
-pub(in crate::store::redis) struct Inspecting(Keys);
+pub(in crate::store::redis) struct Inspecting<'a> {
+    lock: &'a LockId,
+    keys: Keys,
+    /// It is shared, and who shares it is asked for together with the rest: by that key, after those who are known.
+    holders: Option<(String, Sharing)>,
+}
 
-impl Inspecting {
-    pub(in crate::store::redis) fn new(prefix: &Prefix, lock: &LockId) -> Self {
-        Self(Keys::new(prefix, lock))
+impl<'a> Inspecting<'a> {
+    pub(in crate::store::redis) fn new(prefix: &Prefix, lock: &'a LockId) -> Self {
+        Self {
+            lock,
+            keys: Keys::new(prefix, lock),
+            holders: None,
+        }
+    }
+
+    fn read(&mut self, replies: &[Value]) -> Result<Step<Option<LockInfo>>, Error> {
+        let (first, others) = replies.split_at(replies.len().min(3));
+        let Some(found) = wire::inspected(first)? else {
+            return Ok(Step::Done(Ok(None)));
+        };
+        if !found.is_shared() {
+            return Ok(Step::Done(Ok(Some(found.of(self.lock)))));
+        }
+        let Some((_, known)) = &mut self.holders else {
+            self.holders = Some((self.keys.holders(), Sharing::default()));
+            return Ok(Step::Again);
+        };
+        let (time, others) = others
+            .split_first()
+            .ok_or_else(|| failure::unexpected("inspect", replies))?;
+        known.extend(wire::shared_by(time, others)?);
+        if !known.is_whole() {
+            return Ok(Step::Again);
+        }
+        let sharing = std::mem::take(known);
+        Ok(Step::Done(Ok(found.shared_by(self.lock, sharing))))
     }
 }
 
-impl Exchange for Inspecting {
-    type Output = Option<Inspected>;
+impl Exchange for Inspecting<'_> {
+    type Output = Option<LockInfo>;
 
     fn slot(&self) -> u16 {
-        self.0.slot
+        self.keys.slot
     }
 
     fn request(&self, out: &mut Packed) {
-        wire::inspect(out, std::iter::once(&self.0));
+        wire::inspect(out, std::iter::once(&self.keys));
+        if let Some((holders, known)) = &self.holders {
+            wire::sharing(out, std::iter::once(holders.as_str()), known.next());
+        }
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
-        Step::Done(wire::inspected(replies).map_err(Failure::answered))
+        self.read(replies).unwrap_or_else(refused)
     }
 }
 
 /// One command that looks at a key: in a cluster each finds the node that has its key, also while the slot is on its way.
 pub(in crate::store::redis) struct Looking<'a> {
-    command: &'static str,
-    key: &'a str,
+    words: &'a [&'a str],
     slot: u16,
 }
 
 impl<'a> Looking<'a> {
-    /// At the key of a lock whose keys are `of`.
-    pub(in crate::store::redis) fn at(command: &'static str, key: &'a str, of: &Keys) -> Self {
+    /// At a lock whose keys are `of`.
+    pub(in crate::store::redis) fn at(words: &'a [&'a str], of: &Keys) -> Self {
         let slot = of.slot;
-        Self { command, key, slot }
+        Self { words, slot }
     }
 }
 
@@ -122,7 +158,7 @@ impl Exchange for Looking<'_> {
     }
 
     fn request(&self, out: &mut Packed) {
-        out.words(&[self.command, self.key]);
+        out.words(self.words);
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Value> {
@@ -135,26 +171,51 @@ impl Exchange for Looking<'_> {
 }
 
 /// Looking who holds a lock.
-pub(in crate::store::redis) struct LookingForHolder(Keys);
+pub(in crate::store::redis) struct LookingForHolders {
+    keys: Keys,
+    /// Many share it, who are asked for: those that are known.
+    met: Option<Vec<Arc<[u8]>>>,
+}
 
-impl LookingForHolder {
+impl LookingForHolders {
     pub(in crate::store::redis) fn new(prefix: &Prefix, lock: &LockId) -> Self {
-        Self(Keys::new(prefix, lock))
+        Self {
+            keys: Keys::new(prefix, lock),
+            met: None,
+        }
     }
 }
 
-impl Exchange for LookingForHolder {
-    type Output = Option<Arc<[u8]>>;
+impl Exchange for LookingForHolders {
+    type Output = Vec<Arc<[u8]>>;
 
     fn slot(&self) -> u16 {
-        self.0.slot
+        self.keys.slot
     }
 
     fn request(&self, out: &mut Packed) {
-        wire::holder(out, &self.0);
+        match &self.met {
+            Some(met) => wire::holders(out, &self.keys, met.len()),
+            None => wire::holder(out, &self.keys),
+        }
     }
 
     fn on_replies(&mut self, replies: &[Value], _sent: Moment) -> Step<Self::Output> {
-        Step::Done(wire::held_by(replies).map_err(Failure::answered))
+        if let Some(met) = &mut self.met {
+            return match wire::met(met, replies) {
+                Ok(true) => Step::Again,
+                Ok(false) => Step::Done(Ok(std::mem::take(met))),
+                Err(error) => refused(error),
+            };
+        }
+        match wire::held_by(replies) {
+            Ok(HeldBy::Nobody) => Step::Done(Ok(Vec::new())),
+            Ok(HeldBy::One(owner)) => Step::Done(Ok(vec![owner])),
+            Ok(HeldBy::Many) => {
+                self.met = Some(Vec::new());
+                Step::Again
+            }
+            Err(error) => refused(error),
+        }
     }
 }

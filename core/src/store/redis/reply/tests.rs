@@ -45,13 +45,14 @@ fn replies_arrive_in_any_pieces() {
 
 #[test]
 fn messages_maps_and_nulls_of_resp3_are_read() {
-    let bytes = b">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n%2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n_\r\n=6\r\ntxt:ab\r\n";
+    let bytes = b",1732659911123\r\n>3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n%2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n_\r\n=6\r\ntxt:ab\r\n";
     let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
     for size in 1..bytes.len() {
         let values = read(bytes, size).unwrap();
         assert_eq!(
             values,
             [
+                Value::Double(1_732_659_911_123.0),
                 // How this test shows a pushed message.
                 Value::Set(vec![text("message"), text("x"), text("y")]),
                 Value::Map(vec![

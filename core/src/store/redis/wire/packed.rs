@@ -16,6 +16,10 @@ impl Script {
                 include_str!("../scripts/hand_over.lua"),
             )
             .replace(
+                "--@include holders.lua",
+                include_str!("../scripts/holders.lua"),
+            )
+            .replace(
                 "--@include holder.lua",
                 include_str!("../scripts/holder.lua"),
             )
