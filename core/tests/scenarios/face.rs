@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use leaselock::{Client, ClientBuilder, Error, LockInfo, Stats, Unit, blocking, duration};
+use leaselock::{Client, ClientBuilder, Error, Holder, LockInfo, Stats, Unit, blocking, duration};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
@@ -128,6 +128,12 @@ macro_rules! with_arguments {
         if let Some(label) = &take.label {
             request = request.label(label);
         }
+        if take.shared == Some(true) {
+            request = request.shared();
+        }
+        if let Some(permits) = take.permits {
+            request = request.permits(permits);
+        }
         request
     }};
 }
@@ -211,7 +217,14 @@ fn info(info: &LockInfo) -> Value {
         "owner": info.owner,
         "expires_in": info.expires_in.map(in_ms),
         "waiters": info.waiters,
+        "mode": info.mode.as_str(),
+        "holders": info.holders.iter().map(holder).collect::<Vec<_>>(),
+        "holder_count": info.holder_count,
     })
+}
+
+fn holder(holder: &Holder) -> Value {
+    json!({ "owner": holder.owner, "expires_in": holder.expires_in.map(in_ms) })
 }
 
 fn listed(mut locks: Vec<LockInfo>) -> Value {
