@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::limit::Limit;
+use crate::limit::{Limit, MAX_PERMITS};
 use crate::name::{self, LockId, Name};
 use crate::observe::Context;
 
@@ -109,6 +109,21 @@ pub fn replicas(value: f64) -> Result<u32> {
     }
     Err(Error::invalid(format!(
         "replicas is {value}; it must be a whole number, zero or more: how many replicas have to have a lock"
+    )))
+}
+
+/// A number of permits from any number; its range is checked with the request.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is negative or not whole, or far too large.
+pub fn permits(value: f64) -> Result<u32> {
+    // Both ends are whole numbers that a float can say.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+        return Ok(value as u32);
+    }
+    Err(Error::invalid(format!(
+        "permits is {value}; it must be a whole number from 1 to {MAX_PERMITS}: how many may hold the name at the same time"
     )))
 }
 

@@ -29,6 +29,7 @@ mod replicas;
 mod replies;
 mod restarts;
 mod secrets;
+mod sharing;
 mod threads;
 mod tls;
 mod tokens;

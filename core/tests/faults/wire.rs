@@ -145,3 +145,56 @@ async fn exclusive_locks_send_what_they_always_have() {
         );
     }
 }
+
+/// One script each, and nobody has the keys watched: others change them with each renewal.
+#[tokio::test]
+async fn shared_locks_send_a_script_each() {
+    for binary in binaries() {
+        let server = Server::start(&binary, &[]);
+        let proxy = Proxy::start(server.port).await;
+        let sent = proxy.to_server();
+        let mut told = Told::default();
+        let (client, other) = (client_at(&proxy.url()), client_at(&proxy.url()));
+        let reader = || client.acquire("job").shared().ttl(ms(3_000));
+        reader()
+            .await
+            .expect("acquired")
+            .release()
+            .await
+            .expect("released");
+        sent.listen();
+
+        let lease = reader().await.expect("acquired");
+        told.add("acquire", &sent.seen());
+        sleep(1_300).await;
+        told.add("the first renewal", &sent.seen());
+        sleep(1_000).await;
+        told.add("a renewal", &sent.seen());
+        lease.extend(Some(ms(6_000))).await.expect("extended");
+        told.add("extend", &sent.seen());
+        let permit = other.acquire("job").permits(3).await.expect("acquired");
+        sent.seen();
+        client.inspect("job").await.expect("a look");
+        told.add("inspect", &sent.seen());
+        permit.release().await.expect("released");
+        sent.seen();
+        lease.release().await.expect("released");
+        told.add("release", &sent.seen());
+        let leases = [
+            reader().await.expect("acquired"),
+            reader().await.expect("acquired"),
+        ];
+        sent.seen();
+        client.force_release("job").await.expect("by force");
+        told.add("release by force", &sent.seen());
+        drop(leases);
+
+        let expected = include_str!("wire/shared.txt");
+        assert!(
+            told.text == expected,
+            "{}: {}\n--- expected ---\n{expected}",
+            binary.name,
+            told.text
+        );
+    }
+}

@@ -45,16 +45,18 @@ pub(super) fn ask(
         return Ok(asked);
     }
     let (mut place, mut is_another) = (None, false);
+    let mut looks_again = false;
     if let Ask::Queue(Queueing { place: earlier, .. }) = ask {
         if holders.admits(*limit) && work.first(lock)?.is_none() {
             work.admit(&mut holders, lock, owner, *limit, ttl)?;
             return work.acquired(lock);
         }
         place = Some(work.queue(claim, inbox, earlier)?);
-        // A newcomer to a name that is shared looks as well: a dead one who wants it alone may be all that is before it.
-        if earlier.is_some() || matches!(holders, Holders::Many(_)) {
-            is_another = work.bury_gone(lock)?;
-        }
+        looks_again = earlier.is_some();
+    }
+    // A newcomer to a name that is shared looks as well: a dead one who wants it alone may be all that is before it.
+    if looks_again || matches!(holders, Holders::Many(_)) {
+        is_another = work.bury_gone(lock)?;
     }
     let handed = work.hand_over(lock, &mut holders, Some(Asking { claim, ttl }))?;
     if handed.asking {
