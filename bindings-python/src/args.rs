@@ -27,9 +27,11 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
 
 /// The options of an acquire. These names, their order in [`Options`] and their defaults in [`signature`] are all that a
 /// method needs to know of them.
-const NAMES: [&str; 5] = ["ttl", "renew", "max_hold", "label", "wait"];
+const NAMES: [&str; 7] = [
+    "ttl", "renew", "max_hold", "label", "shared", "permits", "wait",
+];
 /// What has none to wait for takes all but the last.
-const NAMES_ONCE: &[&str] = NAMES.split_at(4).0;
+const NAMES_ONCE: &[&str] = NAMES.split_at(6).0;
 /// Whoever leads waits as long as it takes, under a lease that is renewed.
 const NAMES_TO_LEAD: &[&str] = &["ttl", "max_hold", "label"];
 
@@ -46,20 +48,48 @@ macro_rules! signature {
             $method,
             "($self, name, *, ttl=30, ",
             $wait,
-            "renew=True, max_hold=None, label=None)\n--\n"
+            "renew=True, max_hold=None, label=None, shared=False, permits=None)\n--\n"
         )
     };
 }
 pub(crate) use signature;
 
-/// The part of a method's doc that says what the arguments are.
+/// The same of a method that says itself how many may hold the name.
+macro_rules! signature_of_kind {
+    ($begin:literal) => {
+        concat!(
+            $begin,
+            "ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"
+        )
+    };
+}
+pub(crate) use signature_of_kind;
+
+/// The part of a method's doc that says what the arguments are; of `kind` where the method says itself how many may hold the name.
 macro_rules! described {
     (once) => {
-        $crate::args::described!("")
+        concat!(
+            $crate::args::described!(""),
+            $crate::args::described!(of kinds)
+        )
     };
     () => {
+        concat!(
+            $crate::args::described!(kind),
+            $crate::args::described!(of kinds)
+        )
+    };
+    (kind) => {
         $crate::args::described!(
             "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n"
+        )
+    };
+    (of kinds) => {
+        concat!(
+            "\n    shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of\n",
+            "        readers, or one writer, who asks without it.\n",
+            "    permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where\n",
+            "        1 is an exclusive lock, as None is. Not together with `shared`."
         )
     };
     ($wait:literal) => {
@@ -80,7 +110,7 @@ pub(crate) use described;
 
 /// The options of an acquire, as they came.
 #[derive(Default)]
-pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 5]);
+pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 7]);
 
 impl<'py> Options<'py> {
     /// As keywords of the method of this name.
@@ -116,6 +146,24 @@ impl<'py> Options<'py> {
         Ok(options)
     }
 
+    /// With this option, which the method sets itself: a TypeError where it was given, too.
+    pub(crate) fn with(
+        mut self,
+        option: &str,
+        value: Bound<'py, PyAny>,
+        method: &str,
+    ) -> PyResult<Self> {
+        if self.0[4].is_some() || self.0[5].is_some() {
+            return Err(PyTypeError::new_err(format!(
+                "Client.{method}() takes neither shared nor permits as a keyword argument"
+            )));
+        }
+        if let Some(at) = NAMES.iter().position(|name| *name == option) {
+            self.0[at] = Some(value);
+        }
+        Ok(self)
+    }
+
     /// All of them, in order.
     pub(crate) fn in_order(given: &Bound<'py, PyTuple>) -> Self {
         let mut options = Self::default();
@@ -128,8 +176,9 @@ impl<'py> Options<'py> {
 
 /// A request for the core, checked.
 pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_>) -> PyResult<Request> {
-    let [ttl, renew, max_hold, label, wait] = given.0;
-    let [max_hold, label, wait] = [max_hold, label, wait].map(|o| o.filter(|o| !o.is_none()));
+    let [ttl, renew, max_hold, label, shared, permits, wait] = given.0;
+    let [max_hold, label, permits, wait] =
+        [max_hold, label, permits, wait].map(|o| o.filter(|o| !o.is_none()));
     let mut options = AcquireOptions::default();
     if let Some(ttl) = &ttl {
         options.ttl = seconds("ttl", ttl)?;
@@ -142,6 +191,10 @@ pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_>) -> PyResult<R
     options.label = label
         .map(|label| text("label", &label).map(str::to_owned))
         .transpose()?;
+    if let Some(shared) = &shared {
+        options.shared = flag("shared", shared)?;
+    }
+    options.permits = permits.map(|number| permit_count(&number)).transpose()?;
     Request::new(text("name", name)?, options, Unit::Seconds)
         .map_err(|e| errors::raise(name.py(), &e))
 }
@@ -222,6 +275,20 @@ pub(crate) fn replicas(value: &Bound<'_, PyAny>) -> PyResult<u32> {
         return Err(wrong_type("replicas", "an int", value));
     }
     leaselock::options::replicas(number(value)?).map_err(|e| errors::raise(value.py(), &e))
+}
+
+/// A number of permits that has to be given.
+pub(crate) fn permits<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    permit_count(value)?;
+    Ok(value.clone())
+}
+
+/// A number of permits.
+fn permit_count(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    if value.is_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
+        return Err(wrong_type("permits", "an int", value));
+    }
+    leaselock::options::permits(number(value)?).map_err(|e| errors::raise(value.py(), &e))
 }
 
 /// An int as a float. Past what a float can say it is too large for anything, and reads as such.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use leaselock::{ClientBuilder, Unit, blocking as core};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::access::Access;
 use crate::aio::operation::Abandoned;
@@ -327,6 +327,67 @@ impl Client {
     ) -> PyResult<Lock> {
         let request = args::request(name, Options::named("lock", options)?)?;
         Ok(Lock::new(slf.unbind(), request))
+    }
+
+    #[doc = args::signature_of_kind!("read_lock($self, name, *, ")]
+    /// The lock `name` for a reader: `lock(name, shared=True)`.
+    ///
+    /// Any number of readers hold it at the same time, or one writer, who asks by `lock(name)`. First come, first
+    /// served: a reader behind a writer that waits waits, too.
+    ///
+    #[doc = args::described!(kind)]
+    ///
+    /// Returns:
+    ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> with client.read_lock("catalogue") as lease:
+    ///     ...     write_report(token=lease.token)
+    #[pyo3(signature = (name, **options), text_signature = None)]
+    fn read_lock<'py>(
+        slf: Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Lock> {
+        let method = "read_lock";
+        let shared = PyBool::new(slf.py(), true).to_owned().into_any();
+        let options = Options::named(method, options)?.with("shared", shared, method)?;
+        Ok(Lock::new(slf.unbind(), args::request(name, options)?))
+    }
+
+    #[doc = args::signature_of_kind!("semaphore($self, name, permits, *, ")]
+    /// The lock `name` for at most so many at the same time: `lock(name, permits=permits)`.
+    ///
+    /// Each caller keeps to its own number.
+    ///
+    #[doc = args::described!(kind)]
+    ///     permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
+    ///
+    /// Returns:
+    ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> with client.semaphore("exports", 3) as lease:
+    ///     ...     write_report(token=lease.token)
+    #[pyo3(signature = (name, permits, **options), text_signature = None)]
+    fn semaphore<'py>(
+        slf: Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        permits: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Lock> {
+        let method = "semaphore";
+        let number = args::permits(permits)?;
+        let options = Options::named(method, options)?.with("permits", number, method)?;
+        Ok(Lock::new(slf.unbind(), args::request(name, options)?))
     }
 
     #[doc = "lead($self, name, work, *, ttl=30, max_hold=None, label=None)\n--\n"]

@@ -30,6 +30,10 @@ use crate::lease::Lease;
 ///     max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
 ///         `ttl`. None is no bound.
 ///     label (str | None): For people: leads the owner string. At most 128 bytes.
+///     shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+///         readers, or one writer, who asks without it.
+///     permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+///         1 is an exclusive lock, as None is. Not together with `shared`.
 ///
 /// Raises:
 ///     InvalidArgumentError: An argument is out of its range.
@@ -68,7 +72,7 @@ impl Lock {
 impl Lock {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(client, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)")]
+           text_signature = "(client, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None, shared=False, permits=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             of: OnceLock::new(),

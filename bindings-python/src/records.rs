@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use leaselock::{ExtendStatus, LockInfo, ReleaseStatus, Stats};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::errors::of_package;
 use crate::exit;
@@ -23,9 +24,22 @@ pub(crate) fn extended(py: Python<'_>, status: ExtendStatus) -> PyResult<Bound<'
 
 pub(crate) fn info(py: Python<'_>, info: LockInfo) -> PyResult<Bound<'_, PyAny>> {
     let expires_in = info.expires_in.map(seconds);
-    let class = of_package(py, "LockInfo")?;
+    let (class, holder) = (of_package(py, "LockInfo")?, of_package(py, "Holder")?);
     exit::python(py, || {
-        class.call1((info.name, info.owner, expires_in, info.waiters))
+        let holders = info.holders.into_iter().map(|it| {
+            let left = it.expires_in.map(seconds);
+            holder.call1((it.owner, left))
+        });
+        let holders = PyTuple::new(py, holders.collect::<PyResult<Vec<_>>>()?)?;
+        class.call1((
+            info.name,
+            info.owner,
+            expires_in,
+            info.waiters,
+            info.mode.as_str(),
+            holders,
+            info.holder_count,
+        ))
     })
 }
 

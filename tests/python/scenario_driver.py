@@ -284,7 +284,7 @@ class Run:
 
     @staticmethod
     def options(step: dict[str, Any]) -> dict[str, Any]:
-        found = {k: step[k] for k in ("renew", "label") if k in step}
+        found = {k: step[k] for k in ("renew", "label", "shared", "permits") if k in step}
         durations = {k: step[k] for k in ("ttl", "wait", "max_hold") if k in step}
         return found | {k: None if v is None else v / 1000 for k, v in durations.items()}
 
@@ -426,5 +426,17 @@ class Run:
 
 def described(info: LockInfo) -> dict[str, Any]:
     """The fields of a LockInfo, times in milliseconds."""
-    expires_in = None if info.expires_in is None else info.expires_in * 1000
-    return {"name": info.name, "owner": info.owner, "expires_in": expires_in, "waiters": info.waiters}
+    holders = [{"owner": it.owner, "expires_in": in_millis(it.expires_in)} for it in info.holders]
+    return {
+        "name": info.name,
+        "owner": info.owner,
+        "expires_in": in_millis(info.expires_in),
+        "waiters": info.waiters,
+        "mode": info.mode,
+        "holders": holders,
+        "holder_count": info.holder_count,
+    }
+
+
+def in_millis(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

@@ -30,9 +30,11 @@ from leaselock._native import Client, Lease, Lock, LockEvent, __version__
 from leaselock._observe import observe
 from leaselock._records import (
     ExtendStatus,
+    Holder,
     LeaseState,
     LockEventKind,
     LockInfo,
+    LockMode,
     LossReason,
     ReleaseStatus,
     Seconds,
@@ -46,6 +48,7 @@ __all__ = [
     "Client",
     "ClientClosedError",
     "ExtendStatus",
+    "Holder",
     "InvalidArgumentError",
     "Lease",
     "LeaseLostError",
@@ -56,6 +59,7 @@ __all__ = [
     "LockEvent",
     "LockEventKind",
     "LockInfo",
+    "LockMode",
     "LockTimeoutError",
     "LossReason",
     "ReleaseStatus",

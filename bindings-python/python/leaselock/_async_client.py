@@ -71,6 +71,8 @@ class AsyncClient(AsyncClientCore):
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLease:
         """Takes the lock `name`, waiting in line for it. Not re-entrant: who holds the name waits like any other.
@@ -84,6 +86,10 @@ class AsyncClient(AsyncClientCore):
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
 
         Returns:
@@ -103,7 +109,7 @@ class AsyncClient(AsyncClientCore):
             >>> async with await client.acquire("nightly-report", ttl=30, wait=10) as lease:
             ...     await write_report(token=lease.token)
         """
-        lease = await self._acquire(_bridge.current(), name, ttl, renew, max_hold, label, wait)
+        lease = await self._acquire(_bridge.current(), name, ttl, renew, max_hold, label, shared, permits, wait)
         return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     async def try_acquire(  # noqa: PLR0913 - each is an option of its own
@@ -114,6 +120,8 @@ class AsyncClient(AsyncClientCore):
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLease | None:
         """Takes the lock `name` if it is free. It never waits in line.
@@ -126,6 +134,10 @@ class AsyncClient(AsyncClientCore):
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
 
         Returns:
@@ -144,7 +156,7 @@ class AsyncClient(AsyncClientCore):
             ...     async with lease:
             ...         await clean_up()
         """
-        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, None)
+        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, shared, permits, None)
         return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     def lock(  # noqa: PLR0913 - each is an option of its own
@@ -156,11 +168,58 @@ class AsyncClient(AsyncClientCore):
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLock:
         """The lock `name` as an `async with` block and a decorator of coroutine functions.
 
         The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
+            cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Returns:
+            AsyncLock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... async def report() -> None: ...
+        """
+        request = self._request(name, ttl, renew, max_hold, label, shared, permits, wait)
+        return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
+
+    def read_lock(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLock:
+        """The lock `name` for a reader: `lock(name, shared=True)`.
+
+        Any number of readers hold it at the same time, or one writer, who asks by `lock(name)`. First come, first
+        served: a reader behind a writer that waits waits, too.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
@@ -181,10 +240,52 @@ class AsyncClient(AsyncClientCore):
             TypeError: An argument is of a wrong type.
 
         Examples:
-            >>> @client.lock("nightly-report", ttl=30, wait=10)
-            ... async def report() -> None: ...
+            >>> async with client.read_lock("catalogue") as lease:
+            ...     await write_report(token=lease.token)
         """
-        request = self._request(name, ttl, renew, max_hold, label, wait)
+        request = self._request(name, ttl, renew, max_hold, label, True, None, wait)
+        return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
+
+    def semaphore(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str,
+        permits: int,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLock:
+        """The lock `name` for at most so many at the same time: `lock(name, permits=permits)`.
+
+        Each caller keeps to its own number.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+
+        Returns:
+            AsyncLock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> async with client.semaphore("exports", 3) as lease:
+            ...     await write_report(token=lease.token)
+        """
+        request = self._request(name, ttl, renew, max_hold, label, False, permits, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def lead(
@@ -227,7 +328,7 @@ class AsyncClient(AsyncClientCore):
             ...     await write_report(token=lease.token)
             >>> await client.lead("publisher", publish, ttl=10)
         """
-        request = self._request(name, ttl, True, max_hold, label, None)
+        request = self._request(name, ttl, True, max_hold, label, False, None, None)
         return await _lead.asynchronous(self, request, work)
 
     async def release(self, name: str, owner: str) -> ReleaseStatus:

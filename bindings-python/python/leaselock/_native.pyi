@@ -28,8 +28,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 _Path: TypeAlias = str | PathLike[str]
-# ttl, renew, max_hold, label, wait
-_Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, Seconds | None]
+# ttl, renew, max_hold, label, shared, permits, wait
+_Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, bool, int | None, Seconds | None]
 
 __all__ = [
     "AsyncClientCore",
@@ -135,6 +135,8 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> Lease:
         """Takes the lock `name`, waiting in line for it. Not re-entrant: who holds the name waits like any other.
 
@@ -147,6 +149,10 @@ class Client:
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
 
         Returns:
             Lease: The lease, renewed in the background. Give it back by `release()`, or use it as a `with` block.
@@ -172,6 +178,8 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> Lease | None:
         """Takes the lock `name` if it is free. It never waits in line.
 
@@ -183,6 +191,10 @@ class Client:
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
 
         Returns:
             Lease | None: The lease; None if someone else holds the name.
@@ -209,10 +221,52 @@ class Client:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> Lock:
         """The lock `name` as a `with` block and a decorator.
 
         The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
+
+        Returns:
+            Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... def report() -> None: ...
+        """
+    def read_lock(
+        self,
+        name: str,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> Lock:
+        """The lock `name` for a reader: `lock(name, shared=True)`.
+
+        Any number of readers hold it at the same time, or one writer, who asks by `lock(name)`. First come, first
+        served: a reader behind a writer that waits waits, too.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
@@ -232,8 +286,45 @@ class Client:
             TypeError: An argument is of a wrong type.
 
         Examples:
-            >>> @client.lock("nightly-report", ttl=30, wait=10)
-            ... def report() -> None: ...
+            >>> with client.read_lock("catalogue") as lease:
+            ...     write_report(token=lease.token)
+        """
+    def semaphore(
+        self,
+        name: str,
+        permits: int,
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> Lock:
+        """The lock `name` for at most so many at the same time: `lock(name, permits=permits)`.
+
+        Each caller keeps to its own number.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
+
+        Returns:
+            Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> with client.semaphore("exports", 3) as lease:
+            ...     write_report(token=lease.token)
         """
     def lead(
         self,
@@ -521,6 +612,10 @@ class Lock:
         max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
             `ttl`. None is no bound.
         label (str | None): For people: leads the owner string. At most 128 bytes.
+        shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+            readers, or one writer, who asks without it.
+        permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+            1 is an exclusive lock, as None is. Not together with `shared`.
 
     Raises:
         InvalidArgumentError: An argument is out of its range.
@@ -541,6 +636,8 @@ class Lock:
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> None: ...
     @property
     def name(self) -> str:

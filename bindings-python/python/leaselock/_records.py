@@ -60,25 +60,53 @@ class ExtendStatus(enum.Enum):
     """Someone else holds the name; it was left alone."""
 
 
+LockMode: TypeAlias = Literal["exclusive"] | Literal["shared"]  # noqa: PYI030 - as above
+"""Whether one holds a name alone (`exclusive`), or others may hold it at the same time (`shared`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One that holds a name right now.
+
+    Attributes:
+        owner: Its owner string, which is enough to give its lease back.
+        expires_in: Seconds until its lease ends if it is not renewed; None where it has no end (a foreign holder's).
+    """
+
+    owner: str
+    """Its owner string, which is enough to give its lease back."""
+    expires_in: float | None
+    """Seconds until its lease ends if it is not renewed; None where it has no end (a foreign holder's)."""
+
+
 @dataclass(frozen=True, slots=True)
 class LockInfo:
     """Who holds a name right now.
 
     Attributes:
         name: The lock's name.
-        owner: The holder's owner string, which is enough to give the name back.
+        owner: The holder's owner string, which is enough to give the name back; that of the first of `holders`.
         expires_in: Seconds until the name frees itself; None where the key has no TTL (a foreign holder's).
         waiters: How many wait in the queue.
+        mode: `exclusive`, or `shared`.
+        holders: Who holds it, in the order in which their leases end. A listing names the first ten.
+        holder_count: How many hold it.
     """
 
     name: str
     """The lock's name."""
     owner: str
-    """The holder's owner string, which is enough to give the name back."""
+    """The holder's owner string, which is enough to give the name back; that of the first of `holders`."""
     expires_in: float | None
     """Seconds until the name frees itself; None where the key has no TTL (a foreign holder's)."""
     waiters: int
     """How many wait in the queue."""
+    mode: LockMode
+    """`exclusive`, or `shared`."""
+    holders: tuple[Holder, ...]
+    """Who holds it, in the order in which their leases end. A listing names the first ten."""
+    holder_count: int
+    """How many hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +153,13 @@ class Stats:
 
 # As with the errors: a package that is imported again has the classes that it had.
 globals().update(
-    keep({"ExtendStatus": ExtendStatus, "LockInfo": LockInfo, "ReleaseStatus": ReleaseStatus, "Stats": Stats})
+    keep(
+        {
+            "ExtendStatus": ExtendStatus,
+            "Holder": Holder,
+            "LockInfo": LockInfo,
+            "ReleaseStatus": ReleaseStatus,
+            "Stats": Stats,
+        }
+    )
 )
