@@ -24,7 +24,7 @@ import type {
 } from "./types.js";
 import { warn } from "./warnings.js";
 
-const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "signal"] as const;
+const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "shared", "permits", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
 const LEAD_OPTIONS = ["ttl", "maxHold", "label", "signal"] as const;
 
@@ -457,6 +457,8 @@ export class Client {
     const renew = optional(boolean, "renew", given.renew);
     const maxHold = optional(number, "maxHold", given.maxHold);
     const label = optional(string, "label", given.label);
+    const shared = optional(boolean, "shared", given.shared);
+    const permits = optional(number, "permits", given.permits);
     const signal = startingSignal(given);
     const submitted = this.#native.acquire(
       once,
@@ -466,6 +468,8 @@ export class Client {
       renew,
       maxHold,
       label,
+      shared,
+      permits,
       contextNumber(),
     );
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);

@@ -101,6 +101,20 @@ export interface TryAcquireOptions {
    * @defaultValue none
    */
   label?: string | undefined;
+  /**
+   * Whether others may hold the name at the same time who ask for it so, too: any number of readers, or one writer, who asks
+   * without it. Not together with `permits`.
+   *
+   * @defaultValue `false`
+   */
+  shared?: boolean | undefined;
+  /**
+   * How many may hold the name at the same time, this one included: 1 to 10,000, where 1 is an exclusive lock. Each caller keeps
+   * to its own number.
+   *
+   * @defaultValue `undefined`, an exclusive lock
+   */
+  permits?: number | undefined;
   /** Aborts the acquire, and only that: the promise rejects with the signal's reason, and nothing stays behind. */
   signal?: AbortSignal | undefined;
 }
@@ -181,16 +195,36 @@ export const ExtendStatus = {
   NOT_OWNER: "NOT_OWNER",
 } as const satisfies { [status in ExtendStatus]: status };
 
+/** Whether one holds a name alone (`exclusive`), or others may hold it at the same time (`shared`). */
+export type LockMode = "exclusive" | "shared";
+
+/** One that holds a name. */
+export interface Holder {
+  /** Its owner string, which is enough to give its lease back. */
+  owner: string;
+  /** Milliseconds until its lease ends if it is not renewed; `null` when it has no end. */
+  expiresIn: number | null;
+}
+
 /** Who holds a name, at the moment when the store was asked: {@link Client.inspect}, {@link Client.locks}. */
 export interface LockInfo {
   /** The lock's name. */
   name: string;
-  /** The holder's owner string, which is enough to give the name back; its label, where it has one, leads it. */
+  /**
+   * The holder's owner string, which is enough to give the name back; its label, where it has one, leads it. Of several it is
+   * that of the first of `holders`.
+   */
   owner: string;
   /** Milliseconds until the name is free again if it is not renewed; `null` when the key has no TTL. */
   expiresIn: number | null;
   /** How many wait for the name. */
   waiters: number;
+  /** Whether one holds it alone. */
+  mode: LockMode;
+  /** Who holds it, in the order in which their leases end. A listing names the first ten. */
+  holders: Holder[];
+  /** How many hold it. */
+  holderCount: number;
 }
 
 /** Counters of a client since it was made; `held` and `waiting` are as of now. */

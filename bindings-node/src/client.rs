@@ -29,6 +29,7 @@ fn request(
     renew: Option<bool>,
     max_hold: Option<f64>,
     label: Option<String>,
+    (shared, permits): (Option<bool>, Option<f64>),
 ) -> leaselock::Result<Request> {
     let millis = |field, value: Option<f64>| {
         value
@@ -43,6 +44,8 @@ fn request(
     options.max_hold = millis("maxHold", max_hold)?;
     options.renew = renew.unwrap_or(options.renew);
     options.label = label;
+    options.shared = shared.unwrap_or_default();
+    options.permits = permits.map(leaselock::options::permits).transpose()?;
     Request::new(name, options, Unit::Milliseconds)
 }
 
@@ -143,11 +146,14 @@ impl NativeClient {
         renew: Option<bool>,
         max_hold: Option<f64>,
         label: Option<String>,
+        shared: Option<bool>,
+        permits: Option<f64>,
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         // Also where the request is refused, its number is gone then.
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let begun = request(&name, ttl, wait, renew, max_hold, label)
+        let kind = (shared, permits);
+        let begun = request(&name, ttl, wait, renew, max_hold, label, kind)
             .and_then(|request| self.begin(&env, observed(request, context), once));
         match begun {
             Ok(op) => Either::A(op),
@@ -167,7 +173,7 @@ impl NativeClient {
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let request = match request(&name, ttl, None, None, max_hold, label) {
+        let request = match request(&name, ttl, None, None, max_hold, label, (None, None)) {
             Ok(request) => observed(request, context),
             Err(error) => return Either::B(error.into()),
         };

@@ -61,6 +61,15 @@ impl From<Option<LockInfo>> for Outcome {
     }
 }
 
+/// One that holds a name.
+#[napi(object, object_from_js = false, js_name = "NativeHolder")]
+pub struct Holder {
+    pub owner: String,
+    /// Milliseconds; null when its lease has no end.
+    #[napi(ts_type = "number | null")]
+    pub expires_in: napi::Either<f64, napi::bindgen_prelude::Null>,
+}
+
 /// Who holds a name, and for how long.
 #[napi(object, object_from_js = false, js_name = "NativeLockInfo")]
 pub struct Info {
@@ -70,19 +79,35 @@ pub struct Info {
     #[napi(ts_type = "number | null")]
     pub expires_in: napi::Either<f64, napi::bindgen_prelude::Null>,
     pub waiters: f64,
+    #[napi(ts_type = "'exclusive' | 'shared'")]
+    pub mode: &'static str,
+    pub holders: Vec<Holder>,
+    pub holder_count: f64,
+}
+
+/// Milliseconds, or JavaScript's null.
+fn left(expires_in: Option<std::time::Duration>) -> napi::Either<f64, napi::bindgen_prelude::Null> {
+    match expires_in {
+        Some(left) => napi::Either::A(millis(left)),
+        None => napi::Either::B(napi::bindgen_prelude::Null),
+    }
 }
 
 impl From<LockInfo> for Info {
+    #[allow(clippy::cast_precision_loss)]
     fn from(info: LockInfo) -> Self {
+        let holders = info.holders.into_iter().map(|holder| Holder {
+            owner: holder.owner,
+            expires_in: left(holder.expires_in),
+        });
         Self {
-            expires_in: match info.expires_in {
-                Some(left) => napi::Either::A(millis(left)),
-                None => napi::Either::B(napi::bindgen_prelude::Null),
-            },
+            expires_in: left(info.expires_in),
             name: info.name,
             owner: info.owner,
-            #[allow(clippy::cast_precision_loss)]
             waiters: info.waiters as f64,
+            mode: info.mode.as_str(),
+            holders: holders.collect(),
+            holder_count: info.holder_count as f64,
         }
     }
 }

@@ -15,7 +15,8 @@ function given<T>(step: Step, argument: string): T | undefined {
 }
 
 function acquireOptions(step: Step): AcquireOptions {
-  return named(step, { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", label: "label" });
+  const names = { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", label: "label" };
+  return named(step, { ...names, shared: "shared", permits: "permits" });
 }
 
 /** The options that the step has, under their names here; one that is absent is not passed at all. */
@@ -27,8 +28,9 @@ function named(step: Step, names: Record<string, string>): object {
   );
 }
 
-function info({ name, owner, expiresIn, waiters }: LockInfo) {
-  return { name, owner, expires_in: expiresIn, waiters };
+function info({ name, owner, expiresIn, waiters, mode, holders, holderCount }: LockInfo) {
+  const each = holders.map((holder) => ({ owner: holder.owner, expires_in: holder.expiresIn }));
+  return { name, owner, expires_in: expiresIn, waiters, mode, holders: each, holder_count: holderCount };
 }
 
 /** Resolves with the reason when the lease is lost, with null after `timeout`. */
