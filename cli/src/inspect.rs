@@ -2,12 +2,13 @@
 
 use std::io::{Write, stdout};
 
+use leaselock::Mode;
 use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::duration;
 use crate::exit::{Exit, Failure};
-use crate::record::json;
+use crate::record::{Holder, holders, json};
 use crate::text::escape;
 
 /// Show who holds a lock, for how long, and how many wait
@@ -17,7 +18,8 @@ pub(crate) struct Args {
     /// The lock's name
     name: String,
 
-    /// Print one JSON object: name, held, owner, expires_in (seconds; null without an end), waiters
+    /// Print one JSON object: name, held, owner, expires_in (seconds; null without an end), waiters, mode
+    /// (exclusive or shared), holders (each with owner and expires_in), holder_count
     #[arg(long)]
     json: bool,
 }
@@ -45,6 +47,9 @@ struct Inspected<'a> {
     owner: Option<&'a str>,
     expires_in: Option<f64>,
     waiters: Option<u64>,
+    mode: Option<&'static str>,
+    holders: Option<Vec<Holder<'a>>>,
+    holder_count: Option<u64>,
 }
 
 pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
@@ -60,11 +65,22 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
             owner: held.map(|lock| lock.owner.as_str()),
             expires_in: left.map(duration::seconds),
             waiters: held.map(|lock| lock.waiters),
+            mode: held.map(|lock| lock.mode.as_str()),
+            holders: held.map(holders),
+            holder_count: held.map(|lock| lock.holder_count),
         };
         writeln!(out, "{}", json(&inspected)?)?;
     } else if let Some(lock) = held {
         writeln!(out, "{} is held", escape(&lock.name))?;
-        writeln!(out, "owner    {}", escape(&lock.owner))?;
+        if lock.mode == Mode::Shared {
+            writeln!(out, "holders  {}", lock.holder_count)?;
+            for holder in &lock.holders {
+                let left = duration::left(holder.expires_in);
+                writeln!(out, "owner    {}, {left} left", escape(&holder.owner))?;
+            }
+        } else {
+            writeln!(out, "owner    {}", escape(&lock.owner))?;
+        }
         match lock.expires_in {
             Some(_) => writeln!(out, "left     {}", duration::left(left))?,
             None => writeln!(

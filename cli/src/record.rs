@@ -14,6 +14,26 @@ pub(crate) struct Record<'a> {
     /// Seconds; null when the lock has no end, which only another program's can have.
     expires_in: Option<f64>,
     waiters: u64,
+    mode: &'static str,
+    /// Who holds it; no more than the first ten of a listing.
+    holders: Vec<Holder<'a>>,
+    holder_count: u64,
+}
+
+/// One that holds a lock.
+#[derive(Debug, Serialize)]
+pub(crate) struct Holder<'a> {
+    owner: &'a str,
+    expires_in: Option<f64>,
+}
+
+/// Those who hold it, in the order in which their leases end.
+pub(crate) fn holders(lock: &LockInfo) -> Vec<Holder<'_>> {
+    let holders = lock.holders.iter().map(|holder| Holder {
+        owner: &holder.owner,
+        expires_in: holder.expires_in.map(seconds),
+    });
+    holders.collect()
 }
 
 impl<'a> Record<'a> {
@@ -23,6 +43,9 @@ impl<'a> Record<'a> {
             owner: &lock.owner,
             expires_in: lock.expires_in.map(seconds),
             waiters: lock.waiters,
+            mode: lock.mode.as_str(),
+            holders: holders(lock),
+            holder_count: lock.holder_count,
         }
     }
 }

@@ -104,8 +104,8 @@ def test_piped_it_is_plain(leaselock: Program, hold: Callable[..., None]) -> Non
     long = "n" * 200
     hold(long, "--label", "o" * 100, "--ttl", "10m")
     ended = leaselock.run("ls", CLICOLOR_FORCE="1")
-    name, owner, left, waiters = ended.stdout.rstrip("\n").split("\t")
-    assert (name, waiters) == (long, "0")
+    name, owner, left, waiters, holders = ended.stdout.rstrip("\n").split("\t")
+    assert (name, waiters, holders) == (long, "0", "1")
     assert re.fullmatch(r"o{100}:[0-9a-f]{32}", owner)
     assert 590 < float(left) <= 600
     assert leaselock.run("ls", "no-*").stdout == ""
@@ -127,13 +127,17 @@ def test_json_has_one_object_a_line(leaselock: Program, hold: Callable[..., None
     leaselock.start("run", "a", "--", "true")
     wait_until(lambda: leaselock.inspect("a")["waiters"] == 1, "one waits")
     first, second = map(json.loads, leaselock.run("ls", "--json").stdout.splitlines())
-    assert list(first) == ["name", "owner", "expires_in", "waiters"]
+    fields = ["owner", "expires_in", "waiters", "mode", "holders", "holder_count"]
+    assert list(first) == ["name", *fields]
     assert (first["name"], first["waiters"], second["name"], second["waiters"]) == ("a", 1, "b", 0)
     assert 590 < first["expires_in"] <= 600
     inspected = leaselock.inspect("a")
-    assert list(inspected) == ["name", "held", "owner", "expires_in", "waiters"]
-    assert inspected == first | {"held": True, "expires_in": inspected["expires_in"]}
-    assert leaselock.inspect("c") == {"name": "c", "held": False, "owner": None, "expires_in": None, "waiters": None}
+    assert list(inspected) == ["name", "held", *fields]
+    times = {"expires_in": inspected["expires_in"], "holders": inspected["holders"]}
+    assert inspected == first | {"held": True} | times
+    assert [holder["owner"] for holder in inspected["holders"]] == [inspected["owner"]]
+    assert (inspected["mode"], inspected["holder_count"]) == ("exclusive", 1)
+    assert leaselock.inspect("c") == {"name": "c", "held": False} | dict.fromkeys(fields)
 
 
 def test_inspect_says_it_in_words_and_by_its_status(leaselock: Program, hold: Callable[..., None]) -> None:
@@ -216,3 +220,24 @@ def test_output_that_cannot_be_written_is_an_error(leaselock: Program, hold: Cal
         )
     assert ended.returncode == 74
     assert ended.stderr == "leaselock: cannot write the output: No space left on device (os error 28)\n"
+
+
+def test_who_shares_a_lock_is_shown(leaselock: Program, hold: Callable[..., None]) -> None:
+    hold("job", "--permits", "3", "--label", "one", "--ttl", "10m")
+    leaselock.start("run", "job", "--permits", "3", "--label", "two", "--ttl", "20m", "--", "sleep", "60")
+    wait_until(lambda: leaselock.inspect("job")["holder_count"] == 2, "two hold it")
+    inspected = leaselock.inspect("job")
+    assert (inspected["mode"], inspected["owner"][:4]) == ("shared", "one:")
+    assert [holder["owner"][:4] for holder in inspected["holders"]] == ["one:", "two:"]
+    assert re.fullmatch(
+        r"job is held\nholders  2\nowner    one:\w{32}, 9m5\ds left\nowner    two:\w{32}, 19m5\ds left\n"
+        r"left     19m5\ds\nwaiters  0\n",
+        leaselock.run("inspect", "job").stdout,
+    )
+    assert leaselock.run("ls").stdout.endswith("\t0\t2\n")
+    assert "(+1)" in plain(shown_in(leaselock, "ls", columns=120)[1])
+    assert leaselock.run("run", "--no-wait", "job", "--", "true").returncode == 75
+    assert leaselock.run("run", "--no-wait", "--permits", "2", "job", "--", "true").returncode == 75
+    assert leaselock.run("run", "--no-wait", "--shared", "job", "--", "true").returncode == 0
+    assert leaselock.run("run", "--shared", "--permits", "2", "job", "--", "true").returncode == 64
+    assert leaselock.run("run", "--permits", "0", "job", "--", "true").returncode == 64

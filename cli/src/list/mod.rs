@@ -17,8 +17,8 @@ use crate::text::escape;
 /// List the locks that are held
 ///
 /// On a terminal this is a table that fits its width; long names and owners lose their middle. Otherwise it is one line
-/// for each lock, without a heading: name, owner, seconds left (- where there is no end) and waiters, with tabs between
-/// them.
+/// for each lock, without a heading: name, owner (the first, where several share it), seconds left (- where there is no
+/// end), waiters and how many hold it, with tabs between them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
@@ -26,7 +26,8 @@ pub(crate) struct Args {
     #[arg(default_value = "*", hide_default_value = true)]
     pattern: String,
 
-    /// Print one JSON object a line: name, owner, expires_in (seconds; null without an end), waiters
+    /// Print one JSON object a line: name, owner, expires_in (seconds; null without an end), waiters, mode
+    /// (exclusive or shared), holders (the first ten, each with owner and expires_in), holder_count
     #[arg(long)]
     json: bool,
 
@@ -100,7 +101,8 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
             let left = lock.expires_in.map(duration::seconds);
             let left = left.map_or_else(|| "-".to_owned(), |left| format!("{left:.3}"));
             let (name, owner) = (escape(&lock.name), escape(&lock.owner));
-            writeln!(out, "{name}\t{owner}\t{left}\t{}", lock.waiters)?;
+            let (waiters, holders) = (lock.waiters, lock.holder_count);
+            writeln!(out, "{name}\t{owner}\t{left}\t{waiters}\t{holders}")?;
         }
     }
     Ok(Exit::OK)

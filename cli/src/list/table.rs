@@ -92,10 +92,18 @@ pub(super) fn size() -> (u16, u16) {
 fn row(lock: &LockInfo) -> [String; 4] {
     [
         escape(&lock.name),
-        escape(&lock.owner),
+        owner(lock),
         duration::left(lock.expires_in),
         lock.waiters.to_string(),
     ]
+}
+
+/// Who holds it: the first of them, and how many more there are.
+fn owner(lock: &LockInfo) -> String {
+    match lock.holder_count {
+        0 | 1 => escape(&lock.owner),
+        several => format!("{} (+{})", escape(&lock.owner), several - 1),
+    }
 }
 
 /// Divides the columns between two texts: each gets what it needs, or else half, or else what the other leaves.

@@ -71,6 +71,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     max_hold: Option<Duration>,
 
+    /// Share the lock with whoever asks for it so, too: any number of readers, or one writer, who asks without this
+    #[arg(long)]
+    shared: bool,
+
+    /// Let at most N hold the lock at the same time, this one included
+    #[arg(long, value_name = "N", conflicts_with = "shared")]
+    permits: Option<u32>,
+
     /// What happens to the command when the lease is lost
     #[arg(long, value_name = "ACTION", default_value = "kill")]
     on_lost: OnLost,
@@ -97,6 +105,10 @@ Examples:
 
   One of several runs the scheduler; when it dies, the next one does:
       leaselock run --forever scheduler --ttl 10s -- ./scheduler
+
+  At most three exports at once; and readers side by side, with never a writer among them:
+      leaselock run --permits 3 export -- ./export.sh
+      leaselock run --shared catalogue -- ./read.sh
 
   The fencing token goes to whatever the command writes to:
       leaselock run orders -- sh -c 'import --fence \"$LEASELOCK_TOKEN\"'
@@ -177,6 +189,8 @@ impl Args {
                 self.wait
             },
             max_hold: self.max_hold,
+            shared: self.shared,
+            permits: self.permits,
             label: Some(self.label.clone().unwrap_or_else(default_label)),
             ..AcquireOptions::default()
         };
