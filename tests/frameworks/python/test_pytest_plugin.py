@@ -107,6 +107,6 @@ def test_the_package_imports_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert done.stdout == "[]\n"
-    code = "import sys, leaselock; print([n for n in sys.modules if n.startswith(('leaselock._ex', 'leaselock._n'))])"
+    code = "import sys, leaselock; print([n for n in sys.modules if n.startswith(('leaselock._excl', 'leaselock._n'))])"
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert done.stdout == "['leaselock._native']\n"
