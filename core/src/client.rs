@@ -11,6 +11,7 @@ use crate::claim::Claim;
 use crate::diagnosis::Diagnosis;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
+use crate::limit::Limit;
 use crate::listing::Locks;
 use crate::lock_info::{ExtendStatus, LockInfo, ReleaseStatus};
 use crate::name::{self, LockId, Name};
@@ -153,9 +154,18 @@ impl Client {
         name::check_owner(owner)?;
         let ttl = options::floor(ttl);
         options::check_ttl(ttl, unit)?;
-        let claim = Claim::of(lock, owner.to_owned());
+        let claim = Claim::of(lock.clone(), owner.to_owned(), Limit::EXCLUSIVE);
         let extend = || self.inner.extend(&claim, ttl);
-        let (ownership, _) = self.inner.retrying(extend).await?;
+        let (mut ownership, _) = self.inner.retrying(extend).await?;
+        if ownership == Ownership::Other {
+            // It may be one of those who share the name.
+            let sharer = Claim::of(lock, owner.to_owned(), Limit::SHARED);
+            let extend = || self.inner.extend(&sharer, ttl);
+            let (shared, _) = self.inner.retrying(extend).await?;
+            if shared.is_mine() {
+                ownership = shared;
+            }
+        }
         Ok(match ownership {
             Ownership::Mine | Ownership::MineForLonger => {
                 // A holder of this very client, whom the store does not tell.

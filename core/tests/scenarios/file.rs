@@ -85,6 +85,8 @@ pub(crate) struct TakeAll {
     pub(crate) renew: Option<bool>,
     pub(crate) max_hold: Option<f64>,
     pub(crate) label: Option<String>,
+    pub(crate) shared: Option<bool>,
+    pub(crate) permits: Option<u32>,
     #[serde(rename = "as")]
     pub(crate) keep_as: Option<String>,
 }
