@@ -10,7 +10,7 @@ export declare class NativeClient {
    * The number of the submitted operation, or why it was refused before anything was sent. With `once` it is tried
    * once, without an error where somebody else holds the name.
    */
-  acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
+  acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, shared?: boolean | undefined | null, permits?: number | undefined | null, context?: number | undefined | null): number | Failure
   /** The same for whoever is to lead: it waits as long as it takes, and tries a store that cannot be reached again. */
   acquireToLead(name: string, ttl?: number | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
@@ -103,6 +103,13 @@ export interface NativeAccess {
   credentials?: number
 }
 
+/** One that holds a name. */
+export interface NativeHolder {
+  owner: string
+  /** Milliseconds; null when its lease has no end. */
+  expiresIn: number | null
+}
+
 /** Who holds a name, and for how long. */
 export interface NativeLockInfo {
   name: string
@@ -110,6 +117,9 @@ export interface NativeLockInfo {
   /** Milliseconds; null when the key has no TTL. */
   expiresIn: number | null
   waiters: number
+  mode: 'exclusive' | 'shared'
+  holders: Array<NativeHolder>
+  holderCount: number
 }
 
 /** The counters of a client. */
