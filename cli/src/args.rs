@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::connection::Connection;
-use crate::{doctor, generate, inspect, list, release, run};
+use crate::{acquire, doctor, extend, generate, inspect, list, release, run};
 
 /// Distributed locks held under a lease: one name, one holder at a time
 ///
@@ -27,6 +27,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
+    Acquire(acquire::Args),
+    Extend(extend::Args),
     Ls(list::Args),
     Inspect(inspect::Args),
     Release(release::Args),

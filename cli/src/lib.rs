@@ -19,11 +19,13 @@
 // The doc comments of arguments are help texts, which show backticks as they are.
 #![allow(clippy::doc_markdown)]
 
+mod acquire;
 mod args;
 mod connection;
 mod doctor;
 mod duration;
 mod exit;
+mod extend;
 mod generate;
 mod inspect;
 mod list;
@@ -33,6 +35,7 @@ mod run;
 mod system;
 mod text;
 mod usage;
+mod waiting;
 mod warnings;
 
 use std::ffi::OsString;
@@ -61,6 +64,8 @@ fn perform(arguments: &Arguments) -> Result<Exit, Failure> {
     let outcome = runtime.block_on(async {
         match &arguments.command {
             Command::Run(args) => run::run(args, connection).await,
+            Command::Acquire(args) => acquire::run(args, connection).await,
+            Command::Extend(args) => extend::run(args, connection).await,
             Command::Ls(args) => list::run(args, connection).await,
             Command::Inspect(args) => inspect::run(args, connection).await,
             Command::Release(args) => release::run(args, connection).await,

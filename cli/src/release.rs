@@ -23,12 +23,17 @@ pub(crate) struct Args {
     /// Print one JSON object: name, status (RELEASED, NOT_FOUND or NOT_OWNER)
     #[arg(long)]
     json: bool,
+
+    /// Say nothing of what was found: the exit status does. Errors are told
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Holder {
-    /// Give it back for this owner, as `leaselock inspect` shows it or LEASELOCK_OWNER says
+    /// Give it back for this owner, as `leaselock acquire` printed it, `leaselock inspect` shows it or
+    /// LEASELOCK_OWNER says
     #[arg(long)]
     owner: Option<String>,
 
@@ -72,7 +77,7 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
             status: status.as_str(),
         };
         writeln!(stdout(), "{}", json(&released)?)?;
-    } else {
+    } else if !args.quiet {
         let name = escape(&args.name);
         match status {
             ReleaseStatus::Released => writeln!(stdout(), "{name} was released")?,

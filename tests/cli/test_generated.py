@@ -12,7 +12,7 @@ import pytest
 from conftest import Program
 from programs import SECONDS
 
-COMMANDS = ["run", "ls", "inspect", "release", "doctor", "completions", "man"]
+COMMANDS = ["run", "acquire", "extend", "ls", "inspect", "release", "doctor", "completions", "man"]
 
 
 @pytest.fixture

@@ -304,6 +304,8 @@ def test_a_store_that_refuses_is_77(on_server: Program, server: Server) -> None:
         ["ls"],
         ["inspect", "job"],
         ["release", "job", "--force"],
+        ["acquire", "job", "--no-wait"],
+        ["extend", "job", "me", "--ttl", "1s"],
         ["doctor"],
         ["--help"],
         ["nonsense"],

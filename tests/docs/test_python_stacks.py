@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from conftest import EXAMPLES, ROOT, Program
 from programs import SECONDS, rust_programs, wait_until
 from servers import free_port
@@ -201,6 +202,37 @@ def test_the_workflow_deploys_in_turn(url: str, tmp_path: Path) -> None:
     outputs = [run.communicate(timeout=SECONDS)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0], outputs
     assert (tmp_path / "log").read_text() == "begins\nends\n" * 3
+
+
+def test_the_workflow_in_steps_keeps_the_lock_between_them(url: str, tmp_path: Path) -> None:
+    """The commands of `deploy-in-steps.yml`, each in a shell of its own, as the runner has them."""
+    workflow = yaml.safe_load((EXAMPLES / "github" / "deploy-in-steps.yml").read_text())
+    steps = [step["run"] for step in workflow["jobs"]["deploy"]["steps"] if "run" in step]
+    assert steps[0] == "pip install leaselock"
+    for script in ("migrate.sh", "deploy.sh"):
+        (tmp_path / script).write_text(
+            '#!/bin/sh\nleaselock inspect deploy:prod --json | grep -F "$LOCK_OWNER" >>log\n'
+        )
+        (tmp_path / script).chmod(0o755)
+    kept = tmp_path / "environment"
+    kept.touch()
+    variables = {
+        "PATH": host(tmp_path),
+        "GITHUB_REPOSITORY": "shop/site",
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_ENV": str(kept),
+    }
+    for step in steps[1:]:
+        run = Program(["bash", "-e", "-c", step], tmp_path).start(url, **variables)
+        output = run.communicate(timeout=SECONDS)[0]
+        assert run.returncode == 0, (step, output)
+        variables |= dict(line.split("=", 1) for line in kept.read_text().splitlines())
+    assert variables["LOCK_OWNER"].startswith("shop/site#7:")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 2
+    assert all('"held":true' in line for line in lines)
+    with leaselock.Client(url) as client:
+        assert client.inspect("deploy:prod") is None
 
 
 TERRAFORM = [str(EXAMPLES / "shell" / "terraform-in-turn.sh"), "network"]

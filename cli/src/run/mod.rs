@@ -3,24 +3,24 @@
 mod supervise;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use gethostname::gethostname;
-use leaselock::{AcquireOptions, Client, Lease, Request, Unit};
+use leaselock::{AcquireOptions, Lease, Request, Unit};
 
 use self::supervise::{Policy, supervise};
 use crate::connection::Connection;
 use crate::duration;
 use crate::exit::{Exit, Failure, complain};
-use crate::system::{Caught, Running, Signals, stop_here};
+use crate::system::{Running, Signals};
+use crate::waiting::{Acquired, Waiting, host, stop_if_asked};
 
 /// Run a command while holding a lock
 ///
 /// Waits for the lock, runs the command, gives the lock back and exits with the command's status. The lease is renewed
 /// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME,
-/// LEASELOCK_OWNER and LEASELOCK_APP_ID in its environment. A wait that takes long is told on stderr.
+/// LEASELOCK_OWNER and LEASELOCK_APP_ID in its environment. A wait that takes long is told on stderr. Its owner is HOST/PID
+/// in `leaselock ls`, unless --label says otherwise.
 ///
 /// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
 /// command gets SIGTERM, and SIGKILL when it has not ended some time later.
@@ -55,13 +55,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     ttl: Duration,
 
-    /// How long to wait for the lock at most; 0 tries once. Without it, for ever
-    #[arg(short, long, value_name = "DURATION", value_parser = duration::parse)]
-    wait: Option<Duration>,
-
-    /// Try once: the same as --wait 0
-    #[arg(short, long, conflicts_with = "wait")]
-    no_wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 
     /// Lead: wait as long as it takes, and again whenever the lease is lost, in place of exiting
     #[arg(long, conflicts_with_all = ["wait", "no_wait"])]
@@ -86,10 +81,6 @@ pub(crate) struct Args {
     /// How long the command has between SIGTERM and SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     kill_after: Duration,
-
-    /// For people: leads the owner that `leaselock ls` shows [default: HOST/PID]
-    #[arg(long, value_name = "TEXT")]
-    label: Option<String>,
 }
 
 const HELP: &str = "\
@@ -99,6 +90,9 @@ Examples:
 
   From cron: left out while the last one is still running, here or on another host.
       leaselock run --no-wait report -- make-report --all
+
+  The same, without a word and without a failure:
+      leaselock run --no-wait --quiet --conflict-exit-code 0 report -- make-report --all
 
   A deployment: waits ten minutes at most, and is ended after an hour.
       leaselock run deploy --wait 10m --max-hold 1h -- ./deploy.sh
@@ -120,16 +114,12 @@ Exit status:
   70   an internal error
   71   the system refused a thread or a process
   75   someone else has the lock, and the wait ran out
+       (another status with --conflict-exit-code)
   77   the store refused: password, permissions, memory
   79   the lease was lost, and the command ended for it
   126  the command cannot be run
   127  there is no such command
   128+N where signal N came while leaselock waited for the lock.";
-
-/// How long a person waits without a word.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a wait is no news to whoever reads the output later.
-const UNATTENDED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happens to the command when the lease is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -155,7 +145,11 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
     let mut signals = Signals::of_command()?;
 
     loop {
-        let lease = match acquire(args, &client, request.clone(), &mut signals).await? {
+        let acquired = args
+            .waiting
+            .acquire(&client, request.clone(), args.forever, &mut signals)
+            .await?;
+        let lease = match acquired {
             Acquired::Lease(lease) => lease,
             Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
         };
@@ -183,115 +177,17 @@ impl Args {
         }
         let options = AcquireOptions {
             ttl: self.ttl,
-            wait: if self.no_wait {
-                Some(Duration::ZERO)
-            } else {
-                self.wait
-            },
+            wait: self.waiting.wait(),
             max_hold: self.max_hold,
             shared: self.shared,
             permits: self.permits,
-            label: Some(self.label.clone().unwrap_or_else(default_label)),
+            label: Some(
+                self.waiting
+                    .label(|| format!("{}/{}", host(), std::process::id())),
+            ),
             ..AcquireOptions::default()
         };
         Ok(Request::new(&self.name, options, Unit::Seconds)?)
-    }
-}
-
-/// `HOST/PID`, so that `leaselock ls` says where to look.
-fn default_label() -> String {
-    /// Leaves room for the number in the 128 bytes of a label.
-    const HOST_CHARS: usize = 32;
-    let host = gethostname();
-    let host = host.to_string_lossy();
-    let host: String = host
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(HOST_CHARS)
-        .collect();
-    format!("{host}/{}", std::process::id())
-}
-
-enum Acquired {
-    Lease(Lease),
-    Interrupted(i32),
-}
-
-/// Waits for the lock, or for a signal that ends the wait.
-async fn acquire(
-    args: &Args,
-    client: &Client,
-    request: Request,
-    signals: &mut Signals,
-) -> Result<Acquired, Failure> {
-    let wait = request.options().wait;
-    let once = wait == Some(Duration::ZERO);
-    let name = request.name().to_owned();
-    let attended = stderr().is_terminal();
-    let patience = if attended {
-        PATIENCE
-    } else {
-        UNATTENDED_PATIENCE
-    };
-    let mut silent = !once && wait.is_none_or(|wait| wait > patience);
-    let number = {
-        let acquiring = async {
-            if args.forever {
-                return client.acquire_to_lead(request).await.map_err(Failure::from);
-            }
-            if !once {
-                return client.acquire_request(request).await.map_err(Failure::from);
-            }
-            client.try_acquire_request(request).await?.ok_or_else(|| {
-                Failure::new(
-                    Exit::TIMEOUT,
-                    format!("the lock {name:?} is held by someone else"),
-                )
-            })
-        };
-        tokio::pin!(acquiring);
-        let notice = async {
-            tokio::time::sleep(patience).await;
-            if attended {
-                format!("who has it: leaselock inspect {name}")
-            } else {
-                who_holds(client, &name).await
-            }
-        };
-        tokio::pin!(notice);
-        loop {
-            tokio::select! {
-                biased;
-                signal = signals.next() => {
-                    if signal.is_ending() {
-                        break signal.number;
-                    }
-                    stop_if_asked(signal);
-                }
-                acquired = &mut acquiring => return acquired.map(Acquired::Lease),
-                notice = &mut notice, if silent => {
-                    silent = false;
-                    complain(format_args!("waiting for the lock {name:?}; {notice}"));
-                }
-            }
-        }
-    };
-    // Leaves the queue, and gives back what may have been granted meanwhile. Where that fails, the TTL does it.
-    let _ = client.close().await;
-    Ok(Acquired::Interrupted(number))
-}
-
-async fn who_holds(client: &Client, name: &str) -> String {
-    match client.inspect(name).await {
-        Ok(Some(found)) => format!("{:?} holds it", found.owner),
-        Ok(None) => "nobody holds it just now".to_owned(),
-        Err(error) => format!("who holds it is not known: {error}"),
-    }
-}
-
-fn stop_if_asked(signal: Caught) {
-    if signal.is_stop() {
-        stop_here();
     }
 }
 
