@@ -1,5 +1,7 @@
 // Names of locks as labels of metrics: few, however many names there are.
 
+import { warn } from "./warnings.js";
+
 /** So many labels are told apart, and every other name is OTHER. */
 const MOST = 100;
 const OTHER = "other";
@@ -7,7 +9,7 @@ const OTHER = "other";
 const CACHED = 10_000;
 
 /**
- * What names of one kind have in common: up to the first `:`, `/`, `#` or digit, and a `*` for the rest.
+ * What names of one kind have in common: up to the first `:`, `/`, `#`, digit or 8 hexadecimal digits, and a `*`.
  *
  * `order:42` is `order:*`, `job-7` is `job-*`, and `nightly-report` is itself.
  *
@@ -15,7 +17,7 @@ const CACHED = 10_000;
  * @returns The label.
  */
 export function family(name: string): string {
-  const found = /[:/#]|\p{Nd}/u.exec(name);
+  const found = /[:/#]|\p{Nd}|[0-9A-Fa-f]{8}/u.exec(name);
   if (!found) {
     return name;
   }
@@ -26,6 +28,19 @@ export function family(name: string): string {
 /** The label of each name by a function, of which no more than MOST are told apart. */
 export function labelsBy(label: (name: string) => string): (name: string) => string {
   const labels = new Set<string>();
+  let failed = false;
+  function asked(name: string): string {
+    try {
+      return String(label(name));
+    } catch (error) {
+      if (!failed) {
+        failed = true;
+        const text = `a function for labels failed for ${JSON.stringify(name)}; it is "${OTHER}", and what else fails is not told`;
+        warn(`${text}: ${error}`, "LEASELOCK_LABEL");
+      }
+      return OTHER;
+    }
+  }
   const cache = new Map<string, string>();
   function bounded(found: string): string {
     if (!labels.has(found)) {
@@ -41,7 +56,7 @@ export function labelsBy(label: (name: string) => string): (name: string) => str
     if (cached !== undefined) {
       return cached;
     }
-    const found = bounded(label(name));
+    const found = bounded(asked(name));
     if (cache.size >= CACHED) {
       cache.clear();
     }
@@ -55,16 +70,32 @@ export const ACQUIRE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /** Seconds: the buckets of how long leases are held. */
 export const HOLD_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
-/** Owners of which it is known that they are in a state, so that each leaves it once, and only if it was seen to enter. */
-export class Owners {
-  readonly #inside = new Set<string>();
+/** Who is counted in something that goes up and down, and as what: so that each leaves it once, and only if it was seen to enter. */
+export class Inside<L> {
+  readonly #labels = new Map<string, L>();
+  readonly #count: (by: 1 | -1, labels: L) => void;
 
-  enter(owner: string): void {
-    this.#inside.add(owner);
+  constructor(count: (by: 1 | -1, labels: L) => void) {
+    this.#count = count;
   }
 
-  /** Whether it was inside. */
-  leave(owner: string): boolean {
-    return this.#inside.delete(owner);
+  enter(owner: string, labels: L): void {
+    this.#labels.set(owner, labels);
+    this.#count(1, labels);
+  }
+
+  leave(owner: string): void {
+    const labels = this.#labels.get(owner);
+    if (labels !== undefined) {
+      this.#labels.delete(owner);
+      this.#count(-1, labels);
+    }
+  }
+
+  /** Takes out all who are in it. */
+  clear(): void {
+    for (const owner of [...this.#labels.keys()]) {
+      this.leave(owner);
+    }
   }
 }

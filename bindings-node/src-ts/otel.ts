@@ -12,7 +12,7 @@ import {
   type TracerProvider,
   trace,
 } from "@opentelemetry/api";
-import { ACQUIRE_BUCKETS, family, HOLD_BUCKETS, labelsBy, Owners } from "./labels.js";
+import { ACQUIRE_BUCKETS, family, HOLD_BUCKETS, Inside, labelsBy } from "./labels.js";
 import { observe } from "./observe.js";
 import type { LockEvent } from "./types.js";
 
@@ -51,7 +51,7 @@ export interface OtelOptions {
 export function instrument(options: OtelOptions = {}): () => void {
   const { meterProvider = metrics, tracerProvider = trace, label = family } = options;
   const labelOf = labelsBy(label);
-  const measure = measures(meterProvider);
+  const { measure, stop } = measures(meterProvider);
   const tracer = tracerProvider.getTracer("leaselock");
 
   function span(what: string, event: LockEvent, milliseconds: number): void {
@@ -73,7 +73,7 @@ export function instrument(options: OtelOptions = {}): () => void {
     made.end(event.at);
   }
 
-  return observe((event) => {
+  const stopObserving = observe((event) => {
     measure(event, { "leaselock.app_id": event.appId, "leaselock.lock": labelOf(event.name) });
     if (event.waited !== undefined) {
       span("acquire", event, event.waited);
@@ -81,13 +81,15 @@ export function instrument(options: OtelOptions = {}): () => void {
       span("lease", event, event.held);
     }
   });
+  return () => {
+    stopObserving();
+    stop();
+  };
 }
 
 /** What measures events. */
-function measures(provider: MeterProvider): (event: LockEvent, about: Attributes) => void {
+function measures(provider: MeterProvider): { measure(event: LockEvent, about: Attributes): void; stop(): void } {
   const meter = provider.getMeter("leaselock");
-  const holding = new Owners();
-  const waiting = new Owners();
   const acquire = meter.createHistogram("leaselock.acquire.duration", {
     unit: "s",
     description: "Time that acquires took, by what came of them",
@@ -112,10 +114,13 @@ function measures(provider: MeterProvider): (event: LockEvent, about: Attributes
     unit: "{renewal}",
     description: "Renewals and extensions of leases",
   });
-  const unsure = meter.createCounter("leaselock.unsure", {
+  const uncertain = meter.createUpDownCounter("leaselock.unsure", {
     unit: "{lease}",
-    description: "Leases that became unsure: a renewal had failed",
+    description: "Leases of which a renewal has failed, so that they may be lost",
   });
+  const holding = new Inside<Attributes>((by, about) => held.add(by, about));
+  const waiting = new Inside<Attributes>((by, about) => queue.add(by, about));
+  const unsure = new Inside<Attributes>((by, about) => uncertain.add(by, about));
 
   function onAcquire(event: LockEvent, waited: number, about: Attributes): void {
     const ended: Attributes = { ...about, "leaselock.outcome": event.kind };
@@ -123,12 +128,9 @@ function measures(provider: MeterProvider): (event: LockEvent, about: Attributes
       ended["error.type"] = event.error;
     }
     acquire.record(waited / 1000, ended);
-    if (waiting.leave(event.owner)) {
-      queue.add(-1, about);
-    }
+    waiting.leave(event.owner);
     if (event.kind === "acquired") {
-      holding.enter(event.owner);
-      held.add(1, about);
+      holding.enter(event.owner, about);
       if (event.contended) {
         contended.add(1, about);
       }
@@ -137,26 +139,33 @@ function measures(provider: MeterProvider): (event: LockEvent, about: Attributes
 
   function onEnd(event: LockEvent, milliseconds: number, about: Attributes): void {
     hold.record(milliseconds / 1000, { ...about, "leaselock.outcome": event.kind });
-    if (holding.leave(event.owner)) {
-      held.add(-1, about);
-    }
+    holding.leave(event.owner);
+    unsure.leave(event.owner);
     if (event.reason) {
       lost.add(1, { ...about, "leaselock.reason": event.reason });
     }
   }
 
-  return (event, about) => {
+  function measure(event: LockEvent, about: Attributes): void {
     if (event.waited !== undefined) {
       onAcquire(event, event.waited, about);
     } else if (event.held !== undefined) {
       onEnd(event, event.held, about);
     } else if (event.kind === "queued") {
-      waiting.enter(event.owner);
-      queue.add(1, about);
+      waiting.enter(event.owner, about);
     } else if (event.kind === "renewed") {
       renewed.add(1, about);
+      unsure.leave(event.owner);
     } else if (event.kind === "unsure") {
-      unsure.add(1, about);
+      unsure.enter(event.owner, about);
     }
-  };
+  }
+
+  // Takes out of the counters for now what is in them, for whoever counts next.
+  function stop(): void {
+    for (const each of [holding, waiting, unsure]) {
+      each.clear();
+    }
+  }
+  return { measure, stop };
 }

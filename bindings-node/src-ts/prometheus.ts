@@ -5,11 +5,13 @@
  */
 
 import { Counter, Gauge, Histogram, type Registry, register } from "prom-client";
-import { ACQUIRE_BUCKETS, family, HOLD_BUCKETS, labelsBy, Owners } from "./labels.js";
+import { ACQUIRE_BUCKETS, family, HOLD_BUCKETS, Inside, labelsBy } from "./labels.js";
 import { observe } from "./observe.js";
-import type { LockEvent } from "./types.js";
+import type { LockEvent, LossReason } from "./types.js";
 
 export { family } from "./labels.js";
+
+const REASONS: LossReason[] = ["expired", "taken", "released", "max_hold"];
 
 /** What {@link instrument} takes. */
 export interface PrometheusOptions {
@@ -40,11 +42,9 @@ export interface PrometheusOptions {
 export function instrument(options: PrometheusOptions = {}): () => void {
   const { registry = register, label = family, acquireBuckets = ACQUIRE_BUCKETS, holdBuckets = HOLD_BUCKETS } = options;
   const labelOf = labelsBy(label);
-  const holding = new Owners();
-  const waiting = new Owners();
-
   const about = ["app_id", "lock"] as const;
   type About = (typeof about)[number];
+  type Labels = Record<About, string>;
   function described<T extends string = never>(name: string, help: string, ...more: T[]) {
     return { name: `leaselock_${name}`, help, labelNames: [...about, ...more] as (About | T)[], registers: [registry] };
   }
@@ -59,28 +59,44 @@ export function instrument(options: PrometheusOptions = {}): () => void {
     contended: new Counter(described("contended_total", "Acquires that got a lock which someone else held at first")),
     lost: new Counter(described("lost_total", "Leases lost, by why", "reason")),
     renewed: new Counter(described("renewed_total", "Renewals and extensions of leases")),
-    unsure: new Counter(described("unsure_total", "Leases that became unsure: a renewal had failed")),
+    unsure: new Gauge(described("unsure", "Leases of which a renewal has failed, so that they may be lost")),
   };
+  const holding = new Inside<Labels>((by, labels) => metrics.held.inc(labels, by));
+  const waiting = new Inside<Labels>((by, labels) => metrics.waiting.inc(labels, by));
+  const unsure = new Inside<Labels>((by, labels) => metrics.unsure.inc(labels, by));
 
-  function onAcquire(event: LockEvent, waited: number, labels: Record<About, string>): void {
-    metrics.acquire.observe({ ...labels, outcome: event.kind }, waited / 1000);
-    if (waiting.leave(event.owner)) {
-      metrics.waiting.dec(labels);
+  // From 0 on: an increase is seen only of what was there before.
+  const begun = new Set<string>();
+  function begin(labels: Labels): void {
+    const key = JSON.stringify(labels);
+    if (!begun.has(key)) {
+      begun.add(key);
+      metrics.acquire.zero({ ...labels, outcome: "acquired" });
+      metrics.hold.zero(labels);
+      for (const each of [metrics.held, metrics.waiting, metrics.contended, metrics.renewed, metrics.unsure]) {
+        each.inc(labels, 0);
+      }
+      for (const reason of REASONS) {
+        metrics.lost.inc({ ...labels, reason }, 0);
+      }
     }
+  }
+
+  function onAcquire(event: LockEvent, waited: number, labels: Labels): void {
+    metrics.acquire.observe({ ...labels, outcome: event.kind }, waited / 1000);
+    waiting.leave(event.owner);
     if (event.kind === "acquired") {
-      holding.enter(event.owner);
-      metrics.held.inc(labels);
+      holding.enter(event.owner, labels);
       if (event.contended) {
         metrics.contended.inc(labels);
       }
     }
   }
 
-  function onEnd(event: LockEvent, held: number, labels: Record<About, string>): void {
+  function onEnd(event: LockEvent, held: number, labels: Labels): void {
     metrics.hold.observe(labels, held / 1000);
-    if (holding.leave(event.owner)) {
-      metrics.held.dec(labels);
-    }
+    holding.leave(event.owner);
+    unsure.leave(event.owner);
     if (event.reason) {
       metrics.lost.inc({ ...labels, reason: event.reason });
     }
@@ -88,15 +104,18 @@ export function instrument(options: PrometheusOptions = {}): () => void {
 
   const stop = observe((event) => {
     const labels = { app_id: event.appId, lock: labelOf(event.name) };
+    begin(labels);
     if (event.waited !== undefined) {
       onAcquire(event, event.waited, labels);
     } else if (event.held !== undefined) {
       onEnd(event, event.held, labels);
     } else if (event.kind === "queued") {
-      waiting.enter(event.owner);
-      metrics.waiting.inc(labels);
-    } else if (event.kind === "renewed" || event.kind === "unsure") {
-      metrics[event.kind].inc(labels);
+      waiting.enter(event.owner, labels);
+    } else if (event.kind === "renewed") {
+      metrics.renewed.inc(labels);
+      unsure.leave(event.owner);
+    } else if (event.kind === "unsure") {
+      unsure.enter(event.owner, labels);
     }
   });
   return () => {

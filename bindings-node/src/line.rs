@@ -73,6 +73,7 @@ impl ClientLine {
     }
 
     /// Begins an acquire: its number, or why it was refused. `Err`: there is no connection for it.
+    #[allow(clippy::result_large_err, reason = "the request is handed on at once")]
     pub(crate) fn acquire(
         self: &Rc<Self>,
         env: &Env,

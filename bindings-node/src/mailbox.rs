@@ -33,6 +33,8 @@ type Wake = ThreadsafeFunction<(), (), Delivery, Status, false, true>;
 
 /// What is observed is told this much later, together with what comes meanwhile: a wake for each would cost more than the rest.
 const GATHER: Duration = Duration::from_millis(50);
+/// So many contexts of which there is no more to tell are kept until the next event.
+const GONE: usize = 1_000;
 /// More than this is not kept while the thread is busy with something else.
 const MOST_OBSERVED: usize = 100_000;
 
@@ -231,7 +233,15 @@ impl Mailbox {
 
     /// There is no more to tell of a context.
     pub(crate) fn context_gone(&self, number: u32) {
-        lock(&self.gone).push(number);
+        let many = {
+            let mut gone = lock(&self.gone);
+            gone.push(number);
+            gone.len() == GONE
+        };
+        // They are told with the next event, or else when there are many.
+        if many && !lock(&self.ready).closed {
+            self.wake();
+        }
     }
 
     /// The JavaScript thread is ending: stops everything, drops what nobody will see.
@@ -286,7 +296,7 @@ impl Mailbox {
                 mem::take(&mut ready.missed),
             )
         };
-        if !observed.is_empty() {
+        if !observed.is_empty() || lock(&self.gone).len() >= GONE {
             events.push(Event::Observed {
                 events: observe::json(&observed),
                 gone: mem::take(&mut *lock(&self.gone)),

@@ -638,7 +638,7 @@ impl Client {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core(py)?;
         self.of()?.closed.store(true, Ordering::Relaxed);
-        or_blocking(
+        let closed = or_blocking(
             py,
             || core.close(),
             Abandoned::GoesOn,
@@ -646,9 +646,9 @@ impl Client {
                 let client = core.async_client();
                 async move { client.close().await }
             },
-        )?;
+        );
         observe::flush_observed(py);
-        Ok(())
+        closed
     }
 
     /// The client itself.

@@ -116,7 +116,7 @@ impl Events {
         if state.taker == Some(thread::current().id()) {
             return;
         }
-        while state.telling || !state.observed.is_empty() {
+        while !state.stopped && (state.telling || !state.observed.is_empty()) {
             state.tell_at = Some(Instant::now());
             self.ready.notify_one();
             let left = limit.saturating_duration_since(Instant::now());

@@ -4,7 +4,7 @@
 //! touch a Python object, and what they drop in a moment of fork is a number.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -15,10 +15,12 @@ use pyo3::sync::PyOnceLock;
 use crate::process::{self, lock};
 use crate::records::seconds;
 
-/// Whether anybody observes, in this process and in those that it forks.
-static LISTENING: AtomicBool = AtomicBool::new(false);
-/// Whether anybody does so in the context of each acquire.
-static IN_CONTEXT: AtomicBool = AtomicBool::new(false);
+/// How many observe, in this process and in those that it forks.
+static LISTENING: AtomicI64 = AtomicI64::new(0);
+/// How many do so in the context of each acquire.
+static IN_CONTEXT: AtomicI64 = AtomicI64::new(0);
+/// So many contexts that nobody will ask for any more are kept until the next event.
+const GONE: usize = 1_000;
 
 /// The one observer of every client.
 pub(crate) struct ToPython;
@@ -29,7 +31,7 @@ impl Observer for ToPython {
     }
 
     fn is_listening(&self) -> bool {
-        LISTENING.load(Ordering::Relaxed)
+        LISTENING.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -61,6 +63,9 @@ impl Contexts {
     }
 
     fn keep(&self, context: Py<PyAny>) -> Number {
+        if lock(&self.gone).len() > GONE {
+            self.sweep();
+        }
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let mut kept = lock(&self.kept);
         kept.get_or_insert_default().insert(number, context);
@@ -90,7 +95,7 @@ impl Contexts {
 /// The request with the caller's context, in which observers will hear of it; as it is where nobody wants that.
 pub(crate) fn in_context(py: Python<'_>, request: Request) -> PyResult<Request> {
     static COPY_CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !IN_CONTEXT.load(Ordering::Relaxed) {
+    if IN_CONTEXT.load(Ordering::Relaxed) <= 0 {
         return Ok(request);
     }
     let copy_context = COPY_CONTEXT.import(py, "contextvars", "copy_context")?;
@@ -115,12 +120,13 @@ pub(crate) fn batch(py: Python<'_>, events: impl IntoIterator<Item = LockEvent>)
     events.into_iter().map(with_context).collect()
 }
 
-/// Says whether anybody observes, and whether in the context of each acquire.
+/// Says that so many more observe, or fewer, and whether in the context of each acquire.
 #[pyfunction]
-pub(crate) fn observing(yes: bool, in_context: bool) {
-    LISTENING.store(yes, Ordering::Relaxed);
-    IN_CONTEXT.store(in_context, Ordering::Relaxed);
-    if !yes {
+pub(crate) fn observing(change: i64, in_context: bool) {
+    if in_context {
+        IN_CONTEXT.fetch_add(change, Ordering::Relaxed);
+    }
+    if LISTENING.fetch_add(change, Ordering::Relaxed) + change <= 0 {
         process::current().events.forget_observed();
     }
 }
@@ -128,7 +134,7 @@ pub(crate) fn observing(yes: bool, in_context: bool) {
 /// Waits until the observers have heard of all that has happened so far, for a second at most.
 #[pyfunction]
 pub(crate) fn flush_observed(py: Python<'_>) {
-    if LISTENING.load(Ordering::Relaxed) {
+    if LISTENING.load(Ordering::Relaxed) > 0 {
         py.detach(|| process::current().events.flush());
     }
 }

@@ -161,9 +161,9 @@ impl Client {
             // It may be one of those who share the name.
             let sharer = Claim::of(lock, owner.to_owned(), Limit::SHARED);
             let extend = || self.inner.extend(&sharer, ttl);
-            let (shared, _) = self.inner.retrying(extend).await?;
-            if shared.is_mine() {
-                ownership = shared;
+            let (found, _) = self.inner.retrying(extend).await?;
+            if found.is_mine() {
+                ownership = found;
             }
         }
         Ok(match ownership {

@@ -104,7 +104,7 @@ pub enum LockEventKind {
         /// How long it was held.
         held: Duration,
     },
-    /// A lease was left to its TTL by its holder.
+    /// A lease was left to its TTL: by its holder, or since the store could not be told that it was given back.
     Detached {
         /// The lease's fencing token.
         token: u64,

@@ -440,9 +440,9 @@ class AsyncClient(AsyncClientCore):
         """
         try:
             await self._close(_bridge.current())
-            await _observe.flush()
         finally:
             _bridge.part(self._part())
+            await _observe.flush()
 
     async def __aenter__(self) -> Self:
         """The client itself."""

@@ -31,6 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 SHORTEST, LONGEST = 0.1, 365 * 86400
 
 
+def _seconds(option: str, value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{option} must be a number of seconds or a timedelta, not {type(value).__name__}")
+    return value
+
+
 class Exclusive:
     """The checked options of an `exclusive` decorator.
 
@@ -58,7 +66,10 @@ class Exclusive:
         # The core checks what is its own, with no store.
         fixed = isinstance(name, str) and not fields_of(name)
         Client("memory:arguments").lock(str(name).format() if fixed else "name", wait=wait, **options)
-        self.at_least = at_least.total_seconds() if isinstance(at_least, timedelta) else at_least
+        self.at_least = _seconds("at_least", at_least)
+        limit = options.get("max_hold")
+        if limit is not None and self.at_least > (longest := _seconds("max_hold", limit)):
+            raise InvalidArgumentError(f"at_least is {self.at_least} s, and max_hold ends the lease after {longest} s")
         if not 0 <= self.at_least <= LONGEST:
             raise InvalidArgumentError(f"at_least is {self.at_least} s; it must be between 0 s and 365 days")
         self.name = name

@@ -6,7 +6,7 @@ import atexit
 import sys
 import threading
 
-from leaselock._native import begin_exit, end_process
+from leaselock._native import begin_exit, end_process, flush_observed
 
 # After all other finalizers of `multiprocessing`, which may still use locks.
 _LAST = -1_000_000
@@ -32,6 +32,7 @@ def _end_child() -> None:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
     end_process()
+    flush_observed()
 
 
 atexit.register(begin_exit)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
+
+from leaselock._logging import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,19 +17,19 @@ OTHER = "other"
 # Names whose label is remembered.
 _CACHED = 10_000
 
-_END = re.compile(r"[:/#]|\d")
+_END = re.compile(r"[:/#]|\d|[0-9A-Fa-f]{8}")
 
 
 def family(name: str) -> str:
     """
-    What names of one kind have in common: up to the first `:`, `/`, `#` or digit, and a `*` for the rest.
+    What names of one kind have in common: up to the first `:`, `/`, `#`, digit or 8 hexadecimal digits, and a `*`.
 
     `order:42` is `order:*`, `job-7` is `job-*`, and `nightly-report` is itself.
     """
     found = _END.search(name)
     if found is None:
         return name
-    end = found.start() if found[0].isdigit() else found.end()
+    end = found.end() if found[0] in ":/#" else found.start()
     return name[:end] + "*"
 
 
@@ -36,17 +39,28 @@ class Labels:
     def __init__(self, function: Callable[[str], str]) -> None:
         self._function = function
         self._labels: set[str] = set()
+        self._failed = False
         self._cache: dict[str, str] = {}
 
     def of(self, name: str) -> str:
         """The label of a name."""
         label = self._cache.get(name)
         if label is None:
-            label = self._bounded(self._function(name))
+            label = self._bounded(self._asked(name))
             if len(self._cache) >= _CACHED:
                 self._cache.clear()
             self._cache[name] = label
         return label
+
+    def _asked(self, name: str) -> str:
+        try:
+            return str(self._function(name))
+        except Exception:  # noqa: BLE001 - it is logged with its traceback
+            if not self._failed:
+                self._failed = True
+                text = f": label({name!r}); it is {OTHER!r}, and what else fails is not logged"
+                log(logging.ERROR, "a function for labels failed", text, {"event": "callback_failed"}, exc_info=True)
+            return OTHER
 
     def _bounded(self, label: str) -> str:
         if label not in self._labels:

@@ -909,8 +909,8 @@ def keep(defined: dict[str, object]) -> dict[str, object]:
 def flush_observed() -> None:
     """Waits until the observers have heard of all that has happened so far, for a second at most."""
 
-def observing(yes: bool, in_context: bool) -> None:
-    """Says whether anybody observes, and whether in the context of each acquire."""
+def observing(change: int, in_context: bool) -> None:
+    """Says that so many more observe, or fewer, and whether in the context of each acquire."""
 
 def next_event() -> (
     tuple[int, str, str, dict[str, bool | float | str]]

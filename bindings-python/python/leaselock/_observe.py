@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 from leaselock._logging import log
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
     from leaselock._native import LockEvent
 
     _Kind: TypeAlias = Literal["each", "batches"]
-    _Kept: TypeAlias = dict[_Kind, list[Callable[[Any], object]]]
+    _Kept: TypeAlias = dict[_Kind, dict[int, Callable[[Any], object]]]
 
-# What observes, one by one and in batches. A package that is imported again has those that it had. The lists are
-# replaced and never changed.
-_kept = cast("_Kept", keep({"_observers": {"each": [], "batches": []}})["_observers"])
+# What observes, one by one and in batches. A package that is imported again has those that it had.
+_kept = cast("_Kept", keep({"_observers": {"each": {}, "batches": {}}})["_observers"])
 
 
 def observe(callback: Callable[[LockEvent], object]) -> Callable[[], None]:
@@ -63,31 +64,45 @@ def observe_batches(callback: Callable[[list[LockEvent]], object]) -> Callable[[
 
 def _add(kind: _Kind, one: Callable[[Any], object]) -> Callable[[], None]:
     def stop() -> None:
-        _kept[kind] = [other for other in _kept[kind] if other is not one]
-        _listen()
+        if _kept[kind].pop(id(one), None) is not None:
+            observing(-1, in_context=kind == "each")
 
-    _kept[kind] = [*_kept[kind], one]
-    _listen()
+    _kept[kind][id(one)] = one
+    observing(1, in_context=kind == "each")
     return stop
-
-
-def _listen() -> None:
-    observing(bool(_kept["each"] or _kept["batches"]), bool(_kept["each"]))
 
 
 async def flush() -> None:
     """Waits until the observers have heard of all that has happened so far, for a second at most."""
-    if any(_kept.values()):
-        await asyncio.get_running_loop().run_in_executor(None, flush_observed)
+    if not any(_kept.values()):
+        return
+    loop = asyncio.get_running_loop()
+    told = loop.create_future()
+
+    def done() -> None:
+        if not told.done():
+            told.set_result(None)
+
+    def wait() -> None:
+        flush_observed()
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(done)
+
+    try:
+        # The loop's executor may be busy, or shut down.
+        threading.Thread(target=wait, name="leaselock-flush", daemon=True).start()
+    except RuntimeError:
+        return  # The interpreter is ending.
+    await told
 
 
 def deliver(batch: list[tuple[LockEvent, Context | None]]) -> None:
     """Tells the observers. Called on the callback thread."""
-    if batches := _kept["batches"]:
+    if batches := list(_kept["batches"].values()):
         events = [event for event, _ in batch]
         for observer in batches:
             _tell(observer, events, None)
-    if each := _kept["each"]:
+    if each := list(_kept["each"].values()):
         for event, context in batch:
             for observer in each:
                 _tell(observer, event, context)
@@ -100,4 +115,5 @@ def _tell(observer: Callable[[Any], object], told: object, context: Context | No
         else:
             context.run(observer, told)
     except BaseException:  # noqa: BLE001 - it is logged with its traceback
-        log(logging.ERROR, "an observer failed", f": {told!r}", {"event": "callback_failed"}, exc_info=True)
+        of = f"{len(told)} events" if isinstance(told, list) else repr(told)
+        log(logging.ERROR, "an observer failed", f": {of}", {"event": "callback_failed"}, exc_info=True)

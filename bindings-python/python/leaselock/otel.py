@@ -20,7 +20,7 @@ from leaselock._observe import observe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.metrics import Meter, MeterProvider
+    from opentelemetry.metrics import Meter, MeterProvider, UpDownCounter
     from opentelemetry.trace import Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
@@ -64,7 +64,13 @@ def instrument(
         measures.on_event(event)
         spans.on_event(event)
 
-    return observe(on_event)
+    stop_observing = observe(on_event)
+
+    def stop() -> None:
+        stop_observing()
+        measures.stop()
+
+    return stop
 
 
 class LeaselockInstrumentor:
@@ -85,13 +91,27 @@ class LeaselockInstrumentor:
             stop()
 
 
+def enter(counter: UpDownCounter, inside: dict[str, dict[str, str]], event: LockEvent, about: dict[str, str]) -> None:
+    """Counts an owner in."""
+    inside[event.owner] = about
+    counter.add(1, about)
+
+
+def leave(counter: UpDownCounter, inside: dict[str, dict[str, str]], owner: str) -> None:
+    """Counts an owner out, if it was counted in."""
+    if (about := inside.pop(owner, None)) is not None:
+        counter.add(-1, about)
+
+
 class _Measures:
     """The metrics of a meter."""
 
     def __init__(self, meter: Meter, labels: Labels) -> None:
         self._labels = labels
-        self._holding: set[str] = set()
-        self._waiting: set[str] = set()
+        # Who is counted in what, and as what.
+        self._holding: dict[str, dict[str, str]] = {}
+        self._waiting: dict[str, dict[str, str]] = {}
+        self._uncertain: dict[str, dict[str, str]] = {}
         self._acquire = meter.create_histogram(
             "leaselock.acquire.duration",
             "s",
@@ -110,7 +130,8 @@ class _Measures:
         self._contended = meter.create_counter("leaselock.contended", "{acquire}", contended)
         self._lost = meter.create_counter("leaselock.lost", "{lease}", "Leases lost, by why")
         self._renewed = meter.create_counter("leaselock.renewed", "{renewal}", "Renewals and extensions of leases")
-        self._unsure = meter.create_counter("leaselock.unsure", "{lease}", "Leases that became unsure")
+        unsure = "Leases of which a renewal has failed, so that they may be lost"
+        self._unsure = meter.create_up_down_counter("leaselock.unsure", "{lease}", unsure)
 
     def on_event(self, event: LockEvent) -> None:
         """Measures an event."""
@@ -120,32 +141,38 @@ class _Measures:
         elif (held := event.held) is not None:
             self._on_end(event, held, about)
         elif event.kind == "queued":
-            self._waiting.add(event.owner)
-            self._queue.add(1, about)
+            enter(self._queue, self._waiting, event, about)
         elif event.kind == "renewed":
             self._renewed.add(1, about)
+            leave(self._unsure, self._uncertain, event.owner)
         elif event.kind == "unsure":
-            self._unsure.add(1, about)
+            enter(self._unsure, self._uncertain, event, about)
+
+    def stop(self) -> None:
+        """Takes out of the counters for now what is in them, for whoever counts next."""
+        for counter, inside in (
+            (self._queue, self._waiting),
+            (self._held, self._holding),
+            (self._unsure, self._uncertain),
+        ):
+            for owner in list(inside):
+                leave(counter, inside, owner)
 
     def _on_acquire(self, event: LockEvent, waited: float, about: dict[str, str]) -> None:
         ended = {**about, "leaselock.outcome": event.kind}
         if event.error is not None:
             ended["error.type"] = event.error
         self._acquire.record(waited, ended)
-        if event.owner in self._waiting:
-            self._waiting.discard(event.owner)
-            self._queue.add(-1, about)
+        leave(self._queue, self._waiting, event.owner)
         if event.kind == "acquired":
-            self._holding.add(event.owner)
-            self._held.add(1, about)
+            enter(self._held, self._holding, event, about)
             if event.contended:
                 self._contended.add(1, about)
 
     def _on_end(self, event: LockEvent, held: float, about: dict[str, str]) -> None:
         self._hold.record(held, {**about, "leaselock.outcome": event.kind})
-        if event.owner in self._holding:
-            self._holding.discard(event.owner)
-            self._held.add(-1, about)
+        leave(self._held, self._holding, event.owner)
+        leave(self._unsure, self._uncertain, event.owner)
         if event.reason is not None:
             self._lost.add(1, {**about, "leaselock.reason": event.reason})
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from leaselock._native import LockEvent
+    from leaselock._records import LossReason
 
 __all__ = ["ACQUIRE_BUCKETS", "HOLD_BUCKETS", "family", "instrument"]
 
@@ -28,6 +29,7 @@ ACQUIRE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 """Seconds: the buckets of `leaselock_acquire_seconds`."""
 HOLD_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds: the buckets of `leaselock_hold_seconds`."""
+REASONS: tuple[LossReason, ...] = ("expired", "taken", "released", "max_hold")
 
 
 def instrument(
@@ -67,7 +69,10 @@ def instrument(
 class _Series:
     """The metrics of one kind of locks."""
 
-    __slots__ = ("acquire", "contended", "held", "held_by", "hold", "lost", "queue", "renewed", "unsure", "waiting_by")
+    __slots__ = (
+        *("acquire", "contended", "held", "hold", "lost", "queue", "renewed", "unsure"),
+        *("held_by", "unsure_by", "waiting_by"),
+    )
 
     def __init__(self, metrics: _Metrics, key: tuple[str, str]) -> None:
         self.acquire = {"acquired": metrics.acquire.labels(*key, "acquired")}
@@ -77,9 +82,12 @@ class _Series:
         self.contended = metrics.contended.labels(*key)
         self.renewed = metrics.renewed.labels(*key)
         self.unsure = metrics.unsure.labels(*key)
+        # From 0 on: an increase is seen only of what was there before.
+        self.lost = {reason: metrics.lost.labels(*key, reason) for reason in REASONS}
         # What the gauges are to change by, at the end of a batch.
         self.held_by = 0
         self.waiting_by = 0
+        self.unsure_by = 0
 
 
 class _Metrics:
@@ -93,6 +101,7 @@ class _Metrics:
         # Of whom it is known that they hold, and wait: it may have begun in between.
         self._holding: set[str] = set()
         self._waiting: set[str] = set()
+        self._unsure: set[str] = set()
         names = ("app_id", "lock")
 
         def histogram(name: str, text: str, buckets: Sequence[float], *more: str) -> Histogram:
@@ -112,19 +121,19 @@ class _Metrics:
         self.contended = counter("contended", "Acquires that got a lock which someone else held at first")
         self.lost = counter("lost", "Leases lost, by why", "reason")
         self.renewed = counter("renewed", "Renewals and extensions of leases")
-        self.unsure = counter("unsure", "Leases that became unsure: a renewal had failed")
+        self.unsure = gauge("unsure", "Leases of which a renewal has failed, so that they may be lost")
         self._registry = registry
 
     def unregister(self) -> None:
         """Takes the metrics out of the registry."""
-        for metric in (self.acquire, self.hold, self.held, self.queue):
+        for metric in (self.acquire, self.hold, self.held, self.queue, self.unsure):
             self._registry.unregister(metric)
-        for counter in (self.contended, self.lost, self.renewed, self.unsure):
+        for counter in (self.contended, self.lost, self.renewed):
             self._registry.unregister(counter)
 
     def on_batch(self, events: list[LockEvent]) -> None:
         """Counts events."""
-        changed = set()
+        changed: set[_Series] = set()
         for event in events:
             series = self._series_of(event.app_id, event.name)
             kind, owner = event.kind, event.owner
@@ -141,14 +150,16 @@ class _Metrics:
                     self._holding.discard(owner)
                     series.held_by -= 1
                 if event.reason is not None:
-                    self.lost.labels(event.app_id, self._labels.of(event.name), event.reason).inc()
+                    series.lost[event.reason].inc()
+                self._sure(series, owner)
             else:
                 self._on_rest(series, event)
             changed.add(series)
         for series in changed:
             series.held.inc(series.held_by)
             series.queue.inc(series.waiting_by)
-            series.held_by = series.waiting_by = 0
+            series.unsure.inc(series.unsure_by)
+            series.held_by = series.waiting_by = series.unsure_by = 0
 
     def _on_rest(self, series: _Series, event: LockEvent) -> None:
         kind = event.kind
@@ -157,8 +168,10 @@ class _Metrics:
             series.waiting_by += 1
         elif kind == "renewed":
             series.renewed.inc()
+            self._sure(series, event.owner)
         elif kind == "unsure":
-            series.unsure.inc()
+            self._unsure.add(event.owner)
+            series.unsure_by += 1
         else:
             histogram = series.acquire.get(kind)
             if histogram is None:
@@ -166,6 +179,11 @@ class _Metrics:
                 histogram = series.acquire[kind] = self.acquire.labels(*labels)
             histogram.observe(event.waited or 0)
             self._leave_queue(series, event.owner)
+
+    def _sure(self, series: _Series, owner: str) -> None:
+        if owner in self._unsure:
+            self._unsure.discard(owner)
+            series.unsure_by -= 1
 
     def _leave_queue(self, series: _Series, owner: str) -> None:
         if owner in self._waiting:

@@ -102,7 +102,8 @@ def test_the_figures_of_a_scrape(registry: CollectorRegistry, app_id: str) -> No
     assert end[f"leaselock_lost_total,{lock},reason=expired"] == 1
     assert end[f"leaselock_renewed_total,{lock}"] >= 1
     assert end[f"leaselock_held,{lock}"] == end[f"leaselock_waiting,{lock}"] == 0
-    assert end[f"leaselock_unsure_total,{lock}"] == 0
+    assert end[f"leaselock_unsure,{lock}"] == 0
+    assert end[f"leaselock_lost_total,{lock},reason=taken"] == 0
     assert {key.split(",")[1] for key in end} - {"le=+Inf"} <= {lock, *(f"le={b}" for b in BUCKETS)}
 
 
@@ -134,6 +135,8 @@ def test_labels_are_few_however_many_names_there_are(app_id: str) -> None:
         ("2024-01", "*"),
         ("naïve:x", "naïve:*"),
         ("x٣", "x*"),
+        ("job-cebf19a2-77aa", "job-*"),
+        ("deadbeef", "*"),
     ],
 )
 def test_what_names_of_one_kind_have_in_common(name: str, label: str) -> None:
