@@ -11,6 +11,8 @@ export declare class NativeClient {
    * once, without an error where somebody else holds the name.
    */
   acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, shared?: boolean | undefined | null, permits?: number | undefined | null, context?: number | undefined | null): number | Failure
+  /** The same for several names, all or none. */
+  acquireAll(once: boolean, names: Array<string>, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
   /** The same for whoever is to lead: it waits as long as it takes, and tries a store that cannot be reached again. */
   acquireToLead(name: string, ttl?: number | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
@@ -23,6 +25,29 @@ export declare class NativeClient {
   locks(pattern: string): NativeLocks | Failure
   stats(): NativeStats
   close(): number
+}
+
+/** A group of leases of the core. Collected unreleased it is given back, and that is reported. */
+export declare class NativeGroup {
+  get names(): Array<string>
+  /** In the order of the names. */
+  get tokens(): Array<number>
+  /** In the order of the names. */
+  get owners(): Array<string>
+  /** Unique to the group: the owner of its first lease. */
+  get owner(): string
+  get ttl(): number
+  get expiresIn(): number
+  get state(): 'held' | 'unsure' | 'lost' | 'released'
+  get held(): boolean
+  /** Released or lost: nothing is left to give back. */
+  get settled(): boolean
+  /** Null when it is held. */
+  check(): Failure | null
+  /** Null unless it was lost. */
+  loss(): Failure | null
+  extend(ttl?: number | undefined | null): number | Failure
+  release(): number
 }
 
 /** A lease of the core. Collected unreleased it is given back, and that is reported. */
@@ -75,6 +100,7 @@ export declare function cli(argv: Array<string>): number
 export type Event =
   | { kind: 'lost'; owner: string }
   | { kind: 'collected'; name: string; owner: string }
+  | { kind: 'groupCollected'; names: Array<string>; owners: Array<string> }
   | { kind: 'credentials'; function: number; call: number }
   | { kind: 'credentialsOver'; function: number }
   | { kind: 'observed'; events: string; gone: Array<number> }

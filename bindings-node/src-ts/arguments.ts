@@ -40,6 +40,14 @@ export function number(what: string, value: unknown): number {
   return value;
 }
 
+/** Strings of an array or of anything else that gives them, and not one string, which gives its letters. */
+export function someStrings(what: string, value: unknown): string[] {
+  if (typeof value !== "object" || value === null || !(Symbol.iterator in value)) {
+    throw wrongType(what, "an array of strings, or another iterable of them,", value);
+  }
+  return [...(value as Iterable<unknown>)].map((one) => string(`each of ${what}`, one));
+}
+
 /** The pairs of an object or a `Map` of strings. */
 export function strings(what: string, value: unknown): [string, string][] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {

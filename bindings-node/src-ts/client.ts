@@ -1,9 +1,10 @@
 // A client: takes locks, looks at them, gives them back by hand.
 
-import type { NativeClient, NativeLease, NativeLocks, Page } from "../native.js";
-import { abortSignal, boolean, callable, number, optional, options, string } from "./arguments.js";
+import type { NativeClient, NativeGroup, NativeLease, NativeLocks, Page } from "../native.js";
+import { abortSignal, boolean, callable, number, optional, options, someStrings, string } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { startEvents } from "./events.js";
+import { abandonGroupScope, type LeaseGroup, leaveGroupScope, makeGroup } from "./group.js";
 import { Leaders } from "./leading.js";
 import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
 import { contextNumber } from "./observe.js";
@@ -223,6 +224,143 @@ export class Client {
       await leaveScope(lease);
     } catch (error) {
       throw fromCaller(error, USING);
+    }
+    return value;
+  }
+
+  /**
+   * Takes several locks, all or none.
+   *
+   * All are tried at once. Unless each is free they are then waited for one after the other, in the order of the bytes of their
+   * UTF-8 whatever the order they are given in: so two groups never wait for each other. It is not re-entrant: whoever holds one
+   * of the names already waits for itself.
+   *
+   * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
+   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds.
+   * @returns A lease of each, over together: release the group, or hold it by `await using`.
+   * @throws {@link InvalidArgumentError} An argument is out of its range; also for no names, and for more than 64.
+   * @throws {@link LockTimeoutError} `wait` ran out while someone else held one of the names. None is held.
+   * @throws {@link StoreUnavailableError} The store could not be reached, did not answer within `commandTimeout`, or fewer
+   *   replicas than asked for confirmed.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   * @throws The signal's reason, when `signal` is aborted.
+   *
+   * @example
+   * ```ts
+   * await using both = await client.acquireAll([payer, payee], { wait: 10_000 });
+   * await moveMoney(payer, payee, { fences: both.tokens, signal: both.signal });
+   * ```
+   */
+  async acquireAll(names: Iterable<string>, acquireOptions?: AcquireOptions): Promise<LeaseGroup> {
+    try {
+      const given = options("acquireAll", acquireOptions, ACQUIRE_OPTIONS);
+      const wait = optional(number, "wait", given.wait);
+      return makeGroup(await this.#takeAll<NativeGroup>(false, names, given, wait));
+    } catch (error) {
+      throw fromCaller(error, ACQUIRE_ALL);
+    }
+  }
+
+  /**
+   * Takes several locks if each is free, or none of them. It never waits in line. Two that try at the same time may each find
+   * what the other has for that moment, and both get nothing.
+   *
+   * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
+   * @param tryOptions How long to hold each, in milliseconds.
+   * @returns A lease of each, or `null` when somebody else holds one of the names.
+   * @throws {@link InvalidArgumentError} An argument is out of its range; also for no names, and for more than 64.
+   * @throws {@link StoreUnavailableError} The store could not be reached, did not answer within `commandTimeout`, or fewer
+   *   replicas than asked for confirmed.
+   * @throws {@link StoreRefusedError} The store answered that it will not do it, for want of a permission or of memory, say.
+   * @throws {@link ClientClosedError} The client was closed.
+   * @throws `TypeError` An argument is of a wrong type, or an option is unknown.
+   * @throws The signal's reason, when `signal` is aborted.
+   *
+   * @example
+   * ```ts
+   * await using both = await client.tryAcquireAll([payer, payee]);
+   * if (both) {
+   *   await moveMoney(payer, payee, { fences: both.tokens, signal: both.signal });
+   * }
+   * ```
+   */
+  async tryAcquireAll(names: Iterable<string>, tryOptions?: TryAcquireOptions): Promise<LeaseGroup | null> {
+    try {
+      const given = options("tryAcquireAll", tryOptions, TRY_OPTIONS);
+      const group = await this.#takeAll<NativeGroup | null>(true, names, given, undefined);
+      return group ? makeGroup(group) : null;
+    } catch (error) {
+      throw fromCaller(error, TRY_ACQUIRE_ALL);
+    }
+  }
+
+  /**
+   * Runs `body` while holding several locks, gives them back, and resolves with what `body` returned. It ends as
+   * {@link Client.using} does.
+   *
+   * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
+   * @param body What to do under the locks.
+   * @returns What `body` returned.
+   * @throws What `body` throws, and what {@link Client.acquireAll} does.
+   * @throws {@link LeaseLostError} The body ended well, and a lease was lost on the way.
+   *
+   * @example
+   * ```ts
+   * await client.usingAll([payer, payee], async (both) => {
+   *   await moveMoney(payer, payee, { fences: both.tokens, signal: both.signal });
+   * });
+   * ```
+   */
+  usingAll<T>(names: Iterable<string>, body: (group: LeaseGroup) => T | PromiseLike<T>): Promise<T>;
+  /**
+   * The same with options.
+   *
+   * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
+   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds.
+   * @param body What to do under the locks.
+   * @returns What `body` returned.
+   * @throws What `body` throws, and what {@link Client.acquireAll} does.
+   * @throws {@link LeaseLostError} The body ended well, and a lease was lost on the way.
+   *
+   * @example
+   * ```ts
+   * await client.usingAll([payer, payee], { wait: 10_000 }, async (both) => {
+   *   await moveMoney(payer, payee, { fences: both.tokens, signal: both.signal });
+   * });
+   * ```
+   */
+  usingAll<T>(
+    names: Iterable<string>,
+    acquireOptions: AcquireOptions | undefined,
+    body: (group: LeaseGroup) => T | PromiseLike<T>,
+  ): Promise<T>;
+  async usingAll<T>(
+    names: Iterable<string>,
+    optionsOrBody: AcquireOptions | undefined | ((group: LeaseGroup) => T | PromiseLike<T>),
+    maybeBody?: (group: LeaseGroup) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const [acquireOptions, given] =
+      typeof optionsOrBody === "function" ? [undefined, optionsOrBody] : [optionsOrBody, maybeBody];
+    let group: LeaseGroup;
+    try {
+      callable("the body of usingAll", given);
+      group = await this.acquireAll(names, acquireOptions);
+    } catch (error) {
+      throw fromCaller(error, USING_ALL);
+    }
+    let value: T;
+    try {
+      value = await (given as (group: LeaseGroup) => T | PromiseLike<T>)(group);
+    } catch (error) {
+      await abandonGroupScope(group);
+      throw error;
+    }
+    try {
+      await leaveGroupScope(group);
+    } catch (error) {
+      throw fromCaller(error, USING_ALL);
     }
     return value;
   }
@@ -475,6 +613,17 @@ export class Client {
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 
+  #takeAll<T>(once: boolean, names: Iterable<string>, given: TryAcquireOptions, wait: number | undefined): Promise<T> {
+    const ttl = optional(number, "ttl", given.ttl);
+    const renew = optional(boolean, "renew", given.renew);
+    const maxHold = optional(number, "maxHold", given.maxHold);
+    const label = optional(string, "label", given.label);
+    const signal = startingSignal(given);
+    const all = someStrings("names", names);
+    const submitted = this.#native.acquireAll(once, all, ttl, wait, renew, maxHold, label, contextNumber());
+    return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
+  }
+
   #takeToLead(name: string, given: LeadOptions): Promise<NativeLease> {
     const ttl = optional(number, "ttl", given.ttl);
     const maxHold = optional(number, "maxHold", given.maxHold);
@@ -501,6 +650,9 @@ const {
   acquire: ACQUIRE,
   tryAcquire: TRY_ACQUIRE,
   using: USING,
+  acquireAll: ACQUIRE_ALL,
+  tryAcquireAll: TRY_ACQUIRE_ALL,
+  usingAll: USING_ALL,
   lead: LEAD,
   release: RELEASE,
   extend: EXTEND,

@@ -34,6 +34,16 @@ function handle(event: Event): void {
       );
       break;
     }
+    case "groupCollected":
+      for (const [at, name] of event.names.entries()) {
+        publish({ event: "collected", name, owner: event.owners[at] as string });
+      }
+      warn(
+        `a group of leases on ${event.names.map((name) => JSON.stringify(name)).join(", ")} was garbage-collected without ` +
+          "being released; they are given back now, but release groups with client.usingAll(), await using or group.release()",
+        "LEASELOCK_COLLECTED",
+      );
+      break;
     case "credentials":
       void answerCall(reactor(), event.function, event.call);
       break;

@@ -21,6 +21,7 @@ export {
   StoreRefusedError,
   StoreUnavailableError,
 } from "./errors.js";
+export { LeaseGroup } from "./group.js";
 export { Lease } from "./lease.js";
 export { observe } from "./observe.js";
 export type {
@@ -32,6 +33,7 @@ export type {
   Holder,
   LeadOptions,
   LeaseFacts,
+  LeaseGroupFacts,
   LeaselockEvent,
   LeaseState,
   LockEvent,

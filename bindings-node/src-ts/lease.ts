@@ -1,6 +1,6 @@
 // A lease: a name held for a time, renewed in the background, over when released or lost.
 
-import type { NativeClient, NativeLease } from "../native.js";
+import type { NativeClient, NativeGroup, NativeLease } from "../native.js";
 import { addon } from "./addon.js";
 import { number, optional } from "./arguments.js";
 import { setMaxListeners } from "./builtins.js";
@@ -22,14 +22,17 @@ export let stopScope: (lease: Lease, reason: unknown) => void;
 /** Whether a lease was lost, also where only the release noticed. */
 export let wasLost: (lease: Lease) => boolean;
 
+/** A lease, or a group of them, which has the owner of its first. */
+type Native = NativeLease | NativeGroup;
+
 // Only leases whose signal somebody asked for need to be found when they are lost.
-const losses = new WeakMap<NativeLease, AbortController>();
-const watched = new Map<string, WeakRef<NativeLease>>();
+const losses = new WeakMap<Native, AbortController>();
+const watched = new Map<string, WeakRef<Native>>();
 const unwatch = new FinalizationRegistry<string>((owner) => watched.delete(owner));
 // Whoever holds the signal works under the lease, so the lease must live as long.
-const leaseOf = new WeakMap<AbortSignal, NativeLease>();
+const leaseOf = new WeakMap<AbortSignal, Native>();
 // A loss has no caller: where the signal was asked for says more than nothing.
-const asked = new WeakMap<NativeLease, Error>();
+const asked = new WeakMap<Native, Error>();
 
 /** Aborts the signal of the lease with this owner, if it has one. */
 export function tellLost(owner: string): void {
@@ -39,7 +42,7 @@ export function tellLost(owner: string): void {
   }
 }
 
-function abortIfLost(native: NativeLease): void {
+function abortIfLost(native: Native): void {
   const controller = losses.get(native);
   const loss = native.loss();
   if (loss && controller && !controller.signal.aborted) {
@@ -47,7 +50,7 @@ function abortIfLost(native: NativeLease): void {
   }
 }
 
-function watch(native: NativeLease, called: () => AbortSignal): AbortController {
+function watch(native: Native, called: () => AbortSignal): AbortController {
   const controller = new AbortController();
   asked.set(native, here(called));
   try {
@@ -61,6 +64,13 @@ function watch(native: NativeLease, called: () => AbortSignal): AbortController 
   watched.set(native.owner, new WeakRef(native));
   unwatch.register(native, native.owner);
   return controller;
+}
+
+/** The signal that is aborted when it is lost; `called` is the getter that gives it. */
+export function signalOf(native: Native, called: () => AbortSignal): AbortSignal {
+  const { signal } = losses.get(native) ?? watch(native, called);
+  abortIfLost(native);
+  return signal;
 }
 
 /**
@@ -175,9 +185,7 @@ export class Lease {
    * begins where the signal was first asked for. A release never aborts it.
    */
   get signal(): AbortSignal {
-    const { signal } = losses.get(this.#native) ?? watch(this.#native, SIGNAL);
-    abortIfLost(this.#native);
-    return signal;
+    return signalOf(this.#native, SIGNAL);
   }
 
   /**

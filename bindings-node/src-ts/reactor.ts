@@ -1,12 +1,21 @@
 // Turns operations of the addon into promises: each is submitted under a number, and answered under it later.
 
-import type { Event, Failure, NativeClient, NativeLease, NativeLockInfo, Page, Reactor } from "../native.js";
+import type {
+  Event,
+  Failure,
+  NativeClient,
+  NativeGroup,
+  NativeLease,
+  NativeLockInfo,
+  Page,
+  Reactor,
+} from "../native.js";
 import { onAbort } from "./aborts.js";
 import { addon } from "./addon.js";
 import { errorOf } from "./errors.js";
 
 /** What an operation ends with. */
-type Value = NativeLease | boolean | string | NativeLockInfo | Page | Failure | null | undefined;
+type Value = NativeLease | boolean | string | NativeLockInfo | Page | NativeGroup | Failure | null | undefined;
 
 /** Who waits for which operation. */
 const pending = new Map<number, (value: Value | typeof ABORTED) => void>();

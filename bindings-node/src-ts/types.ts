@@ -277,6 +277,20 @@ export interface LeaseFacts {
   expiresIn: number;
 }
 
+/** What a group shows of itself, to `JSON.stringify` and `console.log`. */
+export interface LeaseGroupFacts {
+  /** See {@link LeaseGroup.names}. */
+  names: readonly string[];
+  /** See {@link LeaseGroup.tokens}: by name. */
+  tokens: Record<string, number>;
+  /** See {@link LeaseGroup.state}. */
+  state: LeaseState;
+  /** See {@link LeaseGroup.ttl}: milliseconds. */
+  ttl: number;
+  /** See {@link LeaseGroup.expiresIn}: milliseconds. */
+  expiresIn: number;
+}
+
 /**
  * What is published on the `diagnostics_channel` named `leaselock`, about the clients and leases of this thread. `event` says
  * what it is. The fields have the names and values that Rust's `tracing` events and Python's log records have.

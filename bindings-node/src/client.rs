@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use leaselock::GroupRequest;
 use leaselock::options::{AcquireOptions, Request, Unit, duration};
 use napi::{Either, Env};
 use napi_derive::napi;
 
 use crate::at_exit;
 use crate::failure::Failure;
+use crate::group;
 use crate::lease::{self, NativeLease};
 use crate::line::{ClientLine, Platform};
 use crate::locks::NativeLocks;
@@ -31,6 +33,18 @@ fn request(
     label: Option<String>,
     (shared, permits): (Option<bool>, Option<f64>),
 ) -> leaselock::Result<Request> {
+    let options = options(ttl, wait, renew, max_hold, label, (shared, permits))?;
+    Request::new(name, options, Unit::Milliseconds)
+}
+
+fn options(
+    ttl: Option<f64>,
+    wait: Option<f64>,
+    renew: Option<bool>,
+    max_hold: Option<f64>,
+    label: Option<String>,
+    (shared, permits): (Option<bool>, Option<f64>),
+) -> leaselock::Result<AcquireOptions> {
     let millis = |field, value: Option<f64>| {
         value
             .map(|value| duration(field, value, Unit::Milliseconds))
@@ -46,7 +60,7 @@ fn request(
     options.label = label;
     options.shared = shared.unwrap_or_default();
     options.permits = permits.map(leaselock::options::permits).transpose()?;
-    Request::new(name, options, Unit::Milliseconds)
+    Ok(options)
 }
 
 /// The request, of which observers hear in this context.
@@ -159,6 +173,41 @@ impl NativeClient {
             Ok(op) => Either::A(op),
             Err(error) => Either::B(error.into()),
         }
+    }
+
+    /// The same for several names, all or none.
+    #[napi]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "an object of options takes longer to read than the rest of the call takes"
+    )]
+    pub fn acquire_all(
+        &self,
+        env: Env,
+        once: bool,
+        names: Vec<String>,
+        ttl: Option<f64>,
+        wait: Option<f64>,
+        renew: Option<bool>,
+        max_hold: Option<f64>,
+        label: Option<String>,
+        context: Option<u32>,
+    ) -> Either<u32, Failure> {
+        let context = context.map(|number| Context::new(number, self.mailbox()));
+        let request = options(ttl, wait, renew, max_hold, label, (None, None))
+            .and_then(|options| GroupRequest::new(names, &options, Unit::Milliseconds));
+        let request = match (request, context) {
+            (Ok(request), Some(context)) => {
+                let context: leaselock::Context = context;
+                request.in_context(&context)
+            }
+            (Ok(request), None) => request,
+            (Err(error), _) => return Either::B(error.into()),
+        };
+        let (core, source) = (self.core.clone(), self.source.clone());
+        Either::A(self.mailbox().submit(&env, async move {
+            group::outcome(core.take_all_request(request, once).await, source)
+        }))
     }
 
     /// The same for whoever is to lead: it waits as long as it takes, and tries a store that cannot be reached again.

@@ -17,6 +17,7 @@ mod client;
 mod command_line;
 mod credentials;
 mod failure;
+mod group;
 mod lease;
 mod libuv;
 mod line;

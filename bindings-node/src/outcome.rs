@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leaselock::{ExtendStatus, LockInfo, ReleaseStatus};
-use napi::bindgen_prelude::{Either3, Either6};
+use napi::bindgen_prelude::{Either3, Either7};
 use napi_derive::napi;
 
 use crate::failure::Failure;
+use crate::group::NativeGroup;
 use crate::lease::NativeLease;
 use crate::logs::Subscription;
 
@@ -17,6 +18,7 @@ pub(crate) enum Outcome {
     Failed(Failure),
     Flag(bool),
     Lease(leaselock::Lease, Arc<Subscription>),
+    Group(leaselock::LeaseGroup, Arc<Subscription>),
     Status(&'static str),
     Info(LockInfo),
     Page(Page),
@@ -128,7 +130,7 @@ pub(crate) struct Completions {
     pub(crate) values: Vec<Option<Value>>,
 }
 
-pub(crate) type Value = Either6<NativeLease, bool, &'static str, Info, Page, Failure>;
+pub(crate) type Value = Either7<NativeLease, bool, &'static str, Info, Page, NativeGroup, Failure>;
 
 impl Completions {
     /// In the thread of the JavaScript that will see it.
@@ -136,12 +138,13 @@ impl Completions {
         self.ops.push(op);
         self.values.push(match outcome {
             Outcome::Done => None,
-            Outcome::Lease(lease, source) => Some(Either6::A(NativeLease::new(lease, source))),
-            Outcome::Flag(flag) => Some(Either6::B(flag)),
-            Outcome::Status(status) => Some(Either6::C(status)),
-            Outcome::Info(info) => Some(Either6::D(info.into())),
-            Outcome::Page(page) => Some(Either6::E(page)),
-            Outcome::Failed(failure) => Some(Either6::F(failure)),
+            Outcome::Lease(lease, source) => Some(Either7::A(NativeLease::new(lease, source))),
+            Outcome::Flag(flag) => Some(Either7::B(flag)),
+            Outcome::Status(status) => Some(Either7::C(status)),
+            Outcome::Info(info) => Some(Either7::D(info.into())),
+            Outcome::Page(page) => Some(Either7::E(page)),
+            Outcome::Group(group, source) => Some(Either7::F(NativeGroup::new(group, source))),
+            Outcome::Failed(failure) => Some(Either7::G(failure)),
         });
     }
 
@@ -157,10 +160,15 @@ impl Completions {
     object_from_js = false
 )]
 pub enum Event {
-    /// A lease was lost.
+    /// A lease was lost, or a group whose first lease has this owner.
     Lost { owner: String },
     /// A lease was garbage-collected unreleased, and is being given back.
     Collected { name: String, owner: String },
+    /// A group was, and its leases are being given back.
+    GroupCollected {
+        names: Vec<String>,
+        owners: Vec<String>,
+    },
     /// A function of credentials is to be called, and answered under this number.
     Credentials { function: u32, call: u32 },
     /// A function of credentials will not be called any more.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leaselock::{AcquireOptions, Request, Unit};
+use leaselock::{AcquireOptions, GroupRequest, Request, Unit};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyMapping, PyString, PyTuple, PyType};
 
+use crate::aio::request::PyGroupRequest;
 use crate::errors;
 
 /// An argument whose default is not None, so that an explicit None is told apart.
@@ -174,8 +175,51 @@ impl<'py> Options<'py> {
     }
 }
 
+/// Takes `reentrant` out of the keywords of a method; whether it is true.
+pub(crate) fn take_reentrant(options: Option<&Bound<'_, PyDict>>) -> PyResult<bool> {
+    const REENTRANT: &str = "reentrant";
+    let Some(options) = options else {
+        return Ok(false);
+    };
+    let Some(value) = options.get_item(REENTRANT)? else {
+        return Ok(false);
+    };
+    options.del_item(REENTRANT)?;
+    flag(REENTRANT, &value)
+}
+
 /// A request for the core, checked.
 pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_>) -> PyResult<Request> {
+    let options = acquire_options(given)?;
+    Request::new(text("name", name)?, options, Unit::Seconds)
+        .map_err(|e| errors::raise(name.py(), &e))
+}
+
+/// A request for several locks, checked.
+pub(crate) fn group_request(
+    names: &Bound<'_, PyAny>,
+    given: Options<'_>,
+) -> PyResult<PyGroupRequest> {
+    let options = acquire_options(given)?;
+    GroupRequest::new(all_texts("names", names)?, &options, Unit::Seconds)
+        .map(PyGroupRequest)
+        .map_err(|e| errors::raise(names.py(), &e))
+}
+
+/// Some iterable of str, and not one str, which is one of its letters.
+fn all_texts(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    let wrong = || wrong_type(field, "an iterable of str", value);
+    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
+        return Err(wrong());
+    }
+    let mut texts = Vec::new();
+    for one in value.try_iter().map_err(|_| wrong())? {
+        texts.push(text(&format!("each of {field}"), &one?)?.to_owned());
+    }
+    Ok(texts)
+}
+
+fn acquire_options(given: Options<'_>) -> PyResult<AcquireOptions> {
     let [ttl, renew, max_hold, label, shared, permits, wait] = given.0;
     let [max_hold, label, permits, wait] =
         [max_hold, label, permits, wait].map(|o| o.filter(|o| !o.is_none()));
@@ -195,8 +239,7 @@ pub(crate) fn request(name: &Bound<'_, PyAny>, given: Options<'_>) -> PyResult<R
         options.shared = flag("shared", shared)?;
     }
     options.permits = permits.map(|number| permit_count(&number)).transpose()?;
-    Request::new(text("name", name)?, options, Unit::Seconds)
-        .map_err(|e| errors::raise(name.py(), &e))
+    Ok(options)
 }
 
 /// A str as UTF-8.

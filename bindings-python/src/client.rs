@@ -4,17 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use leaselock::{ClientBuilder, Unit, blocking as core};
+use leaselock::{ClientBuilder, GroupRequest, Unit, blocking as core};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::access::Access;
 use crate::aio::operation::Abandoned;
-use crate::aio::request::PyRequest;
+use crate::aio::request::{PyGroupRequest, PyRequest};
 use crate::args::{self, Given, Options};
 use crate::credentials::Loops;
 use crate::greenlets::{self, or_blocking};
+use crate::group::LeaseGroup;
 use crate::interrupt::{self, Wait, blocking, waiting};
 use crate::lease::Lease;
 use crate::lock::Lock;
@@ -160,6 +162,21 @@ impl Client {
     }
 }
 
+impl Client {
+    fn take_all(&self, py: Python<'_>, request: GroupRequest) -> PyResult<LeaseGroup> {
+        let core = self.core(py)?;
+        let request = observe::all_in_context(py, request)?;
+        if greenlets::are_here(py) {
+            let client = core.async_client();
+            let work = async move { client.acquire_all_request(request).await };
+            let group = greenlets::wait(py, Abandoned::Drops, work)?;
+            return Ok(LeaseGroup::new(core.adopt_group(group)));
+        }
+        let wait = Wait::InLine(core.clone());
+        waiting(py, wait, || core.acquire_all_request(request)).map(LeaseGroup::new)
+    }
+}
+
 fn build(py: Python<'_>, made: &Made) -> PyResult<core::Client> {
     made.builder(py, &Arc::default())?
         .build_blocking()
@@ -302,12 +319,16 @@ impl Client {
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
 
-    #[doc = args::signature!("lock")]
+    #[doc = args::signature!("lock", "wait=None, reentrant=False, ")]
     /// The lock `name` as a `with` block and a decorator.
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
     ///
-    #[doc = args::described!()]
+    #[doc = args::described!(
+        "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n    \
+         reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this\n        \
+         client) gets the same lease again, which the outermost block gives back. All options must be as there.\n"
+    )]
     ///
     /// Returns:
     ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.
@@ -321,12 +342,158 @@ impl Client {
     ///     ... def report() -> None: ...
     #[pyo3(signature = (name, **options), text_signature = None)]
     fn lock<'py>(
-        slf: Bound<'py, Self>,
+        slf: &Bound<'py, Self>,
         name: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Lock> {
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if args::take_reentrant(options)? {
+            let module = py.import("leaselock._reentrant")?;
+            return module.getattr("ReentrantLock")?.call((slf, name), options);
+        }
         let request = args::request(name, Options::named("lock", options)?)?;
-        Ok(Lock::new(slf.unbind(), request))
+        Lock::new(slf.clone().unbind(), request).into_bound_py_any(py)
+    }
+
+    #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"]
+    /// Takes several names, all or none.
+    ///
+    /// All are tried at once. Unless each is free they are then waited for one after the other, in the order of their
+    /// bytes whatever the order they are given in: so two groups never wait for each other. It is not re-entrant:
+    /// whoever holds one of the names already waits for themselves.
+    ///
+    /// Args:
+    ///     names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+    ///         there twice is taken once.
+    ///     ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+    ///         process; 0.1 to 365 days.
+    ///     wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+    ///         once.
+    ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+    ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+    ///         least `ttl`. None is no bound.
+    ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///
+    /// Returns:
+    ///     LeaseGroup: A lease of each, over together. Give them back by `release()`, or use it as a `with` block.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+    ///     LockTimeoutError: The wait ran out while someone else held one of the names. None is held.
+    ///     StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+    ///         replicas than asked for confirmed.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> with client.acquire_all([payer, payee], wait=10) as both:
+    ///     ...     move_money(payer, payee, fence=both.tokens)
+    #[pyo3(signature = (names, **options), text_signature = None)]
+    fn acquire_all<'py>(
+        &self,
+        py: Python<'py>,
+        names: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<LeaseGroup> {
+        let options = Options::named("acquire_all", options)?;
+        self.take_all(py, args::group_request(names, options)?.0)
+    }
+
+    #[doc = "try_acquire_all($self, names, *, ttl=30, renew=True, max_hold=None, label=None)\n--\n"]
+    /// Takes several names if each is free, or none of them. It never waits in line.
+    ///
+    /// Two that try at the same time may each find what the other has for that moment, and both get nothing.
+    ///
+    /// Args:
+    ///     names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+    ///         there twice is taken once.
+    ///     ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+    ///         process; 0.1 to 365 days.
+    ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+    ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+    ///         least `ttl`. None is no bound.
+    ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///
+    /// Returns:
+    ///     LeaseGroup | None: A lease of each; None if someone else holds one of the names.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+    ///     StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+    ///         replicas than asked for confirmed.
+    ///     StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+    ///     ClientClosedError: The client was closed.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> if (both := client.try_acquire_all([payer, payee])) is not None:
+    ///     ...     with both:
+    ///     ...         move_money(payer, payee, fence=both.tokens)
+    #[pyo3(signature = (names, **options), text_signature = None)]
+    fn try_acquire_all<'py>(
+        &self,
+        py: Python<'py>,
+        names: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<LeaseGroup>> {
+        let options = Options::named_once("try_acquire_all", options)?;
+        let request = args::group_request(names, options)?.0;
+        let core = self.core(py)?;
+        let request = observe::all_in_context(py, request)?;
+        let client = core.async_client();
+        let group = if greenlets::are_here(py) {
+            let work = async move { client.try_acquire_all_request(request).await };
+            let group = greenlets::wait(py, Abandoned::Drops, work)?;
+            group.map(|group| core.adopt_group(group))
+        } else {
+            blocking(py, || core.try_acquire_all_request(request))?
+        };
+        Ok(group.map(LeaseGroup::new))
+    }
+
+    #[doc = "lock_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"]
+    /// Several names, all or none, as a `with` block and a decorator.
+    ///
+    /// The arguments are checked at once; nothing is sent before the block is entered.
+    ///
+    /// Args:
+    ///     names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+    ///         there twice is taken once.
+    ///     ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+    ///         process; 0.1 to 365 days.
+    ///     wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+    ///         once.
+    ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+    ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+    ///         least `ttl`. None is no bound.
+    ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///
+    /// Returns:
+    ///     GroupLock: Takes fresh leases for each block, and for each call of a decorated function.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+    ///     TypeError: An argument is of a wrong type.
+    ///
+    /// Examples:
+    ///     >>> with client.lock_all([payer, payee], wait=10) as both:
+    ///     ...     move_money(payer, payee, fence=both.tokens)
+    #[pyo3(signature = (names, **options), text_signature = None)]
+    fn lock_all<'py>(
+        slf: &Bound<'py, Self>,
+        names: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let request = args::group_request(names, Options::named("lock_all", options)?)?;
+        slf.py()
+            .import("leaselock._group_lock")?
+            .call_method1("GroupLock", (slf, request))
+    }
+
+    /// Takes several names by a checked request. For `GroupLock`.
+    fn _acquire_all(&self, request: &Bound<'_, PyGroupRequest>) -> PyResult<LeaseGroup> {
+        self.take_all(request.py(), request.get().0.clone())
     }
 
     #[doc = args::signature_of_kind!("read_lock($self, name, *, ")]

@@ -1,23 +1,23 @@
-//! What a lease tells, blocking or not, and what becomes of it in a forked child.
+//! What a lease and a group of them tell, blocking or not, and what becomes of it in a forked child.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use leaselock::Lease;
+use leaselock::{LeaseGroup, LeaseState};
 use pyo3::exceptions::PyResourceWarning;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::core_lease::CoreLease;
+use crate::core_lease::{CoreHeld, CoreLease, listed};
 use crate::errors;
 use crate::greenlets;
 use crate::hooks::Watched;
 use crate::interrupt::blocking;
 use crate::process::Own;
 
-/// A lease in Python's hands. In a child of a fork it is lost: it is the parent's.
-pub(crate) struct Held<L: CoreLease> {
+/// A lease, or a group of them, in Python's hands. In a child of a fork it is lost: it is the parent's.
+pub(crate) struct Held<L: CoreHeld> {
     lease: Own<Arc<Watched<L>>>,
     /// For a child, which cannot ask.
     first_ttl: Duration,
@@ -25,9 +25,9 @@ pub(crate) struct Held<L: CoreLease> {
     releasing: AtomicBool,
 }
 
-impl<L: CoreLease> Held<L> {
+impl<L: CoreHeld> Held<L> {
     pub(crate) fn new(lease: L) -> Self {
-        let first_ttl = lease.core().ttl();
+        let first_ttl = lease.ttl();
         Self {
             lease: Own::new(Watched::new(lease)),
             first_ttl,
@@ -46,29 +46,17 @@ impl<L: CoreLease> Held<L> {
         self.watched().map(Arc::clone)
     }
 
-    fn core(&self) -> Option<&Lease> {
-        self.lease.get().map(|watched| watched.lease.core())
+    fn core(&self) -> Option<&L> {
+        self.lease.get().map(|watched| &watched.lease)
     }
 
     /// Only for what never changes: nothing inherited is locked.
-    fn fixed(&self) -> &Lease {
-        self.lease.peek().lease.core()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.fixed().name()
-    }
-
-    pub(crate) fn owner(&self) -> &str {
-        self.fixed().owner()
-    }
-
-    pub(crate) fn token(&self) -> u64 {
-        self.fixed().token()
+    fn fixed(&self) -> &L {
+        &self.lease.peek().lease
     }
 
     pub(crate) fn ttl(&self) -> f64 {
-        self.core().map_or(self.first_ttl, Lease::ttl).as_secs_f64()
+        self.core().map_or(self.first_ttl, L::ttl).as_secs_f64()
     }
 
     pub(crate) fn expires_in(&self) -> f64 {
@@ -81,12 +69,13 @@ impl<L: CoreLease> Held<L> {
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.core().is_some_and(Lease::held)
+        self.core()
+            .is_some_and(|lease| matches!(lease.state(), LeaseState::Held | LeaseState::Unsure))
     }
 
     /// Whether nothing is left to give back.
     pub(crate) fn is_settled(&self) -> bool {
-        self.core().is_none_or(Lease::is_settled)
+        self.core().is_none_or(L::is_settled)
     }
 
     pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -104,30 +93,13 @@ impl<L: CoreLease> Held<L> {
         }
     }
 
-    pub(crate) fn detach(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(watched) = self.watched() else {
-            return Ok(());
-        };
-        if greenlets::are_here(py) {
-            let watched = Arc::clone(watched);
-            greenlets::in_thread(py, move || watched.lease.detach())
-        } else {
-            blocking(py, || watched.lease.detach())
-        }
-    }
-
     /// The error of using the parent's lease in a child.
     pub(crate) fn inherited(&self, py: Python<'_>) -> PyErr {
         let message = format!(
-            "the lease on {:?} is lost (taken): it stays with the process that forked this one; acquire another here",
-            self.name()
+            "{} is lost (taken): it stays with the process that forked this one; acquire another here",
+            self.fixed().what()
         );
         errors::lease_lost(py, &message, "taken")
-    }
-
-    /// `'name' token 17 held`
-    pub(crate) fn describe(&self) -> String {
-        format!("{:?} token {} {}", self.name(), self.token(), self.state())
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -142,7 +114,49 @@ impl<L: CoreLease> Held<L> {
     }
 }
 
-impl<L: CoreLease> Drop for Held<L> {
+impl<L: CoreLease> Held<L> {
+    pub(crate) fn name(&self) -> &str {
+        self.fixed().core().name()
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        self.fixed().core().owner()
+    }
+
+    pub(crate) fn token(&self) -> u64 {
+        self.fixed().core().token()
+    }
+
+    pub(crate) fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(watched) = self.watched() else {
+            return Ok(());
+        };
+        if greenlets::are_here(py) {
+            let watched = Arc::clone(watched);
+            greenlets::in_thread(py, move || watched.lease.detach())
+        } else {
+            blocking(py, || watched.lease.detach())
+        }
+    }
+
+    /// `'name' token 17 held`
+    pub(crate) fn describe(&self) -> String {
+        format!("{:?} token {} {}", self.name(), self.token(), self.state())
+    }
+}
+
+impl<L: CoreHeld + AsRef<LeaseGroup>> Held<L> {
+    pub(crate) fn group(&self) -> &LeaseGroup {
+        self.fixed().as_ref()
+    }
+
+    /// `'a', 'b' held`
+    pub(crate) fn describe_all(&self) -> String {
+        format!("{} {}", listed(self.group()), self.state())
+    }
+}
+
+impl<L: CoreHeld> Drop for Held<L> {
     /// The Python object is collected: a lease that is still held is given back, and that is worth a warning.
     fn drop(&mut self) {
         if self.lease.get().is_none() {
@@ -153,7 +167,7 @@ impl<L: CoreLease> Drop for Held<L> {
             if !self.is_settled() && !self.releasing.load(Ordering::Relaxed) {
                 // A collection may happen while an exception is on its way.
                 let pending = PyErr::take(py);
-                warn_unreleased(py, self.name());
+                warn_unreleased(py, &self.fixed().what());
                 if let Some(pending) = pending {
                     pending.restore(py);
                 }
@@ -162,9 +176,9 @@ impl<L: CoreLease> Drop for Held<L> {
     }
 }
 
-fn warn_unreleased(py: Python<'_>, name: &str) {
+fn warn_unreleased(py: Python<'_>, what: &str) {
     let text = format!(
-        "the lease on {name:?} was not released; it is given back in the background (use `with`, release() or detach())"
+        "{what} was not released; it is given back in the background (use `with`, release() or detach())"
     );
     let Ok(text) = std::ffi::CString::new(text) else {
         return;

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, Weak};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::core_lease::CoreLease;
+use crate::core_lease::CoreHeld;
 use crate::errors;
 use crate::process::lock;
 
-/// A lease and the callbacks of its loss.
+/// A lease, or a group of them, and the callbacks of its loss.
 pub(crate) struct Watched<L> {
     pub(crate) lease: L,
     hooks: Mutex<Hooks>,
@@ -24,7 +24,7 @@ struct Hooks {
     callables: Vec<(u64, Py<PyAny>)>,
 }
 
-impl<L: CoreLease> Watched<L> {
+impl<L: CoreHeld> Watched<L> {
     pub(crate) fn new(lease: L) -> Arc<Self> {
         Arc::new(Self {
             lease,
@@ -47,7 +47,7 @@ impl<L: CoreLease> Watched<L> {
         };
         let weak: Weak<dyn Opens> = Arc::downgrade(self) as _;
         let notice = Notice { lease: weak, id };
-        self.lease.core().on_lost(Box::new(move |_| post(notice)));
+        self.lease.on_lost(Box::new(move |_| post(notice)));
         id
     }
 
@@ -92,10 +92,10 @@ trait Opens: Send + Sync {
     fn open(&self, py: Python<'_>, id: u64) -> Option<(Py<PyAny>, PyErr)>;
 }
 
-impl<L: CoreLease> Opens for Watched<L> {
+impl<L: CoreHeld> Opens for Watched<L> {
     fn open(&self, py: Python<'_>, id: u64) -> Option<(Py<PyAny>, PyErr)> {
         let callable = self.unhook(id)?;
-        let error = self.lease.core().lost_error()?;
+        let error = self.lease.lost_error()?;
         Some((callable, errors::raise(py, &error)))
     }
 }

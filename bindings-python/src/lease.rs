@@ -149,8 +149,8 @@ impl Lease {
     ///
     /// Raises:
     ///     InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
-    ///     LeaseLostError: The lease is over.
-    ///     StoreUnavailableError: The server did not answer in time; the lease is unsure.
+    ///     LeaseLostError: It is over.
+    ///     StoreUnavailableError: The server did not answer in time; it is unsure.
     ///     StoreRefusedError: The server refused.
     #[pyo3(signature = (ttl=None))]
     fn extend(&self, py: Python<'_>, ttl: Option<&Bound<'_, PyAny>>) -> PyResult<()> {

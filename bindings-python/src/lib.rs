@@ -27,6 +27,7 @@ mod exit;
 #[cfg_attr(windows, path = "no_forks.rs")]
 mod forks;
 mod greenlets;
+mod group;
 mod held;
 mod hooks;
 mod interrupt;
@@ -46,8 +47,14 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::aio::{
-        bridge::Bridge, client::AsyncClientCore, lease::AsyncLeaseCore, line::Line,
-        locks::AsyncLocks, operation::Operation, request::PyRequest,
+        bridge::Bridge,
+        client::AsyncClientCore,
+        group::AsyncGroupCore,
+        lease::AsyncLeaseCore,
+        line::Line,
+        locks::AsyncLocks,
+        operation::Operation,
+        request::{PyGroupRequest, PyRequest},
     };
     #[pymodule_export]
     use crate::client::Client;
@@ -63,6 +70,8 @@ mod _native {
     use crate::events::{next_event, stop_events};
     #[pymodule_export]
     use crate::exit::{begin_exit, end_process};
+    #[pymodule_export]
+    use crate::group::LeaseGroup;
     #[pymodule_export]
     use crate::lease::Lease;
     #[pymodule_export]

@@ -8,6 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::aio::request::PyRequest;
 use crate::args::{self, Options};
 use crate::client::Client;
 use crate::entries::{Entries, Place};
@@ -98,6 +99,12 @@ impl Lock {
     #[getter]
     fn name(&self) -> PyResult<&str> {
         Ok(self.of()?.request.name())
+    }
+
+    /// What it takes. For `ReentrantLock`.
+    #[getter]
+    fn _request(&self) -> PyResult<PyRequest> {
+        Ok(PyRequest(self.of()?.request.clone()))
     }
 
     /// Takes a fresh lease. For decorated functions.

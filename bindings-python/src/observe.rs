@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
-use leaselock::{LockEvent, LockEventKind, Observer, Request};
+use leaselock::{Context, GroupRequest, LockEvent, LockEventKind, Observer, Request};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -94,14 +94,32 @@ impl Contexts {
 
 /// The request with the caller's context, in which observers will hear of it; as it is where nobody wants that.
 pub(crate) fn in_context(py: Python<'_>, request: Request) -> PyResult<Request> {
+    let context = context(py)?;
+    Ok(match context {
+        Some(context) => request.in_context(context),
+        None => request,
+    })
+}
+
+/// The same for several locks.
+pub(crate) fn all_in_context(py: Python<'_>, request: GroupRequest) -> PyResult<GroupRequest> {
+    let context = context(py)?;
+    Ok(match context {
+        Some(context) => request.in_context(&context),
+        None => request,
+    })
+}
+
+/// The caller's context; none where nobody observes.
+fn context(py: Python<'_>) -> PyResult<Option<Context>> {
     static COPY_CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     if IN_CONTEXT.load(Ordering::Relaxed) <= 0 {
-        return Ok(request);
+        return Ok(None);
     }
     let copy_context = COPY_CONTEXT.import(py, "contextvars", "copy_context")?;
     let context = copy_context.call0()?.unbind();
     let number = process::current().contexts.keep(context);
-    Ok(request.in_context(Arc::new(number)))
+    Ok(Some(Arc::new(number)))
 }
 
 /// Events and the context of each, for the observers.

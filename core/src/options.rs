@@ -128,7 +128,7 @@ pub fn permits(value: f64) -> Result<u32> {
 }
 
 /// How to take a lock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcquireOptions {
     /// The lease: how long the name stays taken when nothing more is heard of the holder. 100 ms to 365 days.
     pub ttl: Duration,

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 from resp import RedisError
 from scenario_reports import OBSERVATIONS, REPORTS
 
-from leaselock import AsyncClient, Client, LeaselockError, LeaseLostError
+from leaselock import (
+    AsyncClient,
+    AsyncLease,
+    AsyncLeaseGroup,
+    Client,
+    Lease,
+    LeaseGroup,
+    LeaselockError,
+    LeaseLostError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
     from plain import Plain
     from resp import Connection
 
-    from leaselock import AsyncLease, Lease, LockInfo
+    from leaselock import LockInfo
 
     AnyClient = Client | AsyncClient
     AnyLease = Lease | AsyncLease
@@ -228,7 +237,8 @@ class Run:
             for task in self.tasks.values():
                 await asyncio.wait([task.outcome])
             for lease in [*self.leases.values(), *self.kept]:
-                lease.detach()
+                if isinstance(lease, (Lease, AsyncLease)):
+                    lease.detach()
             if self.redis is not None:
                 self.redis.close()
 
@@ -299,6 +309,17 @@ class Run:
             self.keep(step, lease)
         return lease is not None
 
+    async def op_acquire_all(self, step: dict[str, Any]) -> None:
+        client = self.clients[step["client"]]
+        self.keep(step, await self.face.call(client.acquire_all, step["names"], **self.options(step)))
+
+    async def op_try_acquire_all(self, step: dict[str, Any]) -> bool:
+        client = self.clients[step["client"]]
+        group = await self.face.call(client.try_acquire_all, step["names"], **self.options(step))
+        if group is not None:
+            self.keep(step, group)
+        return group is not None
+
     async def op_lead(self, step: dict[str, Any]) -> dict[str, Any]:
         client = self.clients[step["client"]]
         work = self.face.work(step["works"])
@@ -332,7 +353,12 @@ class Run:
 
     async def op_lease(self, step: dict[str, Any]) -> dict[str, Any]:
         lease = self.leases[step["lease"]]
-        values = {name: getattr(lease, name) for name in ("name", "owner", "token", "state", "held")}
+        values: dict[str, Any]
+        if isinstance(lease, (LeaseGroup, AsyncLeaseGroup)):
+            values = {"names": list(lease.names), "tokens": list(lease.tokens.values())}
+            values |= {"state": lease.state, "held": lease.held}
+        else:
+            values = {name: getattr(lease, name) for name in ("name", "owner", "token", "state", "held")}
         return values | {"ttl": lease.ttl * 1000, "expires_in": lease.expires_in * 1000}
 
     async def op_newer(self, step: dict[str, Any]) -> bool:

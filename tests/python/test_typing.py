@@ -15,14 +15,29 @@ from datetime import timedelta
 from typing import assert_type
 
 from leaselock import (
-    AsyncClient, AsyncLease, AsyncLock, Client, ExtendStatus, Lease, LeaseLostError, LeaseState, Lock, LockInfo,
-    ReleaseStatus, Stats,
+    AsyncClient, AsyncGroupLock, AsyncLease, AsyncLeaseGroup, AsyncLock, Client, ExtendStatus, GroupLock, Lease, LeaseGroup,
+    LeaseLostError, LeaseState, Lock, LockInfo, ReleaseStatus, Stats,
 )
 
 client = Client("redis://localhost", app_id="shop", command_timeout=timedelta(seconds=3))
 assert_type(client.acquire("a", ttl=1, wait=0.5, max_hold=timedelta(hours=1), label="me"), Lease)
 assert_type(client.try_acquire("a"), Lease | None)
 assert_type(client.lock("a"), Lock)
+assert_type(client.lock("a", reentrant=True), Lock)
+assert_type(client.acquire_all(["a", "b"], ttl=1, wait=0.5, max_hold=timedelta(hours=1), label="me"), LeaseGroup)
+assert_type(client.try_acquire_all({"a", "b"}), LeaseGroup | None)
+assert_type(client.lock_all(("a", "b")), GroupLock)
+with client.lock_all(["a", "b"]) as group:
+    assert_type(group, LeaseGroup)
+    assert_type(group.names, tuple[str, ...])
+    assert_type(group.tokens, dict[str, int])
+    assert_type(group.release(), bool)
+
+@client.lock_all(["a", "b"])
+def work_on_both(a: int) -> float:
+    return 1.0
+
+assert_type(work_on_both(1), float)
 assert_type(client.inspect("a"), LockInfo | None)
 assert_type(client.release("a", "b"), ReleaseStatus)
 assert_type(client.extend("a", "b", timedelta(minutes=1)), ExtendStatus)
@@ -61,6 +76,14 @@ async def main() -> None:
         assert_type(await client.acquire("a"), AsyncLease)
         assert_type(await client.try_acquire("a", cancel_on_lost=False), AsyncLease | None)
         assert_type(client.lock("a"), AsyncLock)
+        assert_type(client.lock("a", reentrant=True), AsyncLock)
+        assert_type(await client.acquire_all(["a", "b"]), AsyncLeaseGroup)
+        assert_type(await client.try_acquire_all(["a", "b"], cancel_on_lost=False), AsyncLeaseGroup | None)
+        assert_type(client.lock_all(["a", "b"]), AsyncGroupLock)
+        async with client.lock_all(["a", "b"]) as group:
+            assert_type(group, AsyncLeaseGroup)
+            assert_type(group.tokens, dict[str, int])
+            assert_type(await group.release(), bool)
         assert_type(await client.inspect("a"), LockInfo | None)
         assert_type(await client.release("a", "b"), ReleaseStatus)
         assert_type(await client.extend("a", "b", 60), ExtendStatus)

@@ -14,7 +14,7 @@ attributes of its records.
 # The first client needs these: an import that is under way in the moment of a fork never ends in the child.
 from leaselock import _callbacks, _exit  # noqa: F401
 from leaselock._async_client import AsyncClient
-from leaselock._async_lease import AsyncLease
+from leaselock._async_lease import AsyncLease, AsyncLeaseGroup
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import (
     ClientClosedError,
@@ -26,7 +26,8 @@ from leaselock._errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from leaselock._native import Client, Lease, Lock, LockEvent, __version__
+from leaselock._group_lock import AsyncGroupLock, GroupLock
+from leaselock._native import Client, Lease, LeaseGroup, Lock, LockEvent, __version__
 from leaselock._observe import observe
 from leaselock._records import (
     ExtendStatus,
@@ -43,14 +44,18 @@ from leaselock._records import (
 
 __all__ = [
     "AsyncClient",
+    "AsyncGroupLock",
     "AsyncLease",
+    "AsyncLeaseGroup",
     "AsyncLock",
     "Client",
     "ClientClosedError",
     "ExtendStatus",
+    "GroupLock",
     "Holder",
     "InvalidArgumentError",
     "Lease",
+    "LeaseGroup",
     "LeaseLostError",
     "LeaseState",
     "LeaselockError",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from leaselock import _bridge, _lead, _observe
-from leaselock._async_lease import AsyncLease
+from leaselock._async_lease import AsyncLease, AsyncLeaseGroup
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import LeaselockError, warn
+from leaselock._group_lock import AsyncGroupLock
 from leaselock._native import AsyncClientCore
+from leaselock._reentrant import AsyncReentrantLock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -165,6 +167,7 @@ class AsyncClient(AsyncClientCore):
         *,
         ttl: Seconds = 30,
         wait: Seconds | None = None,
+        reentrant: bool = False,
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
@@ -181,6 +184,8 @@ class AsyncClient(AsyncClientCore):
             ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
                 process; 0.1 to 365 days.
             wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this
+                client) gets the same lease again, which the outermost block gives back. All options must be as there.
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
@@ -203,7 +208,10 @@ class AsyncClient(AsyncClientCore):
             ... async def report() -> None: ...
         """
         request = self._request(name, ttl, renew, max_hold, label, shared, permits, wait)
-        return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
+        if not isinstance(reentrant, bool):
+            raise TypeError(f"reentrant must be a bool, not {type(reentrant).__name__}")
+        kind = AsyncReentrantLock if reentrant else AsyncLock
+        return kind(self, request, cancel_on_lost=cancel_on_lost)
 
     def read_lock(  # noqa: PLR0913 - each is an option of its own
         self,
@@ -287,6 +295,144 @@ class AsyncClient(AsyncClientCore):
         """
         request = self._request(name, ttl, renew, max_hold, label, False, permits, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
+
+    async def acquire_all(  # noqa: PLR0913 - each is an option of its own
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLeaseGroup:
+        """Takes several names, all or none.
+
+        All are tried at once. Unless each is free they are then waited for one after the other, in the order of their
+        bytes whatever the order they are given in: so two groups never wait for each other. It is not re-entrant:
+        whoever holds one of the names already waits for themselves.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+                once.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
+
+        Returns:
+            AsyncLeaseGroup: A lease of each, over together. Give them back by `await group.release()`, or use it as an
+                `async with` block.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            LockTimeoutError: The wait ran out while someone else held one of the names. None is held.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> async with await client.acquire_all([payer, payee], wait=10) as both:
+            ...     await move_money(payer, payee, fence=both.tokens)
+        """
+        bridge = _bridge.current()
+        group = await self._acquire_all(bridge, False, names, ttl, renew, max_hold, label, False, None, wait)
+        return AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
+
+    async def try_acquire_all(  # noqa: PLR0913 - each is an option of its own
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncLeaseGroup | None:
+        """Takes several names if each is free, or none of them. It never waits in line.
+
+        Two that try at the same time may each find what the other has for that moment, and both get nothing.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
+
+        Returns:
+            AsyncLeaseGroup | None: A lease of each; None if someone else holds one of the names.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> if (both := await client.try_acquire_all([payer, payee])) is not None:
+            ...     async with both:
+            ...         await move_money(payer, payee, fence=both.tokens)
+        """
+        bridge = _bridge.current()
+        group = await self._acquire_all(bridge, True, names, ttl, renew, max_hold, label, False, None, None)
+        return None if group is None else AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
+
+    def lock_all(  # noqa: PLR0913 - each is an option of its own
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        cancel_on_lost: bool = True,
+    ) -> AsyncGroupLock:
+        """Several names, all or none, as an `async with` block and a decorator of coroutine functions.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+                once.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+            cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
+
+        Returns:
+            AsyncGroupLock: Takes fresh leases for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> async with client.lock_all([payer, payee], wait=10) as both:
+            ...     await move_money(payer, payee, fence=both.tokens)
+        """
+        request = self._request_all(names, ttl, renew, max_hold, label, False, None, wait)
+        return AsyncGroupLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def lead(
         self,

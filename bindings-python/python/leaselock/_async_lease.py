@@ -1,4 +1,4 @@
-"""`AsyncLease`: a lease whose calls are awaited, and which is an `async with` block."""
+"""`AsyncLease` and `AsyncLeaseGroup`: leases whose calls are awaited, and which are `async with` blocks."""
 
 from __future__ import annotations
 
@@ -17,44 +17,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from leaselock._errors import LeaseLostError
-    from leaselock._native import AsyncLeaseCore
+    from leaselock._native import AsyncGroupCore, AsyncLeaseCore
     from leaselock._records import LeaseState, Seconds
 
 
-class AsyncLease:
-    """A name that is held, until it is released, lost, or its TTL runs out. Made by `AsyncClient.acquire`.
-
-    In an `async with` block it is given back at the end, and the entering task is cancelled once if it is lost on the
-    way; the block then raises `LeaseLostError`. A lease that is collected without being released is given back in the
-    background, with a ResourceWarning. It is not bound to an event loop.
-
-    Examples:
-        >>> async with await client.acquire("nightly-report", ttl=30) as lease:
-        ...     await write_report(token=lease.token)
-    """
+class AsyncHeld:
+    """What is held under one lease or several: what the two have in common."""
 
     __slots__ = ("__dict__", "__weakref__", "_cancel_on_lost", "_lease", "_scope")
 
-    def __init__(self, lease: AsyncLeaseCore, *, cancel_on_lost: bool) -> None:
-        """Leases are made by a client."""
+    def __init__(self, lease: AsyncLeaseCore | AsyncGroupCore, *, cancel_on_lost: bool) -> None:
+        """Made by a client."""
         self._lease = lease
         self._cancel_on_lost = cancel_on_lost
         self._scope: Scope | None = None
-
-    @property
-    def name(self) -> str:
-        """The lock's name."""
-        return self._lease.name
-
-    @property
-    def owner(self) -> str:
-        """What this lease is stored as; unique. With it any process can give the name back: `client.release`."""
-        return self._lease.owner
-
-    @property
-    def token(self) -> int:
-        """The fencing token: larger than that of every earlier lease on this name, below 2**53."""
-        return self._lease.token
 
     @property
     def ttl(self) -> float:
@@ -92,8 +68,8 @@ class AsyncLease:
 
         Raises:
             InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
-            LeaseLostError: The lease is over.
-            StoreUnavailableError: The server did not answer in time; the lease is unsure.
+            LeaseLostError: It is over.
+            StoreUnavailableError: The server did not answer in time; it is unsure.
             StoreRefusedError: The server refused.
         """
         await self._lease.extend(_bridge.current(), ttl)
@@ -111,10 +87,6 @@ class AsyncLease:
             StoreRefusedError: The server refused.
         """
         return await self._lease.release(_bridge.current())
-
-    def detach(self) -> None:
-        """Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else."""
-        self._lease.detach()
 
     async def wait_lost(self, timeout: Seconds | None = None) -> bool:
         """Waits until the lease is lost, or released.
@@ -176,13 +148,13 @@ class AsyncLease:
                 await self._lease.release(_bridge.current())
             except LeaselockError as error:
                 # A store that will not take it back is a warning: the work was done.
-                warn(f"could not give back {self.name!r}, its TTL frees it: {error}", masked=exc is not None)
+                warn(f"could not give back {self._called}: {error}", masked=exc is not None)
         if exc is None:
             self._raise_lost(None)
 
     def _enter(self) -> None:
         if self._scope is not None:
-            raise RuntimeError(f"the lease on {self.name!r} is inside an `async with` already")
+            raise RuntimeError(f"{self._what} is inside an `async with` already")
         self._lease.check()
         if self._cancel_on_lost:
             self._scope = Scope(self._lease)
@@ -192,10 +164,6 @@ class AsyncLease:
         if error is not None:
             raise error from cause
 
-    def __repr__(self) -> str:
-        """Name, token and state."""
-        return f"<leaselock.AsyncLease {self._lease.describe()}>"
-
     def __copy__(self) -> Self:
         """The lease itself."""
         return self
@@ -204,6 +172,109 @@ class AsyncLease:
         """The lease itself."""
         return self
 
+    @property
+    def _what(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def _called(self) -> str:
+        raise NotImplementedError
+
+
+class AsyncLease(AsyncHeld):
+    """A name that is held, until it is released, lost, or its TTL runs out. Made by `AsyncClient.acquire`.
+
+    In an `async with` block it is given back at the end, and the entering task is cancelled once if it is lost on the
+    way; the block then raises `LeaseLostError`. A lease that is collected without being released is given back in the
+    background, with a ResourceWarning. It is not bound to an event loop.
+
+    Examples:
+        >>> async with await client.acquire("nightly-report", ttl=30) as lease:
+        ...     await write_report(token=lease.token)
+    """
+
+    __slots__ = ()
+    _lease: AsyncLeaseCore
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return self._lease.name
+
+    @property
+    def owner(self) -> str:
+        """What this lease is stored as; unique. With it any process can give the name back: `client.release`."""
+        return self._lease.owner
+
+    @property
+    def token(self) -> int:
+        """The fencing token: larger than that of every earlier lease on this name, below 2**53."""
+        return self._lease.token
+
+    def detach(self) -> None:
+        """Stops renewal and leaves the name to its TTL, or to `client.release(name, owner)` somewhere else."""
+        self._lease.detach()
+
+    def __repr__(self) -> str:
+        """Name, token and state."""
+        return f"<leaselock.AsyncLease {self._lease.describe()}>"
+
     def __reduce__(self) -> NoReturn:
         """A lease belongs to its process."""
         raise TypeError("cannot pickle 'leaselock.AsyncLease': it belongs to its process; send its owner and token")
+
+    @property
+    def _what(self) -> str:
+        return f"the lease on {self.name!r}"
+
+    @property
+    def _called(self) -> str:
+        return f"{self.name!r}, its TTL frees it"
+
+
+class AsyncLeaseGroup(AsyncHeld):
+    """Several names that are held together, until the first lease is over. Made by `AsyncClient.acquire_all`.
+
+    Each name has a lease and a fencing token of its own. The first lease that is lost loses the group, and the others
+    are given back at once. In an `async with` block all are given back at the end, and the entering task is cancelled
+    once if one is lost on the way; the block then raises `LeaseLostError`. A group that is collected without being
+    released is given back in the background, with a ResourceWarning. It is not bound to an event loop.
+
+    Examples:
+        >>> async with await client.acquire_all([payer, payee]) as both:
+        ...     await move_money(payer, payee, fence=both.tokens)
+    """
+
+    __slots__ = ()
+    _lease: AsyncGroupCore
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they were taken: that of their bytes."""
+        return self._lease.names
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The fencing token of each name, larger than that of every earlier lease on it."""
+        return self._lease.tokens
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """What the lease of each name is stored as. With it any process can give that name back: `client.release`."""
+        return self._lease.owners
+
+    def __repr__(self) -> str:
+        """Names and state."""
+        return f"<leaselock.AsyncLeaseGroup {self._lease.describe()}>"
+
+    def __reduce__(self) -> NoReturn:
+        """A group belongs to its process."""
+        raise TypeError("cannot pickle 'leaselock.AsyncLeaseGroup': it belongs to its process; send its tokens")
+
+    @property
+    def _what(self) -> str:
+        return f"the group of leases on {', '.join(map(repr, self.names))}"
+
+    @property
+    def _called(self) -> str:
+        return f"{', '.join(map(repr, self.names))}, their TTLs free them"

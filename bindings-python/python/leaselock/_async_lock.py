@@ -72,12 +72,7 @@ class AsyncLock:
         Raises:
             TypeError: `func` is not a coroutine function.
         """
-        _decorate.check(func)
-        if not _decorate.is_coroutine_function(func):
-            raise TypeError(
-                f"the lock of an AsyncClient decorates coroutine functions, and {_decorate.name_of(func)} is none; "
-                "use the lock of a Client"
-            )
+        _decorate.check_async(func)
 
         @functools.wraps(func)
         async def locked(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from leaselock._native import Lease
+    from leaselock._native import Lease, LeaseGroup, Lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,12 +42,26 @@ def check(func: Callable[..., object]) -> None:
         )
 
 
+def check_async(func: Callable[..., object]) -> None:
+    """Refuses what no lock of an `AsyncClient` can decorate.
+
+    Raises:
+        TypeError: It is not a coroutine function.
+    """
+    check(func)
+    if not is_coroutine_function(func):
+        raise TypeError(
+            f"the lock of an AsyncClient decorates coroutine functions, and {name_of(func)} is none; "
+            "use the lock of a Client"
+        )
+
+
 def name_of(func: object) -> str:
     """A function's name for an error text."""
     return str(getattr(func, "__qualname__", None) or repr(func))
 
 
-def sync(func: Callable[P, R], acquire: Callable[[], Lease]) -> Callable[P, R]:
+def sync(func: Callable[P, R], acquire: Callable[[], Lease | LeaseGroup | Lock]) -> Callable[P, R]:
     """A function that takes a fresh lease for each call.
 
     Raises:

@@ -2,17 +2,18 @@
 # ruff: noqa: PYI021 - where editors and mkdocstrings look for them
 
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from contextvars import Context
 from os import PathLike
 from types import TracebackType
-from typing import Generic, NoReturn, ParamSpec, TypeAlias, TypeVar, final
+from typing import Generic, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar, final, overload
 from weakref import ReferenceType
 
 from typing_extensions import Self, Unpack, disjoint_base
 
 from leaselock._credentials import AsyncCredentials, Credentials
 from leaselock._errors import LeaseLostError
+from leaselock._group_lock import GroupLock
 from leaselock._records import (
     ExtendStatus,
     LeaseState,
@@ -33,13 +34,16 @@ _Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, bool, int
 
 __all__ = [
     "AsyncClientCore",
+    "AsyncGroupCore",
     "AsyncLeaseCore",
     "AsyncLocks",
     "Bridge",
     "Client",
     "CredentialsRequest",
     "Entries",
+    "GroupRequest",
     "Lease",
+    "LeaseGroup",
     "Line",
     "Lock",
     "LockEvent",
@@ -218,6 +222,7 @@ class Client:
         *,
         ttl: Seconds = 30,
         wait: Seconds | None = None,
+        reentrant: bool = False,
         renew: bool = True,
         max_hold: Seconds | None = None,
         label: str | None = None,
@@ -233,6 +238,8 @@ class Client:
             ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
                 process; 0.1 to 365 days.
             wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this
+                client) gets the same lease again, which the outermost block gives back. All options must be as there.
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
@@ -326,6 +333,128 @@ class Client:
             >>> with client.semaphore("exports", 3) as lease:
             ...     write_report(token=lease.token)
         """
+    def acquire_all(
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> LeaseGroup:
+        """Takes several names, all or none.
+
+        All are tried at once. Unless each is free they are then waited for one after the other, in the order of their
+        bytes whatever the order they are given in: so two groups never wait for each other. It is not re-entrant:
+        whoever holds one of the names already waits for themselves.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+                once.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+
+        Returns:
+            LeaseGroup: A lease of each, over together. Give them back by `release()`, or use it as a `with` block.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            LockTimeoutError: The wait ran out while someone else held one of the names. None is held.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> with client.acquire_all([payer, payee], wait=10) as both:
+            ...     move_money(payer, payee, fence=both.tokens)
+        """
+    def try_acquire_all(
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> LeaseGroup | None:
+        """Takes several names if each is free, or none of them. It never waits in line.
+
+        Two that try at the same time may each find what the other has for that moment, and both get nothing.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+
+        Returns:
+            LeaseGroup | None: A lease of each; None if someone else holds one of the names.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            StoreUnavailableError: The server could not be reached, did not answer within `command_timeout`, or fewer
+                replicas than asked for confirmed.
+            StoreRefusedError: The server answered that it will not do it, for want of a permission or of memory, say.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> if (both := client.try_acquire_all([payer, payee])) is not None:
+            ...     with both:
+            ...         move_money(payer, payee, fence=both.tokens)
+        """
+    def lock_all(
+        self,
+        names: Iterable[str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+    ) -> GroupLock:
+        """Several names, all or none, as a `with` block and a decorator.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        Args:
+            names (Iterable[str]): 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is
+                there twice is taken once.
+            ttl (float | timedelta): Seconds after which the names free themselves when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait, for all of them together; None waits for ever, 0 tries
+                once.
+            renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
+            max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner strings. At most 128 bytes.
+
+        Returns:
+            GroupLock: Takes fresh leases for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range; also for no names, and for more than 64.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> with client.lock_all([payer, payee], wait=10) as both:
+            ...     move_money(payer, payee, fence=both.tokens)
+        """
+    def _acquire_all(self, request: GroupRequest) -> LeaseGroup:
+        """Takes several names by a checked request. For `GroupLock`."""
     def lead(
         self,
         name: str,
@@ -537,8 +666,8 @@ class Lease:
 
         Raises:
             InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
-            LeaseLostError: The lease is over.
-            StoreUnavailableError: The server did not answer in time; the lease is unsure.
+            LeaseLostError: It is over.
+            StoreUnavailableError: The server did not answer in time; it is unsure.
             StoreRefusedError: The server refused.
         """
     def release(self) -> bool:
@@ -595,6 +724,113 @@ class Lease:
     def __reduce__(self) -> NoReturn: ...
 
 @disjoint_base
+class LeaseGroup:
+    """Several names that are held together, until the first of their leases is over. Made by `Client.acquire_all`.
+
+    Each name has a lease and a fencing token of its own. The first lease that is lost loses the group, and the others
+    are given back at once. In a `with` block all are given back at the end; a block that ended well raises
+    `LeaseLostError` if one was lost on the way. A group that is collected without being released is given back in the
+    background, with a ResourceWarning. Any thread may use it.
+
+    Examples:
+        >>> with client.acquire_all([payer, payee]) as both:
+        ...     move_money(payer, payee, fence=both.tokens)
+    """
+    def __new__(cls, *_args: object, **_options: object) -> Self: ...
+    def __init__(self, *args: object, **options: object) -> None: ...
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they were taken: that of their bytes."""
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The fencing token of each name, larger than that of every earlier lease on it."""
+    @property
+    def owners(self) -> dict[str, str]:
+        """What the lease of each name is stored as. With it any process can give that name back: `client.release`."""
+    @property
+    def ttl(self) -> float:
+        """The leases' length in seconds, as renewals set it."""
+    @property
+    def expires_in(self) -> float:
+        """Seconds until the first lease ends if no renewal succeeds, by the local clock; 0 when it is over."""
+    @property
+    def state(self) -> LeaseState:
+        """`"held"`, `"unsure"` (a renewal has failed; still held), `"lost"` or `"released"`. No network."""
+    @property
+    def held(self) -> bool:
+        """Whether all are held right now, by the local deadline. No network."""
+    def check(self) -> None:
+        """Does nothing while all are held. No network.
+
+        Raises:
+            LeaseLostError: It is not held any more.
+        """
+    def extend(self, ttl: Seconds | None = None) -> None:
+        """Makes each lease last exactly `ttl` seconds from now, and renewals set that from now on.
+
+        Where that fails for one, others may have been extended.
+
+        Args:
+            ttl (float | timedelta | None): Seconds, 0.1 to 365 days; None for the TTL it has.
+
+        Raises:
+            InvalidArgumentError: `ttl` is out of its range, or reaches past `max_hold`.
+            LeaseLostError: It is over.
+            StoreUnavailableError: The server did not answer in time; it is unsure.
+            StoreRefusedError: The server refused.
+        """
+    def release(self) -> bool:
+        """Gives all the names back. From the call on none is held, whatever comes of it.
+
+        Returns:
+            bool: True when this group gave each name back, also when asked again; False when one had already gone.
+
+        Raises:
+            StoreUnavailableError: The server did not answer in time. Try again, or let the TTL free the name.
+            StoreRefusedError: The server refused.
+        """
+    def wait_lost(self, timeout: Seconds | None = None) -> bool:
+        """Waits until the group is lost, or released.
+
+        Args:
+            timeout (float | timedelta | None): Seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            bool: True when it is lost, False when it was released or the time-out came first.
+        """
+    def on_lost(self, callback: Callable[[LeaseLostError], object]) -> None:
+        """Calls `callback(error)` when the group is lost, once; soon, if it is lost already.
+
+        Callbacks run one after the other on a thread of their own, so hand long work on. They are never called for a
+        release, nor for a group that is collected. What one raises is logged to `leaselock`.
+
+        Args:
+            callback (Callable[[LeaseLostError], object]): A plain function; the error's `reason` says why.
+
+        Raises:
+            TypeError: `callback` is not callable.
+        """
+    def __enter__(self) -> Self:
+        """Enters the scope of the group.
+
+        Raises:
+            LeaseLostError: It is not held any more.
+        """
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        """Gives all the leases back. An exception of the body always wins.
+
+        Raises:
+            LeaseLostError: The body ended well, and one was lost on the way.
+        """
+    def __copy__(self) -> Self:
+        """The group itself."""
+    def __deepcopy__(self, _memo: object) -> Self:
+        """The group itself."""
+    def __reduce__(self) -> NoReturn: ...
+
+@disjoint_base
 class Lock:
     """A lock to use as `with client.lock(name) as lease:` or `@client.lock(name)`. Made by `Client.lock`.
 
@@ -642,6 +878,9 @@ class Lock:
     @property
     def name(self) -> str:
         """The lock's name."""
+    @property
+    def _request(self) -> Request:
+        """What it takes. For `ReentrantLock`."""
     def _acquire(self) -> Lease:
         """Takes a fresh lease. For decorated functions."""
     def __enter__(self) -> Lease:
@@ -786,6 +1025,15 @@ class Request:
     @property
     def name(self) -> str:
         """The lock's name."""
+    def is_like(self, other: Request) -> bool:
+        """Whether the other one is for the same name with the same options."""
+
+@final
+class GroupRequest:
+    """The arguments of an acquire of several names, checked. Made by a client."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they are taken."""
 
 @disjoint_base
 class AsyncClientCore:
@@ -828,6 +1076,16 @@ class AsyncClientCore:
     def _try_acquire(
         self, bridge: Bridge, name: str, *options: Unpack[_Options]
     ) -> Awaitable[AsyncLeaseCore | None]: ...
+    @overload
+    def _acquire_all(
+        self, bridge: Bridge, once: Literal[False], names: Iterable[str], *options: Unpack[_Options]
+    ) -> Awaitable[AsyncGroupCore]: ...
+    @overload
+    def _acquire_all(
+        self, bridge: Bridge, once: Literal[True], names: Iterable[str], *options: Unpack[_Options]
+    ) -> Awaitable[AsyncGroupCore | None]: ...
+    def _request_all(self, names: Iterable[str], *options: Unpack[_Options]) -> GroupRequest: ...
+    def _acquire_all_checked(self, bridge: Bridge, request: GroupRequest) -> Awaitable[AsyncGroupCore]: ...
     def _release(self, bridge: Bridge, name: str, owner: str) -> Awaitable[ReleaseStatus]: ...
     def _extend(self, bridge: Bridge, name: str, owner: str, ttl: Seconds) -> Awaitable[ExtendStatus]: ...
     def _force_release(self, bridge: Bridge, name: str) -> Awaitable[ReleaseStatus]: ...
@@ -864,6 +1122,39 @@ class AsyncLeaseCore:
     def check(self) -> None: ...
     def lost_error(self) -> LeaseLostError | None: ...
     def detach(self) -> None: ...
+    def describe(self) -> str: ...
+    def extend(self, bridge: Bridge, ttl: Seconds | None) -> Awaitable[None]: ...
+    def release(self, bridge: Bridge) -> Awaitable[bool]: ...
+    def wait_lost(self, bridge: Bridge, timeout: Seconds | None) -> Awaitable[bool]: ...
+    def hook(self, bridge: Bridge, callback: Callable[[LeaseLostError], object]) -> int:
+        """Has the loop call `callback(error)` when the lease is lost; the number is for `unhook`."""
+    def unhook(self, hook: int) -> None:
+        """Takes such a callback back."""
+
+@final
+class AsyncGroupCore:
+    """What an `AsyncLeaseGroup` is made of: each call gives an operation to await on the bridge of the running loop."""
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def tokens(self) -> dict[str, int]: ...
+    @property
+    def owners(self) -> dict[str, str]: ...
+    @property
+    def owner(self) -> str | None:
+        """Unique to the group: the owner string of its first lease."""
+    @property
+    def ttl(self) -> float: ...
+    @property
+    def expires_in(self) -> float: ...
+    @property
+    def state(self) -> LeaseState: ...
+    @property
+    def held(self) -> bool: ...
+    @property
+    def settled(self) -> bool: ...
+    def check(self) -> None: ...
+    def lost_error(self) -> LeaseLostError | None: ...
     def describe(self) -> str: ...
     def extend(self, bridge: Bridge, ttl: Seconds | None) -> Awaitable[None]: ...
     def release(self, bridge: Bridge) -> Awaitable[bool]: ...

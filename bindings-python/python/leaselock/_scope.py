@@ -10,7 +10,7 @@ from leaselock import _bridge
 
 if TYPE_CHECKING:
     from leaselock._errors import LeaseLostError
-    from leaselock._native import AsyncLeaseCore
+    from leaselock._native import AsyncGroupCore, AsyncLeaseCore
 
 
 class Scope:
@@ -18,7 +18,7 @@ class Scope:
 
     __slots__ = ("_cancelled", "_earlier", "_hook", "_lease", "_task")
 
-    def __init__(self, lease: AsyncLeaseCore) -> None:
+    def __init__(self, lease: AsyncLeaseCore | AsyncGroupCore) -> None:
         """Begins the scope, in the task that enters.
 
         Raises:

@@ -3,17 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use leaselock::{Client, Request};
+use leaselock::{Client, GroupRequest, Request};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::bridge::Bridge;
+use super::group::AsyncGroupCore;
 use super::lease::AsyncLeaseCore;
 use super::line::Line;
 use super::locks::AsyncLocks;
 use super::operation::{Abandoned, Operation, submit};
-use super::request::PyRequest;
+use super::request::{PyGroupRequest, PyRequest};
 use crate::access::Access;
 use crate::args::{self, Given, Options};
 use crate::client::{Made, describe};
@@ -101,6 +102,20 @@ impl AsyncClientCore {
         let work = async move { client.take_request(request, once).await };
         let finish = AsyncLeaseCore::finish(self.number);
         submit(bridge, Abandoned::Drops, work, finish)
+    }
+}
+
+impl AsyncClientCore {
+    fn take_all(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        request: GroupRequest,
+        once: bool,
+    ) -> PyResult<Operation> {
+        let client = self.call(bridge)?.clone();
+        let request = observe::all_in_context(bridge.py(), request)?;
+        let work = async move { client.take_all_request(request, once).await };
+        submit(bridge, Abandoned::Drops, work, AsyncGroupCore::finish)
     }
 }
 
@@ -246,6 +261,35 @@ impl AsyncClientCore {
     ) -> PyResult<Operation> {
         let request = args::request(name, Options::in_order(options))?;
         self.take(bridge, request, true)
+    }
+
+    #[pyo3(signature = (bridge, once, names, *options))]
+    fn _acquire_all<'py>(
+        &self,
+        bridge: &Bound<'py, Bridge>,
+        once: bool,
+        names: &Bound<'py, PyAny>,
+        options: &Bound<'py, PyTuple>,
+    ) -> PyResult<Operation> {
+        let request = args::group_request(names, Options::in_order(options))?;
+        self.take_all(bridge, request.0, once)
+    }
+
+    #[pyo3(signature = (names, *options))]
+    fn _request_all<'py>(
+        &self,
+        names: &Bound<'py, PyAny>,
+        options: &Bound<'py, PyTuple>,
+    ) -> PyResult<PyGroupRequest> {
+        args::group_request(names, Options::in_order(options))
+    }
+
+    fn _acquire_all_checked(
+        &self,
+        bridge: &Bound<'_, Bridge>,
+        request: &Bound<'_, PyGroupRequest>,
+    ) -> PyResult<Operation> {
+        self.take_all(bridge, request.get().0.clone(), false)
     }
 
     fn _release<'py>(

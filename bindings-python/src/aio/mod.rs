@@ -2,6 +2,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod client;
+pub(crate) mod group;
 pub(crate) mod lease;
 pub(crate) mod line;
 pub(crate) mod locks;

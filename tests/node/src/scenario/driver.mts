@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { Client, Lease } from "leaselock";
+import type { Client, Lease, LeaseGroup } from "leaselock";
 import { eventually } from "../support/servers.mjs";
 import { matches } from "./matching.mjs";
 import { type Operation, operations } from "./operations.mjs";
@@ -44,9 +44,9 @@ type Outcome = { result: unknown; took: number } | { failure: unknown; took: num
 export class Run {
   readonly id = randomBytes(6).toString("hex");
   readonly clients = new Map<string, Client>();
-  readonly leases = new Map<string, Lease>();
+  readonly leases = new Map<string, Lease | LeaseGroup>();
   /** Leases without a name; they are held all the same. */
-  readonly kept: Lease[] = [];
+  readonly kept: (Lease | LeaseGroup)[] = [];
   readonly #tasks = new Map<string, { step: Step; ended: boolean; outcome: Promise<Outcome> }>();
   #redis: Plain | undefined;
 
@@ -67,10 +67,17 @@ export class Run {
   }
 
   lease(name: unknown): Lease {
+    const lease = this.held(name);
+    assert.ok("token" in lease, `${name} is a group`);
+    return lease;
+  }
+
+  /** A lease or a group. */
+  held(name: unknown): Lease | LeaseGroup {
     return known(this.leases, name, "lease");
   }
 
-  keep(lease: Lease, name: unknown): void {
+  keep(lease: Lease | LeaseGroup, name: unknown): void {
     if (name === undefined) {
       this.kept.push(lease);
     } else {

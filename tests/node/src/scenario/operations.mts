@@ -1,7 +1,14 @@
 // The operations of the scenario file, in terms of this package.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AcquireOptions, Client, type Lease, type LeaseLostError, type LockInfo } from "leaselock";
+import {
+  type AcquireOptions,
+  Client,
+  type Lease,
+  type LeaseGroup,
+  type LeaseLostError,
+  type LockInfo,
+} from "leaselock";
 import { eventually } from "../support/servers.mjs";
 import type { Run, Step } from "./driver.mjs";
 import { matches } from "./matching.mjs";
@@ -34,7 +41,7 @@ function info({ name, owner, expiresIn, waiters, mode, holders, holderCount }: L
 }
 
 /** Resolves with the reason when the lease is lost, with null after `timeout`. */
-async function lossReason(lease: Lease, timeout: number): Promise<string | null> {
+async function lossReason(lease: Lease | LeaseGroup, timeout: number): Promise<string | null> {
   const { signal } = lease;
   if (!signal.aborted) {
     const timer = new AbortController();
@@ -80,6 +87,19 @@ export const operations: Record<string, Operation> = {
     run.keep(lease, step["as"]);
     return true;
   },
+  async acquire_all(run, step) {
+    const group = await run.client(step["client"]).acquireAll(step["names"] as string[], acquireOptions(step));
+    run.keep(group, step["as"]);
+    return null;
+  },
+  async try_acquire_all(run, step) {
+    const group = await run.client(step["client"]).tryAcquireAll(step["names"] as string[], acquireOptions(step));
+    if (group === null) {
+      return false;
+    }
+    run.keep(group, step["as"]);
+    return true;
+  },
   lead(run, step) {
     const works = step["works"] as string[];
     const tokens: number[] = [];
@@ -96,7 +116,7 @@ export const operations: Record<string, Operation> = {
       return { led: tokens.length, newer: tokens.every((token, at) => at === 0 || token > Number(tokens[at - 1])) };
     });
   },
-  release_lease: (run, step) => run.lease(step["lease"]).release(),
+  release_lease: (run, step) => run.held(step["lease"]).release(),
   release: (run, step) => run.client(step["client"]).release(step["name"] as string, step["owner"] as string),
   force_release: (run, step) => run.client(step["client"]).forceRelease(step["name"] as string),
   extend_by_owner: (run, step) =>
@@ -113,23 +133,29 @@ export const operations: Record<string, Operation> = {
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   },
   lease(run, step) {
-    const { name, owner, token, ttl, expiresIn, state, held } = run.lease(step["lease"]);
+    const lease = run.held(step["lease"]);
+    const { ttl, expiresIn, state, held } = lease;
+    if ("tokens" in lease) {
+      const { names, tokens } = lease;
+      return { names, tokens: [...tokens.values()], ttl, expires_in: expiresIn, state, held };
+    }
+    const { name, owner, token } = lease;
     return { name, owner, token, ttl, expires_in: expiresIn, state, held };
   },
   newer: (run, step) => run.lease(step["lease"]).token > run.lease(step["than"]).token,
   async extend(run, step) {
-    await run.lease(step["lease"]).extend(given(step, "ttl"));
+    await run.held(step["lease"]).extend(given(step, "ttl"));
     return null;
   },
   check(run, step) {
-    run.lease(step["lease"]).check();
+    run.held(step["lease"]).check();
     return null;
   },
   detach(run, step) {
     run.lease(step["lease"]).detach();
     return null;
   },
-  wait_lost: (run, step) => lossReason(run.lease(step["lease"]), step["timeout"] as number),
+  wait_lost: (run, step) => lossReason(run.held(step["lease"]), step["timeout"] as number),
   stats(run, step) {
     const stats = run.client(step["client"]).stats();
     return Object.fromEntries(Object.entries(stats).map(([name, count]) => [snake(name), count]));
