@@ -10,6 +10,7 @@ import { abandonScope, type Lease, leaveScope, makeLease } from "./lease.js";
 import { contextNumber } from "./observe.js";
 import { open } from "./opening.js";
 import { abortableResult, result } from "./reactor.js";
+import { Insiders } from "./reentrant.js";
 import { type Inspect, SHOW, shown } from "./showing.js";
 import { fromCaller } from "./stacks.js";
 import type {
@@ -22,11 +23,13 @@ import type {
   ReleaseStatus,
   Stats,
   TryAcquireOptions,
+  UsingOptions,
 } from "./types.js";
 import { warn } from "./warnings.js";
 
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "shared", "permits", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
+const USING_OPTIONS = ["reentrant", ...ACQUIRE_OPTIONS] as const;
 const LEAD_OPTIONS = ["ttl", "maxHold", "label", "signal"] as const;
 
 startEvents();
@@ -51,6 +54,7 @@ startEvents();
 export class Client {
   readonly #native: NativeClient;
   readonly #leaders = new Leaders();
+  readonly #insiders = new Insiders();
 
   /**
    * @param url Where the store is; the environment variable `LEASELOCK_URL` when it is not given.
@@ -181,7 +185,7 @@ export class Client {
    * The same with options.
    *
    * @param name The lock's name: 1 to 512 bytes of UTF-8 without control characters.
-   * @param acquireOptions How long to wait and to hold, in milliseconds.
+   * @param usingOptions How long to wait and to hold, in milliseconds, and whether whoever is inside already enters again.
    * @param body What to do under the lock.
    * @returns What `body` returned.
    * @throws What `body` throws, and what {@link Client.acquire} does.
@@ -196,20 +200,30 @@ export class Client {
    */
   using<T>(
     name: string,
-    acquireOptions: AcquireOptions | undefined,
+    usingOptions: UsingOptions | undefined,
     body: (lease: Lease) => T | PromiseLike<T>,
   ): Promise<T>;
   async using<T>(
     name: string,
-    optionsOrBody: AcquireOptions | undefined | ((lease: Lease) => T | PromiseLike<T>),
+    optionsOrBody: UsingOptions | undefined | ((lease: Lease) => T | PromiseLike<T>),
     maybeBody?: (lease: Lease) => T | PromiseLike<T>,
   ): Promise<T> {
-    const [acquireOptions, given] =
+    const [usingOptions, given] =
       typeof optionsOrBody === "function" ? [undefined, optionsOrBody] : [optionsOrBody, maybeBody];
     let lease: Lease;
     try {
       callable("the body of using", given);
-      lease = await this.acquire(name, acquireOptions);
+      if (usingOptions && "reentrant" in usingOptions) {
+        const { reentrant, ...acquireOptions } = options("using", usingOptions, USING_OPTIONS);
+        const take = () => this.acquire(name, acquireOptions);
+        if (optional(boolean, "reentrant", reentrant)) {
+          const body = given as (lease: Lease) => T | PromiseLike<T>;
+          return await this.#insiders.using(string("name", name), acquireOptions, take, body);
+        }
+        lease = await take();
+      } else {
+        lease = await this.acquire(name, usingOptions);
+      }
     } catch (error) {
       throw fromCaller(error, USING);
     }

@@ -47,6 +47,7 @@ export type {
   Stats,
   TlsOptions,
   TryAcquireOptions,
+  UsingOptions,
   WaitingEvent,
 } from "./types.js";
 export { ExtendStatus, ReleaseStatus } from "./types.js";

@@ -129,6 +129,28 @@ export interface AcquireOptions extends TryAcquireOptions {
   wait?: number | undefined;
 }
 
+/** How to take a lock for a callback: {@link Client.using}. */
+export interface UsingOptions extends AcquireOptions {
+  /**
+   * Whether whoever is inside already gets the same lease again, by this client: the callback and all that it starts, as
+   * `AsyncLocalStorage` sees it. The last to leave gives the lease back. All options must be as they were the first time.
+   *
+   * @defaultValue `false`: who is inside waits like any other
+   *
+   * @example
+   * ```ts
+   * async function add(amount: number) {
+   *   await client.using("account:7", { reentrant: true }, () => write(amount));
+   * }
+   * await client.using("account:7", { reentrant: true }, async () => {
+   *   await add(4); // waits for nobody
+   *   await Promise.all([add(1), add(2)]); // both are inside, at the same time
+   * });
+   * ```
+   */
+  reentrant?: boolean | undefined;
+}
+
 /** How to lead: {@link Client.lead}. */
 export interface LeadOptions {
   /**

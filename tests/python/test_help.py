@@ -171,7 +171,7 @@ async def test_an_example_runs(code: str, is_async: bool, capsys: pytest.Capture
         "report": ["page"],
         "payer": "account:7",
         "payee": "account:4",
-        "move_money": lambda payer, payee, fence: work(token=max(fence.values())),
+        "move_money": lambda *_, fence: work(token=max(fence.values())),
         "write": lambda _page, token: written.append(token),
     }
     holder = leaselock.Client(url)

@@ -13,7 +13,6 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from leaselock import _decorate
-from leaselock._async_lease import AsyncLease
 from leaselock._async_lock import AsyncLock
 from leaselock._errors import InvalidArgumentError
 from leaselock._native import Entries, Lease, Lock, Place
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Hashable
     from types import TracebackType
 
+    from leaselock._async_lease import AsyncLease
     from leaselock._native import AsyncClientCore, Client, Request
 
 P = ParamSpec("P")
