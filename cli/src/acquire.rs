@@ -11,7 +11,7 @@ use crate::duration;
 use crate::exit::{Exit, Failure};
 use crate::record::json;
 use crate::system::Signals;
-use crate::waiting::{Acquired, Waiting, host, stop_if_asked};
+use crate::waiting::{Acquired, Waiting, host, stop_if_asked, take_one};
 
 /// Take a lock and leave it taken, for the steps of a script
 ///
@@ -77,10 +77,16 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
     let mut signals = Signals::of_command()?;
     let acquired = args
         .waiting
-        .acquire(&client, request, false, &mut signals)
+        .acquire(
+            &client,
+            &format!("lock {:?}", args.name),
+            Some(&args.name),
+            take_one(&client, request, false),
+            &mut signals,
+        )
         .await?;
     let lease = match acquired {
-        Acquired::Lease(lease) => lease,
+        Acquired::Held(lease) => lease,
         Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
     };
     while let Some(signal) = signals.pending() {

@@ -1,5 +1,6 @@
 //! Waiting for a lock, as `run` and `acquire` do.
 
+use std::future::Future;
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ pub(crate) struct Waiting {
 }
 
 /// How a wait ended.
-pub(crate) enum Acquired {
-    Lease(Lease),
+pub(crate) enum Acquired<T> {
+    Held(T),
     Interrupted(i32),
 }
 
@@ -60,47 +61,33 @@ impl Waiting {
         self.label.clone().unwrap_or_else(default)
     }
 
-    /// Waits for the lock, or for a signal that ends the wait. With `forever` it waits as long as it takes, also while the
-    /// store cannot be reached.
-    pub(crate) async fn acquire(
+    /// Waits for what `acquiring` takes, or for a signal that ends the wait. `what` it is, for people; `name` is the lock to look
+    /// at where it takes long, if it is one.
+    pub(crate) async fn acquire<T>(
         &self,
         client: &Client,
-        request: Request,
-        forever: bool,
+        what: &str,
+        name: Option<&str>,
+        acquiring: impl Future<Output = Result<T, Failure>>,
         signals: &mut Signals,
-    ) -> Result<Acquired, Failure> {
-        let wait = request.options().wait;
-        let once = wait == Some(Duration::ZERO);
-        let name = request.name().to_owned();
+    ) -> Result<Acquired<T>, Failure> {
+        let wait = self.wait();
         let attended = stderr().is_terminal();
         let patience = if attended {
             PATIENCE
         } else {
             UNATTENDED_PATIENCE
         };
+        let once = wait == Some(Duration::ZERO);
         let mut silent = !self.quiet && !once && wait.is_none_or(|wait| wait > patience);
         let number = {
-            let acquiring = async {
-                if forever {
-                    return client.acquire_to_lead(request).await.map_err(Failure::from);
-                }
-                if !once {
-                    return client.acquire_request(request).await.map_err(Failure::from);
-                }
-                client.try_acquire_request(request).await?.ok_or_else(|| {
-                    Failure::new(
-                        Exit::TIMEOUT,
-                        format!("the lock {name:?} is held by someone else"),
-                    )
-                })
-            };
             tokio::pin!(acquiring);
             let notice = async {
                 tokio::time::sleep(patience).await;
-                if attended {
-                    format!("who has it: leaselock inspect {name}")
-                } else {
-                    who_holds(client, &name).await
+                match name {
+                    None => "who has them: leaselock ls".to_owned(),
+                    Some(name) if attended => format!("who has it: leaselock inspect {name}"),
+                    Some(name) => who_holds(client, name).await,
                 }
             };
             tokio::pin!(notice);
@@ -113,10 +100,10 @@ impl Waiting {
                         }
                         stop_if_asked(signal);
                     }
-                    acquired = &mut acquiring => return acquired.map(Acquired::Lease).map_err(|failure| self.told(failure)),
+                    acquired = &mut acquiring => return acquired.map(Acquired::Held).map_err(|failure| self.told(failure)),
                     notice = &mut notice, if silent => {
                         silent = false;
-                        complain(format_args!("waiting for the lock {name:?}; {notice}"));
+                        complain(format_args!("waiting for the {what}; {notice}"));
                     }
                 }
             }
@@ -134,6 +121,25 @@ impl Waiting {
         let message = if self.quiet { "" } else { failure.message() };
         Failure::new(Exit::new(self.conflict_exit_code.into()), message)
     }
+}
+
+/// Takes a lock. With `forever` it waits as long as it takes, also while the store cannot be reached.
+pub(crate) async fn take_one(
+    client: &Client,
+    request: Request,
+    forever: bool,
+) -> Result<Lease, Failure> {
+    if forever {
+        return Ok(client.acquire_to_lead(request).await?);
+    }
+    if request.options().wait != Some(Duration::ZERO) {
+        return Ok(client.acquire_request(request).await?);
+    }
+    let name = request.name().to_owned();
+    client.try_acquire_request(request).await?.ok_or_else(|| {
+        let text = format!("the lock {name:?} is held by someone else");
+        Failure::new(Exit::TIMEOUT, text)
+    })
 }
 
 async fn who_holds(client: &Client, name: &str) -> String {

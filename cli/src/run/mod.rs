@@ -1,19 +1,21 @@
 //! `leaselock run`: a command that runs while a lock is held.
 
+mod held;
 mod supervise;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use leaselock::{AcquireOptions, Lease, Request, Unit};
+use leaselock::{AcquireOptions, Client, GroupRequest, Request, Unit};
 
+use self::held::{Held, listed};
 use self::supervise::{Policy, supervise};
 use crate::connection::Connection;
 use crate::duration;
 use crate::exit::{Exit, Failure, complain};
 use crate::system::{Running, Signals};
-use crate::waiting::{Acquired, Waiting, host, stop_if_asked};
+use crate::waiting::{Acquired, Waiting, host, stop_if_asked, take_one};
 
 /// Run a command while holding a lock
 ///
@@ -21,6 +23,10 @@ use crate::waiting::{Acquired, Waiting, host, stop_if_asked};
 /// as long as the command runs. The command finds LEASELOCK_TOKEN (the fencing token), LEASELOCK_NAME,
 /// LEASELOCK_OWNER and LEASELOCK_APP_ID in its environment. A wait that takes long is told on stderr. Its owner is HOST/PID
 /// in `leaselock ls`, unless --label says otherwise.
+///
+/// With --also it holds several locks, all or none. They are taken in an order that everybody keeps, so that two that want the
+/// same ones never wait for each other; the first that is lost counts as the loss of all. LEASELOCK_TOKENS then has a line
+/// for each: its token, a space and its name.
 ///
 /// When the lease is lost, because the store cannot be reached until it runs out, or someone breaks the lock, the
 /// command gets SIGTERM, and SIGKILL when it has not ended some time later.
@@ -50,6 +56,10 @@ pub(crate) struct Args {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+
+    /// One more lock to hold, all or none; may be said several times, for 64 locks in all
+    #[arg(long, value_name = "NAME", conflicts_with = "forever")]
+    also: Vec<String>,
 
     /// The lease: how long the lock stays taken when nothing more is heard of leaselock
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
@@ -104,6 +114,9 @@ Examples:
       leaselock run --permits 3 export -- ./export.sh
       leaselock run --shared catalogue -- ./read.sh
 
+  Two accounts at once:
+      leaselock run account:7 --also account:4 -- ./move-money
+
   The fencing token goes to whatever the command writes to:
       leaselock run orders -- sh -c 'import --fence \"$LEASELOCK_TOKEN\"'
 
@@ -141,16 +154,22 @@ impl OnLost {
 
 pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Failure> {
     let client = connection.client()?;
-    let request = args.request()?;
+    let asked = args.asked()?;
     let mut signals = Signals::of_command()?;
 
     loop {
         let acquired = args
             .waiting
-            .acquire(&client, request.clone(), args.forever, &mut signals)
+            .acquire(
+                &client,
+                &asked.what(),
+                args.notice(),
+                args.take(&client, asked.clone()),
+                &mut signals,
+            )
             .await?;
         let lease = match acquired {
-            Acquired::Lease(lease) => lease,
+            Acquired::Held(lease) => lease,
             Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
         };
         let ended = hold(args, client.app_id(), &lease, &mut signals).await;
@@ -168,7 +187,7 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
 }
 
 impl Args {
-    fn request(&self) -> Result<Request, Failure> {
+    fn asked(&self) -> Result<Asked, Failure> {
         if self.forever && self.on_lost == OnLost::Warn {
             return Err(Failure::new(
                 Exit::USAGE,
@@ -187,7 +206,57 @@ impl Args {
             ),
             ..AcquireOptions::default()
         };
-        Ok(Request::new(&self.name, options, Unit::Seconds)?)
+        if self.also.is_empty() {
+            let request = Request::new(&self.name, options, Unit::Seconds)?;
+            return Ok(Asked::One(request));
+        }
+        let mut names = self.also.clone();
+        names.push(self.name.clone());
+        let request = GroupRequest::new(names, &options, Unit::Seconds)?;
+        Ok(Asked::Several(request))
+    }
+
+    /// Whom to look at where it takes long: one name.
+    fn notice(&self) -> Option<&str> {
+        self.also.is_empty().then_some(self.name.as_str())
+    }
+
+    /// Takes what was asked for.
+    async fn take(&self, client: &Client, asked: Asked) -> Result<Held, Failure> {
+        let what = asked.what();
+        let once = self.waiting.wait() == Some(Duration::ZERO);
+        match asked {
+            Asked::One(request) => {
+                let lease = take_one(client, request, self.forever).await?;
+                Ok(Held::One(lease))
+            }
+            Asked::Several(request) => {
+                let group = client.take_all_request(request, once).await?;
+                let group = group.ok_or_else(|| {
+                    let text =
+                        format!("one of the {what} is held by someone else, and none was taken");
+                    Failure::new(Exit::TIMEOUT, text)
+                })?;
+                Ok(Held::Several(group, self.name.clone()))
+            }
+        }
+    }
+}
+
+/// What is to be held.
+#[derive(Clone)]
+enum Asked {
+    One(Request),
+    Several(GroupRequest),
+}
+
+impl Asked {
+    /// `lock "a"`, or `locks "a", "b"`.
+    fn what(&self) -> String {
+        match self {
+            Self::One(request) => format!("lock {:?}", request.name()),
+            Self::Several(request) => format!("locks {}", listed(request.names())),
+        }
     }
 }
 
@@ -204,7 +273,7 @@ struct Ended {
 async fn hold(
     args: &Args,
     app_id: &str,
-    lease: &Lease,
+    lease: &Held,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
     // What came while there was no command to pass it on to.
@@ -226,12 +295,8 @@ async fn hold(
             told_to_end: false,
         });
     }
-    let variables = [
-        ("LEASELOCK_TOKEN", lease.token().to_string()),
-        ("LEASELOCK_NAME", lease.name().to_owned()),
-        ("LEASELOCK_OWNER", lease.owner().to_owned()),
-        ("LEASELOCK_APP_ID", app_id.to_owned()),
-    ];
+    let mut variables = lease.variables();
+    variables.push(("LEASELOCK_APP_ID", app_id.to_owned()));
     let mut command = Running::start(&args.command, variables)?;
     // The terminal's may have come before the command was there; an instant later it gets them by itself.
     let mut told_to_end = false;
@@ -254,23 +319,23 @@ async fn hold(
 }
 
 /// Gives the lock back. What goes wrong is said, and is the exit status where the command's was 0.
-async fn give_back(lease: Lease, on_lost: OnLost) -> Exit {
+async fn give_back(lease: Held, on_lost: OnLost) -> Exit {
     let mut exit = Exit::OK;
     if lease.loss_reason().is_none() {
         match lease.release().await {
             Ok(true) => {}
             Ok(false) => {
                 complain(format_args!(
-                    "the lease on {:?} had gone before the command ended: someone broke the lock, or the store lost it",
-                    lease.name()
+                    "the lease on {} had gone before the command ended: someone broke the lock, or the store lost it",
+                    lease.names()
                 ));
                 if on_lost == OnLost::Kill {
                     exit = Exit::LOST;
                 }
             }
             Err(error) => complain(format_args!(
-                "the lock {:?} could not be given back and is free when its ttl ends: {error}",
-                lease.name()
+                "the lock {} could not be given back and is free when its ttl ends: {error}",
+                lease.names()
             )),
         }
     }

@@ -3,10 +3,10 @@
 use std::future::pending;
 use std::time::Duration;
 
-use leaselock::Lease;
 use tokio::time::Instant;
 
 use super::OnLost;
+use super::held::Held;
 use crate::duration;
 use crate::exit::complain;
 use crate::system::{ASKED_BY, Change, Running, Signals, stop_here};
@@ -22,7 +22,7 @@ pub(crate) struct Policy {
 /// Watches over the command until it has ended; whether a signal came that is to end all of it.
 pub(crate) async fn supervise(
     command: &mut Running,
-    lease: &Lease,
+    lease: &Held,
     signals: &mut Signals,
     policy: Policy,
 ) -> bool {
@@ -44,7 +44,7 @@ pub(crate) async fn supervise(
                     command.pass_on(signal);
                 }
             }
-            _ = lease.lost(), if !lost => {
+            () = lease.lost(), if !lost => {
                 lost = true;
                 if let Some(error) = lease.lost_error() {
                     complain(format_args!("{error}; {}", policy.on_lost.consequence()));

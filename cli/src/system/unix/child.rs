@@ -37,7 +37,7 @@ impl Running {
     /// it.
     pub(crate) fn start(
         words: &[OsString],
-        variables: [(&str, String); 4],
+        variables: Vec<(&str, String)>,
     ) -> Result<Self, Failure> {
         let (program, arguments) = words.split_first().expect("clap asks for a command");
         let leads = File::open("/dev/tty").is_err();

@@ -37,7 +37,7 @@ impl Running {
     /// Starts the command, with these variables added to its environment.
     pub(crate) fn start(
         words: &[OsString],
-        variables: [(&str, String); 4],
+        variables: Vec<(&str, String)>,
     ) -> Result<Self, Failure> {
         let (program, arguments) = words.split_first().expect("clap asks for a command");
         let cannot_watch = |error: &dyn std::fmt::Display| {
