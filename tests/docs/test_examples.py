@@ -70,6 +70,18 @@ def test_fenced_row(language: str, url: str, program: Callable[[str], Program], 
     assert tokens[0] < tokens[1]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_two_accounts(language: str, url: str, program: Callable[[str], Program]) -> None:
+    output = program(example(language, "two_accounts")).run(url)
+    assert re.search(r"account:4\W+85\W+account:7\W+115\b", output), output
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_reentrant(language: str, url: str, program: Callable[[str], Program]) -> None:
+    output = program(example(language, "reentrant")).run(url)
+    assert output.startswith("balance 110 after 1 lease\n"), output
+
+
 @pytest.mark.alone  # the second has to start before the first is done
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_cron_does_not_overlap(language: str, url: str, program: Callable[[str], Program]) -> None:
