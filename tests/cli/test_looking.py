@@ -185,7 +185,7 @@ def test_a_foreign_owner_cannot_act_on_the_terminal(on_server: Program, redis: C
     owner = "evil\x1b[2J\n\t\u202eowner\x7f"
     redis.command("SET", "lock||job", owner.encode())
     escaped = r"evil\u{1b}[2J\n\t\u{202e}owner\u{7f}"
-    assert on_server.run("ls").stdout == f"job\t{escaped}\t-\t0\n"
+    assert on_server.run("ls").stdout == f"job\t{escaped}\t-\t0\t1\n"
     assert f"owner    {escaped}\nleft     no end" in on_server.run("inspect", "job").stdout
     assert re.fullmatch(rf"job +{re.escape(escaped)} +- +0", plain(shown_in(on_server, "ls")[1]))
     read = json.loads(on_server.run("ls", "--json").stdout)
