@@ -70,7 +70,7 @@ pub(crate) use signature_of_kind;
 macro_rules! described {
     (once) => {
         concat!(
-            $crate::args::described!(""),
+            $crate::args::described!("", ""),
             $crate::args::described!(of kinds)
         )
     };
@@ -82,6 +82,13 @@ macro_rules! described {
     };
     (kind) => {
         $crate::args::described!(
+            "",
+            "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n"
+        )
+    };
+    (permits) => {
+        $crate::args::described!(
+            "\x20   permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.\n",
             "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n"
         )
     };
@@ -93,10 +100,11 @@ macro_rules! described {
             "        1 is an exclusive lock, as None is. Not together with `shared`."
         )
     };
-    ($wait:literal) => {
+    ($number:literal, $wait:literal) => {
         concat!(
             "Args:\n",
             "    name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.\n",
+            $number,
             "    ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this\n",
             "        process; 0.1 to 365 days.\n",
             $wait,

@@ -531,8 +531,7 @@ impl Client {
     ///
     /// Each caller keeps to its own number.
     ///
-    #[doc = args::described!(kind)]
-    ///     permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
+    #[doc = args::described!(permits)]
     ///
     /// Returns:
     ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.

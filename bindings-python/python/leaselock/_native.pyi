@@ -313,6 +313,7 @@ class Client:
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
             ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
                 process; 0.1 to 365 days.
             wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
@@ -320,7 +321,6 @@ class Client:
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
-            permits (int): How many may hold the name at the same time, this one included: 1 to 10,000.
 
         Returns:
             Lock: Takes a fresh lease for each block, and for each call of a decorated function.
