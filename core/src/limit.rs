@@ -18,15 +18,22 @@ impl Limit {
     /// The limit that a request asks for.
     pub(crate) fn new(shared: bool, permits: Option<u32>) -> Result<Self> {
         match permits {
-            None if shared => Ok(Self::SHARED),
-            None => Ok(Self::EXCLUSIVE),
             Some(_) if shared => Err(Error::invalid(
                 "shared and permits are given together; with permits so many may hold the name, with shared any number: choose one",
             )),
-            Some(permits) if (1..=MAX_PERMITS).contains(&permits) => Ok(Self(permits)),
-            Some(permits) => Err(Error::invalid(format!(
+            Some(permits) if !(1..=MAX_PERMITS).contains(&permits) => Err(Error::invalid(format!(
                 "permits is {permits}; it must be a whole number from 1 to {MAX_PERMITS}: how many may hold the name at the same time"
             ))),
+            _ => Ok(Self::checked(shared, permits)),
+        }
+    }
+
+    /// The limit that a request asks for, which was checked.
+    pub(crate) fn checked(shared: bool, permits: Option<u32>) -> Self {
+        match permits {
+            _ if shared => Self::SHARED,
+            Some(permits) => Self(permits),
+            None => Self::EXCLUSIVE,
         }
     }
 

@@ -236,7 +236,6 @@ pub(crate) use setters;
 pub struct Request {
     name: Name,
     options: AcquireOptions,
-    limit: Limit,
     unit: Unit,
     context: Option<Context>,
 }
@@ -275,11 +274,10 @@ impl Request {
         if let Some(label) = &options.label {
             name::check_label(label)?;
         }
-        let limit = Limit::new(options.shared, options.permits)?;
+        Limit::new(options.shared, options.permits)?;
         Ok(Self {
             name,
             options,
-            limit,
             unit,
             context: None,
         })
@@ -298,7 +296,7 @@ impl Request {
 
     /// How many may hold the lock while this one does.
     pub(crate) fn limit(&self) -> Limit {
-        self.limit
+        Limit::checked(self.options.shared, self.options.permits)
     }
 
     /// The options, with durations rounded down to the millisecond.
