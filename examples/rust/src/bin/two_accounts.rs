@@ -23,20 +23,20 @@ fn set(account: &'static str, balance: i64) {
 fn transfer(
     client: &Client,
     payer: &'static str,
-    payee: &'static str,
+    recipient: &'static str,
     amount: i64,
 ) -> leaselock::Result<()> {
     // Whoever moves money the other way names them the other way round; they are taken in the same order all the same.
     let both = client
-        .acquire_all([payer, payee])
+        .acquire_all([payer, recipient])
         .ttl(Duration::from_secs(10))
         .wait(Duration::from_secs(30))
         .call()?;
-    let before = (balance(payer), balance(payee));
+    let before = (balance(payer), balance(recipient));
     thread::sleep(Duration::from_millis(10)); // a database takes its time
     both.check()?; // fails if one of the locks was lost
     set(payer, before.0 - amount);
-    set(payee, before.1 + amount);
+    set(recipient, before.1 + amount);
     both.release()?;
     Ok(())
 }
@@ -53,9 +53,9 @@ fn main() -> leaselock::Result<()> {
         ];
         let begun: Vec<_> = (0..3)
             .flat_map(|_| moves)
-            .map(|(payer, payee, amount)| {
+            .map(|(payer, recipient, amount)| {
                 let client = &client;
-                threads.spawn(move || transfer(client, payer, payee, amount))
+                threads.spawn(move || transfer(client, payer, recipient, amount))
             })
             .collect();
         begun
