@@ -80,6 +80,12 @@ macro_rules! described {
             $crate::args::described!(of kinds)
         )
     };
+    (and $wait:literal) => {
+        concat!(
+            $crate::args::described!("", $wait),
+            $crate::args::described!(of kinds)
+        )
+    };
     (kind) => {
         $crate::args::described!(
             "",

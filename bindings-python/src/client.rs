@@ -324,7 +324,7 @@ impl Client {
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
     ///
-    #[doc = args::described!(
+    #[doc = args::described!(and
         "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n    \
          reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this\n        \
          client) gets the same lease again, which the outermost block gives back. All options must be as there.\n"

@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import assert_type
 
 from leaselock import (
-    AsyncClient, AsyncGroupLock, AsyncLease, AsyncLeaseGroup, AsyncLock, Client, ExtendStatus, GroupLock, Lease, LeaseGroup,
-    LeaseLostError, LeaseState, Lock, LockInfo, ReleaseStatus, Stats,
+    AsyncClient, AsyncGroupLock, AsyncLease, AsyncLeaseGroup, AsyncLock, Client, ExtendStatus, GroupLock, Lease,
+    LeaseGroup, LeaseLostError, LeaseState, Lock, LockInfo, ReleaseStatus, Stats,
 )
 
 client = Client("redis://localhost", app_id="shop", command_timeout=timedelta(seconds=3))
