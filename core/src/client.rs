@@ -157,7 +157,7 @@ impl Client {
         let claim = Claim::of(lock.clone(), owner.to_owned(), Limit::EXCLUSIVE);
         let extend = || self.inner.extend(&claim, ttl);
         let (mut ownership, _) = self.inner.retrying(extend).await?;
-        if ownership == Ownership::Other {
+        if !matches!(ownership, Ownership::Mine | Ownership::Nobody) {
             // It may be one of those who share the name.
             let sharer = Claim::of(lock, owner.to_owned(), Limit::SHARED);
             let extend = || self.inner.extend(&sharer, ttl);

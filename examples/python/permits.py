@@ -6,19 +6,17 @@ import time
 from leaselock import Client
 
 client = Client()  # the store is in LEASELOCK_URL
-counting = threading.Lock()
-calling, most = 0, 0
+calling: set[str] = set()
+counted: list[int] = []
 
 
 def call() -> None:
-    global calling, most
+    name = threading.current_thread().name
     with client.lock("geocoder", ttl=30, permits=5):
-        with counting:
-            calling += 1
-            most = max(most, calling)
+        calling.add(name)
+        counted.append(len(calling))
         time.sleep(0.2)  # the call
-        with counting:
-            calling -= 1
+        calling.discard(name)
 
 
 workers = [threading.Thread(target=call) for _ in range(12)]
@@ -26,5 +24,5 @@ for worker in workers:
     worker.start()
 for worker in workers:
     worker.join()
-print(f"twelve calls, never more than {most} at a time")
+print(f"twelve calls, never more than {max(counted)} at a time")
 client.close()
