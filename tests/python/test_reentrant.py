@@ -202,3 +202,19 @@ async def test_tasks_in_blocks_of_a_blocking_client(client: Client, name: str) -
 
     assert sorted(await asyncio.gather(enter(), enter())) == [False, True]
     assert [lease.state for lease in held] == ["released"]
+
+
+def test_another_greenlet_is_not_inside(client: Client, name: str) -> None:
+    greenlet = pytest.importorskip("greenlet")
+
+    def enter() -> bool:
+        try:
+            with client.lock(name, reentrant=True, wait=0):
+                return True
+        except LockTimeoutError:
+            return False
+
+    with client.lock(name, reentrant=True, wait=0):
+        assert enter()
+        assert greenlet.greenlet(enter).switch() is False
+    assert greenlet.greenlet(enter).switch() is True

@@ -22,21 +22,21 @@ fn set(account: &'static str, balance: i64) {
 
 fn transfer(
     client: &Client,
-    payer: &'static str,
-    recipient: &'static str,
+    from: &'static str,
+    to: &'static str,
     amount: i64,
 ) -> leaselock::Result<()> {
     // Whoever moves money the other way names them the other way round; they are taken in the same order all the same.
     let both = client
-        .acquire_all([payer, recipient])
+        .acquire_all([from, to])
         .ttl(Duration::from_secs(10))
         .wait(Duration::from_secs(30))
         .call()?;
-    let before = (balance(payer), balance(recipient));
+    let before = (balance(from), balance(to));
     thread::sleep(Duration::from_millis(10)); // a database takes its time
     both.check()?; // fails if one of the locks was lost
-    set(payer, before.0 - amount);
-    set(recipient, before.1 + amount);
+    set(from, before.0 - amount);
+    set(to, before.1 + amount);
     both.release()?;
     Ok(())
 }
@@ -53,9 +53,9 @@ fn main() -> leaselock::Result<()> {
         ];
         let begun: Vec<_> = (0..3)
             .flat_map(|_| moves)
-            .map(|(payer, recipient, amount)| {
+            .map(|(from, to, amount)| {
                 let client = &client;
-                threads.spawn(move || transfer(client, payer, recipient, amount))
+                threads.spawn(move || transfer(client, from, to, amount))
             })
             .collect();
         begun
