@@ -213,7 +213,8 @@ export class Client {
     let lease: Lease;
     try {
       callable("the body of using", given);
-      if (usingOptions && "reentrant" in usingOptions) {
+      // What is no object at all is for `acquire` to refuse.
+      if (typeof usingOptions === "object" && usingOptions && "reentrant" in usingOptions) {
         const { reentrant, ...acquireOptions } = options("using", usingOptions, USING_OPTIONS);
         const take = () => this.acquire(name, acquireOptions);
         if (optional(boolean, "reentrant", reentrant)) {
