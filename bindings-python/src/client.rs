@@ -8,7 +8,7 @@ use leaselock::{ClientBuilder, GroupRequest, Unit, blocking as core};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 
 use crate::access::Access;
 use crate::aio::operation::Abandoned;
@@ -319,16 +319,25 @@ impl Client {
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
 
-    #[doc = args::signature!("lock", "wait=None, reentrant=False, ")]
+    #[doc = "lock($self, name, *, ttl=30, wait=None, reentrant=False, renew=True, max_hold=None, label=None, shared=False, permits=None, skip=False)\n--\n"]
     /// The lock `name` as a `with` block and a decorator.
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
+    ///
+    /// In place of the name may stand a function that gives it for the arguments of each decorated call:
+    /// `@client.lock(lambda order: f"order:{order.id}")`. That is for decorating alone.
     ///
     #[doc = args::described!(and
         "\x20   wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.\n    \
          reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this\n        \
          client) gets the same lease again, which the outermost block gives back. All options must be as there.\n"
     )]
+    ///     shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+    ///         readers, or one writer, who asks without it.
+    ///     permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+    ///         1 is an exclusive lock, as None is. Not together with `shared`.
+    ///     skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
+    ///         waiting. For decorating alone.
     ///
     /// Returns:
     ///     Lock: Takes a fresh lease for each block, and for each call of a decorated function.
@@ -347,12 +356,35 @@ impl Client {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if args::take_reentrant(options)? {
-            let module = py.import("leaselock._reentrant")?;
-            return module.getattr("ReentrantLock")?.call((slf, name), options);
+        let given = options.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
+        let reentrant = args::take_reentrant(Some(&given))?;
+        let skip = match given.get_item("skip")? {
+            Some(skip) => args::flag("skip", &skip)?,
+            None => false,
+        };
+        if given.contains("skip")? {
+            given.del_item("skip")?;
         }
-        let request = args::request(name, Options::named("lock", options)?)?;
-        Lock::new(slf.clone().unbind(), request).into_bound_py_any(py)
+        let is_fixed = name.is_instance_of::<PyString>() || !name.is_callable();
+        if is_fixed && !skip && reentrant {
+            let module = py.import("leaselock._reentrant")?;
+            return module
+                .getattr("ReentrantLock")?
+                .call((slf, name), Some(&given));
+        }
+        // The arguments are checked here, whatever the name will be.
+        let fixed = if is_fixed {
+            name.clone()
+        } else {
+            PyString::new(py, "name").into_any()
+        };
+        let request = args::request(&fixed, Options::named("lock", Some(&given))?)?;
+        if is_fixed && !skip {
+            return Lock::new(slf.clone().unbind(), request).into_bound_py_any(py);
+        }
+        given.set_item("reentrant", reentrant)?;
+        py.import("leaselock._of_calls")?
+            .call_method1("sync", (slf, name, skip, given))
     }
 
     #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"]

@@ -163,7 +163,9 @@ def of(tap: Tap, which: str, verb: str) -> Call:
 @given(bad=not_text)
 def test_names_of_a_wrong_type(tap: Tap, which: str, bad: Any) -> None:
     for verb in (*TAKES, "inspect", "force_release"):
-        tap.refuses(TypeError, of(tap, which, verb), bad)
+        # A decorator's name may be a function of the call's arguments.
+        if verb != "lock" or not callable(bad):
+            tap.refuses(TypeError, of(tap, which, verb), bad)
     tap.refuses(TypeError, of(tap, which, "release"), bad, "owner")
     tap.refuses(TypeError, of(tap, which, "release"), "name", bad)
     tap.refuses(TypeError, of(tap, which, "extend"), bad, "owner", 1)

@@ -104,7 +104,7 @@ def test_another_client_and_another_name_are_not_inside(client: Client, other: C
 @pytest.mark.parametrize("options", [{"ttl": 31}, {"wait": 5}, {"renew": False}, {"max_hold": 60}, {"label": "x"}])
 def test_other_options_are_refused(client: Client, name: str, options: dict[str, float]) -> None:
     with client.lock(name, reentrant=True) as lease:
-        with pytest.raises(InvalidArgumentError, match="other options"), client.lock(name, reentrant=True, **options):  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgumentError, match="other options"), client.lock(name, reentrant=True, **options):  # type: ignore[call-overload]
             pass
         assert lease.held
     assert client.inspect(name) is None
@@ -133,7 +133,7 @@ def test_a_failed_entry_leaves_nobody_inside(client: Client, name: str) -> None:
 
 def test_wrong_types(client: Client, name: str) -> None:
     with pytest.raises(TypeError, match="reentrant must be a bool, not int"):
-        client.lock(name, reentrant=1)  # type: ignore[arg-type]
+        client.lock(name, reentrant=1)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="unexpected keyword argument 'reentrant'"):
         client.acquire(name, reentrant=True)  # type: ignore[call-arg]
 
@@ -159,7 +159,7 @@ async def test_tasks(server_url: str, name: str) -> None:
         assert outer.state == "released"
         assert await asyncio.create_task(enter()) is not None
         with pytest.raises(TypeError, match="must be a bool"):
-            client.lock(name, reentrant=1)  # type: ignore[arg-type]
+            client.lock(name, reentrant=1)  # type: ignore[call-overload]
 
 
 async def test_a_coroutine_function_calls_another(server_url: str, name: str) -> None:

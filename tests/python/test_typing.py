@@ -61,6 +61,17 @@ def work(a: int, *, b: str = "") -> float:
 
 assert_type(work(1, b="x"), float)
 
+@client.lock(lambda a, b="": f"work:{a}", ttl=5, wait=1)
+def named(a: int, *, b: str = "") -> float:
+    return 1.0
+
+@client.lock("a", skip=True)
+def skipping(a: int) -> float:
+    return 1.0
+
+assert_type(named(1, b="x"), float)
+assert_type(skipping(1), float | None)
+
 def lead(lease: Lease) -> int:
     return lease.token
 
@@ -100,6 +111,17 @@ async def main() -> None:
         assert_type(await work(1, b="x"), float)
         asyncio.create_task(work(1))
 
+        @client.lock(lambda a, b="": f"work:{a}", wait=1, cancel_on_lost=False)
+        async def named(a: int, *, b: str = "") -> float:
+            return 1.0
+
+        @client.lock(lambda a: f"work:{a}", skip=True)
+        async def skipping(a: int) -> float:
+            return 1.0
+
+        assert_type(await named(1, b="x"), float)
+        assert_type(await skipping(1), float | None)
+
 try:
     client.acquire("a")
 except LeaseLostError as error:
@@ -123,6 +145,9 @@ AsyncClient().lock("a")(work)
 client.lead("a", work)
 client.lead("a", print, wait=3)
 AsyncClient().lead("a", len)
+client.lock("a", skip=True, wait=1)
+with client.lock("a", skip=True): pass
+with client.lock(lambda: "a"): pass
 """
 
 
@@ -149,7 +174,7 @@ def test_a_program_that_uses_everything(tmp_path: Path) -> None:
 
 def test_mistakes_are_found(tmp_path: Path) -> None:
     lines = {line.split(":")[1] for line in mypy(tmp_path, WRONG) if ": error:" in line}
-    assert lines == {str(n) for n in (3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17)}
+    assert lines == {str(n) for n in (3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19, 20)}
 
 
 def test_the_package_is_typed() -> None:

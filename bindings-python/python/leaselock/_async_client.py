@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from leaselock import _bridge, _lead, _observe
 from leaselock._async_lease import AsyncLease, AsyncLeaseGroup
@@ -10,6 +10,7 @@ from leaselock._async_lock import AsyncLock
 from leaselock._errors import LeaselockError, warn
 from leaselock._group_lock import AsyncGroupLock
 from leaselock._native import AsyncClientCore
+from leaselock._of_calls import AsyncLockOfCalls, AsyncSkippingLock, check_not_reentrant, check_skip
 from leaselock._reentrant import AsyncReentrantLock
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class AsyncClient(AsyncClientCore):
         lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, shared, permits, None)
         return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
-    def lock(  # noqa: PLR0913 - each is an option of its own
+    @overload
+    def lock(
         self,
         name: str,
         *,
@@ -174,10 +176,61 @@ class AsyncClient(AsyncClientCore):
         shared: bool = False,
         permits: int | None = None,
         cancel_on_lost: bool = True,
-    ) -> AsyncLock:
+        skip: Literal[False] = False,
+    ) -> AsyncLock: ...
+
+    @overload
+    def lock(
+        self,
+        name: Callable[..., str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
+        cancel_on_lost: bool = True,
+        skip: Literal[False] = False,
+    ) -> AsyncLockOfCalls: ...
+
+    @overload
+    def lock(
+        self,
+        name: str | Callable[..., str],
+        *,
+        ttl: Seconds = 30,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
+        cancel_on_lost: bool = True,
+        skip: Literal[True],
+    ) -> AsyncSkippingLock: ...
+
+    def lock(  # noqa: PLR0913 - each is an option of its own
+        self,
+        name: str | Callable[..., str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        reentrant: bool = False,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
+        cancel_on_lost: bool = True,
+        skip: bool = False,
+    ) -> AsyncLock | AsyncLockOfCalls | AsyncSkippingLock:
         """The lock `name` as an `async with` block and a decorator of coroutine functions.
 
         The arguments are checked at once; nothing is sent before the block is entered.
+
+        In place of the name may stand a function that gives it for the arguments of each decorated call:
+        `@client.lock(lambda order: f"order:{order.id}")`. That is for decorating alone.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
@@ -195,6 +248,8 @@ class AsyncClient(AsyncClientCore):
             permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
                 1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
+            skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
+                waiting. For decorating alone.
 
         Returns:
             AsyncLock: Takes a fresh lease for each block, and for each call of a decorated function.
@@ -207,11 +262,19 @@ class AsyncClient(AsyncClientCore):
             >>> @client.lock("nightly-report", ttl=30, wait=10)
             ... async def report() -> None: ...
         """
-        request = self._request(name, ttl, renew, max_hold, label, shared, permits, wait)
+        check_skip(skip)
         if not isinstance(reentrant, bool):
             raise TypeError(f"reentrant must be a bool, not {type(reentrant).__name__}")
-        kind = AsyncReentrantLock if reentrant else AsyncLock
-        return kind(self, request, cancel_on_lost=cancel_on_lost)
+        # The arguments are checked here, whatever the name will be.
+        fixed = name if isinstance(name, str) or not callable(name) else "name"
+        request = self._request(fixed, ttl, renew, max_hold, label, shared, permits, wait)
+        if fixed is name and not skip:
+            kind = AsyncReentrantLock if reentrant else AsyncLock
+            return kind(self, request, cancel_on_lost=cancel_on_lost)
+        check_not_reentrant(reentrant)
+        options = {"ttl": ttl, "renew": renew, "max_hold": max_hold, "label": label, "wait": wait}
+        options |= {"shared": shared, "permits": permits, "cancel_on_lost": cancel_on_lost}
+        return (AsyncSkippingLock if skip else AsyncLockOfCalls)(self, name, skip, options)
 
     def read_lock(  # noqa: PLR0913 - each is an option of its own
         self,

@@ -61,8 +61,8 @@ def name_of(func: object) -> str:
     return str(getattr(func, "__qualname__", None) or repr(func))
 
 
-def sync(func: Callable[P, R], acquire: Callable[[], Lease | LeaseGroup | Lock]) -> Callable[P, R]:
-    """A function that takes a fresh lease for each call.
+def check_sync(func: Callable[..., object]) -> None:
+    """Refuses what the lock of a Client cannot decorate.
 
     Raises:
         TypeError: It is not a plain function.
@@ -73,6 +73,15 @@ def sync(func: Callable[P, R], acquire: Callable[[], Lease | LeaseGroup | Lock])
             f"the lock of a Client cannot decorate the coroutine function {name_of(func)}: it would be given back "
             "before the coroutine runs, and block the event loop; use the lock of an AsyncClient"
         )
+
+
+def sync(func: Callable[P, R], acquire: Callable[[], Lease | LeaseGroup | Lock]) -> Callable[P, R]:
+    """A function that takes a fresh lease for each call.
+
+    Raises:
+        TypeError: It is not a plain function.
+    """
+    check_sync(func)
 
     @functools.wraps(func)
     def locked(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -14,6 +14,7 @@ from typing_extensions import Self, Unpack, disjoint_base
 from leaselock._credentials import AsyncCredentials, Credentials
 from leaselock._errors import LeaseLostError
 from leaselock._group_lock import GroupLock
+from leaselock._of_calls import LockOfCalls, SkippingLock
 from leaselock._records import (
     ExtendStatus,
     LeaseState,
@@ -216,6 +217,7 @@ class Client:
             ...     with lease:
             ...         clean_up()
         """
+    @overload
     def lock(
         self,
         name: str,
@@ -228,10 +230,14 @@ class Client:
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
+        skip: Literal[False] = False,
     ) -> Lock:
         """The lock `name` as a `with` block and a decorator.
 
         The arguments are checked at once; nothing is sent before the block is entered.
+
+        In place of the name may stand a function that gives it for the arguments of each decorated call:
+        `@client.lock(lambda order: f"order:{order.id}")`. That is for decorating alone.
 
         Args:
             name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
@@ -248,6 +254,107 @@ class Client:
                 readers, or one writer, who asks without it.
             permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
                 1 is an exclusive lock, as None is. Not together with `shared`.
+            skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
+                waiting. For decorating alone.
+
+        Returns:
+            Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... def report() -> None: ...
+        """
+    @overload
+    def lock(
+        self,
+        name: Callable[..., str],
+        *,
+        ttl: Seconds = 30,
+        wait: Seconds | None = None,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
+        skip: Literal[False] = False,
+    ) -> LockOfCalls:
+        """The lock `name` as a `with` block and a decorator.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        In place of the name may stand a function that gives it for the arguments of each decorated call:
+        `@client.lock(lambda order: f"order:{order.id}")`. That is for decorating alone.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this
+                client) gets the same lease again, which the outermost block gives back. All options must be as there.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
+            skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
+                waiting. For decorating alone.
+
+        Returns:
+            Lock: Takes a fresh lease for each block, and for each call of a decorated function.
+
+        Raises:
+            InvalidArgumentError: An argument is out of its range.
+            TypeError: An argument is of a wrong type.
+
+        Examples:
+            >>> @client.lock("nightly-report", ttl=30, wait=10)
+            ... def report() -> None: ...
+        """
+    @overload
+    def lock(
+        self,
+        name: str | Callable[..., str],
+        *,
+        ttl: Seconds = 30,
+        renew: bool = True,
+        max_hold: Seconds | None = None,
+        label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
+        skip: Literal[True],
+    ) -> SkippingLock:
+        """The lock `name` as a `with` block and a decorator.
+
+        The arguments are checked at once; nothing is sent before the block is entered.
+
+        In place of the name may stand a function that gives it for the arguments of each decorated call:
+        `@client.lock(lambda order: f"order:{order.id}")`. That is for decorating alone.
+
+        Args:
+            name (str): The lock's name: 1 to 512 bytes of UTF-8 without control characters.
+            ttl (float | timedelta): Seconds after which the name frees itself when nothing more is heard of this
+                process; 0.1 to 365 days.
+            wait (float | timedelta | None): Seconds to wait for the name; None waits for ever, 0 tries once.
+            reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this
+                client) gets the same lease again, which the outermost block gives back. All options must be as there.
+            renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
+            max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
+                least `ttl`. None is no bound.
+            label (str | None): For people: leads the owner string. At most 128 bytes.
+            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
+                readers, or one writer, who asks without it.
+            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
+                1 is an exclusive lock, as None is. Not together with `shared`.
+            skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
+                waiting. For decorating alone.
 
         Returns:
             Lock: Takes a fresh lease for each block, and for each call of a decorated function.

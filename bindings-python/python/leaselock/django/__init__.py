@@ -68,7 +68,8 @@ setting_changed.connect(_changed)
 
 def lock(name: str, **options: Any) -> Lock:  # noqa: ANN401 - those of `Client.lock`
     """`client.lock(name, …)`, for a `with` block; coroutines have `aclient.lock`."""
-    return client.lock(name, **options)
+    made: Lock = client.lock(name, **options)
+    return made
 
 
 def exclusive(  # noqa: PLR0913 - each is an option of its own
