@@ -37,6 +37,13 @@ async function leaselock(url) {
   };
 }
 
+/** The same, of which somebody hears everything. */
+async function observed(url) {
+  const { observe } = createRequire(import.meta.url)("../target/node/index.js");
+  observe(() => {});
+  return leaselock(url);
+}
+
 async function redlock5(url) {
   const { default: Redlock } = await import("redlock");
   const redlock = new Redlock([await ioredis(url)], { retryCount: -1 });
@@ -120,6 +127,7 @@ async function bare(url, { pair }) {
 
 export const contestants = {
   leaselock,
+  "leaselock, observed": observed,
   "redlock 5": redlock5,
   "redlock 4": redlock4,
   sesamecare,

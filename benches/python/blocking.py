@@ -33,6 +33,26 @@ class Leaselock:
         return int(held.token)
 
 
+class Observed(Leaselock):
+    """Somebody hears of everything."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        import leaselock
+
+        leaselock.observe(lambda _event: None)
+
+
+class Counted(Leaselock):
+    """Everything is counted for Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        from leaselock import prometheus
+
+        prometheus.instrument()
+
+
 class RedisPy:
     def __init__(self, url: str) -> None:
         import redis
@@ -78,6 +98,8 @@ class Pottery(RedisPy):
 
 CONTESTANTS = {
     "leaselock": Leaselock,
+    "leaselock, observed": Observed,
+    "leaselock, for Prometheus": Counted,
     "redis-py": RedisPy,
     "python-redis-lock": PythonRedisLock,
     "pottery": Pottery,

@@ -11,6 +11,8 @@ TITLES = {
     "python_tls": "Python, over TLS: acquire and release, one thread",
     "python_async_1": "asyncio: 1 in flight",
     "python_async": "asyncio: 64 in flight on distinct names",
+    "observers": "Python: acquire and release, while somebody observes",
+    "observers_node": "Node: acquire and release, while somebody observes",
     "node_1": "Node: 1 in flight",
     "node": "Node: 64 in flight on distinct names",
     "server_cpu": "The server's CPU for one uncontended pair, pipelined",

@@ -107,6 +107,20 @@ ROWS = [
         ["leaselock-asyncio", "redis-py-asyncio"],
         [Bar("leaselock-asyncio", ["redis-py-asyncio"], 4, 8)],
     ),
+    Row(
+        "observers",
+        "python",
+        1,
+        ["leaselock", "leaselock, observed", "leaselock, for Prometheus"],
+        [Bar("leaselock, observed", ["leaselock"], 0.9), Bar("leaselock, for Prometheus", ["leaselock"], 0.9)],
+    ),
+    Row(
+        "observers_node",
+        "node",
+        1,
+        ["leaselock", "leaselock, observed"],
+        [Bar("leaselock, observed", ["leaselock"], 0.9)],
+    ),
     *(
         Row(
             name,
