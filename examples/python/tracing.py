@@ -1,13 +1,15 @@
-"""Traces what happens to locks, by OpenTelemetry, to the console."""
+"""Traces what happens to locks, by OpenTelemetry."""
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from leaselock import Client, otel
 
+exporter = InMemorySpanExporter()  # yours sends them to a collector
 provider = TracerProvider()
-provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: f"{span.name}\n")))
+provider.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(provider)
 
 otel.instrument()  # once in a process, for all of its clients
@@ -19,3 +21,6 @@ with (
     client.lock("order:42", ttl=30),
 ):
     print("the order is shipped")
+
+for name in sorted(span.name for span in exporter.get_finished_spans()):
+    print(name)
