@@ -332,10 +332,6 @@ impl Client {
          reentrant (bool): Whether whoever is inside already (the same thread, greenlet and asyncio task, by this\n        \
          client) gets the same lease again, which the outermost block gives back. All options must be as there.\n"
     )]
-    ///     shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
-    ///         readers, or one writer, who asks without it.
-    ///     permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
-    ///         1 is an exclusive lock, as None is. Not together with `shared`.
     ///     skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
     ///         waiting. For decorating alone.
     ///

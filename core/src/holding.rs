@@ -155,7 +155,12 @@ impl Holding {
             claim,
             token,
             stale,
-            since: sent,
+            // A wait may have been sent long before the grant that answers it.
+            since: if window.is_some() {
+                Moment::now()
+            } else {
+                sent
+            },
             context: request.context().cloned(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),

@@ -397,8 +397,8 @@ class Run:
         return await REPORTS.first(step["event"], step["name"], step["within"] / 1000)
 
     async def op_observed(self, step: dict[str, Any]) -> list[dict[str, Any]]:
-        name, label = step["name"], step.get("label")
-        return await OBSERVATIONS.first(name, label, step["count"], step["within"] / 1000)
+        name, label, renewals = step["name"], step.get("label"), step.get("renewals", False)
+        return await OBSERVATIONS.first(name, label, renewals, step["count"], step["within"] / 1000)
 
     async def op_until_waiters(self, step: dict[str, Any]) -> None:
         deadline = time.monotonic() + WAITERS_SECONDS

@@ -47,14 +47,18 @@ class Observations:
         self._events: list[LockEvent] = []
         observe(self._events.append)
 
-    async def first(self, name: str, label: str | None, count: int, seconds: float) -> list[dict[str, Any]]:
-        """The events of the lock, and of one label where there is one, once there are so many, or the time is up."""
+    async def first(
+        self, name: str, label: str | None, renewals: bool, count: int, seconds: float
+    ) -> list[dict[str, Any]]:
+        """The events of the lock, renewals if asked for, of one label where there is one, once there are so many."""
         give_up_at = time.monotonic() + seconds
         while True:
             found = [
                 _fields(event)
                 for event in self._events
-                if event.name == name and (label is None or event.owner.startswith(f"{label}:"))
+                if event.name == name
+                and (renewals or event.kind != "renewed")
+                and (label is None or event.owner.startswith(f"{label}:"))
             ]
             if len(found) >= count or time.monotonic() > give_up_at:
                 return found

@@ -254,10 +254,6 @@ class Client:
                 readers, or one writer, who asks without it.
             permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
                 1 is an exclusive lock, as None is. Not together with `shared`.
-            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
-                readers, or one writer, who asks without it.
-            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
-                1 is an exclusive lock, as None is. Not together with `shared`.
             skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
                 waiting. For decorating alone.
 
@@ -308,10 +304,6 @@ class Client:
                 readers, or one writer, who asks without it.
             permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
                 1 is an exclusive lock, as None is. Not together with `shared`.
-            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
-                readers, or one writer, who asks without it.
-            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
-                1 is an exclusive lock, as None is. Not together with `shared`.
             skip (bool): Whether a decorated call that finds the name taken is left out, and returns None in place of
                 waiting. For decorating alone.
 
@@ -357,10 +349,6 @@ class Client:
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
             label (str | None): For people: leads the owner string. At most 128 bytes.
-            shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
-                readers, or one writer, who asks without it.
-            permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where
-                1 is an exclusive lock, as None is. Not together with `shared`.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
             permits (int | None): How many may hold the name at the same time, this one included: 1 to 10,000, where

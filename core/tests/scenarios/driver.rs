@@ -249,9 +249,10 @@ impl Stage {
             Op::Observed {
                 name,
                 label,
+                renewals,
                 count,
                 within,
-            } => Ok(observed(name, label.as_deref(), *count, *within)),
+            } => Ok(observed(name, label.as_deref(), *renewals, *count, *within)),
             Op::Reported {
                 event,
                 name,

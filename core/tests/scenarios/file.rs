@@ -193,6 +193,8 @@ pub(crate) enum Op {
     Observed {
         name: String,
         label: Option<String>,
+        #[serde(default)]
+        renewals: bool,
         count: usize,
         within: f64,
     },

@@ -13,11 +13,18 @@ pub(crate) fn observer() -> Arc<dyn Observer> {
     Arc::new(|event| EVENTS.lock().unwrap().push(event))
 }
 
-/// The events of the lock, and of one label where there is one, once there are so many of them, or that many milliseconds have passed.
-pub(crate) fn observed(name: &str, label: Option<&str>, count: usize, within: f64) -> Value {
+/// The events of the lock, renewals if they are asked for, and of one label where there is one, once there are so many of them, or that many milliseconds have passed.
+pub(crate) fn observed(
+    name: &str,
+    label: Option<&str>,
+    renewals: bool,
+    count: usize,
+    within: f64,
+) -> Value {
     let give_up_at = Instant::now() + Duration::from_secs_f64(within / 1000.0);
     let is_meant = |event: &&LockEvent| {
         event.name() == name
+            && (renewals || !matches!(event.kind(), LockEventKind::Renewed { .. }))
             && label.is_none_or(|label| event.owner().starts_with(&format!("{label}:")))
     };
     loop {

@@ -10,7 +10,15 @@ test("inspect and locks give LockInfo; the listing can be left early", async (be
   assert.equal(await client.inspect(bench.name), null);
   const leases = await Promise.all(Array.from({ length: 300 }, (_, i) => client.acquire(`job-${i}`, { ttl: 20_000 })));
   const info = await client.inspect("job-7");
-  assert.deepEqual(Object.keys(info ?? {}).sort(), ["expiresIn", "name", "owner", "waiters"]);
+  assert.deepEqual(Object.keys(info ?? {}).sort(), [
+    "expiresIn",
+    "holderCount",
+    "holders",
+    "mode",
+    "name",
+    "owner",
+    "waiters",
+  ]);
   assert.equal(info?.owner, leases[7]?.owner);
   assert.equal(info?.waiters, 0);
   assert.ok(info.expiresIn !== null && info.expiresIn > 15_000 && info.expiresIn <= 20_000);

@@ -29,8 +29,10 @@ it("import and require give the very same classes", () => {
   assert.deepEqual(names, [
     "Client",
     "ClientClosedError",
+    "ExtendStatus",
     "InvalidArgumentError",
     "Lease",
+    "LeaseGroup",
     "LeaseLostError",
     "LeaselockError",
     "LockTimeoutError",

@@ -177,7 +177,13 @@ export const operations: Record<string, Operation> = {
     return null;
   },
   observed: (_, step) =>
-    observed(step["name"] as string, given<string>(step, "label"), step["count"] as number, step["within"] as number),
+    observed(
+      step["name"] as string,
+      given<string>(step, "label"),
+      given<boolean>(step, "renewals") ?? false,
+      step["count"] as number,
+      step["within"] as number,
+    ),
   reported: (_, step) => reported(step["event"] as string, step["name"] as string, step["within"] as number),
   redis: (run, step) => command(run, step["args"]),
   async until_redis(run, step) {

@@ -26,12 +26,21 @@ observe((event) => {
   observations.push(event);
 });
 
-/** The events of the lock, and of one label where there is one, once there are so many of them, or that many milliseconds have passed. */
-export async function observed(name: string, label: string | undefined, count: number, within: number) {
+/** The events of the lock, renewals if they are asked for, and of one label where there is one, once there are so many of them, or that many milliseconds have passed. */
+export async function observed(
+  name: string,
+  label: string | undefined,
+  renewals: boolean,
+  count: number,
+  within: number,
+) {
   const giveUpAt = performance.now() + within;
   for (;;) {
     const found = observations.filter(
-      (event) => event.name === name && (label === undefined || event.owner.startsWith(`${label}:`)),
+      (event) =>
+        event.name === name &&
+        (renewals || event.kind !== "renewed") &&
+        (label === undefined || event.owner.startsWith(`${label}:`)),
     );
     if (found.length >= count || performance.now() > giveUpAt) {
       const empty = { token: null, waited: null, held: null, contended: null, reason: null, error: null };
