@@ -182,7 +182,11 @@ export class LeaseGroup {
     }
   }
 
-  /** What of it may be seen: for `JSON.stringify`. */
+  /**
+   * What of it may be seen: for `JSON.stringify`.
+   *
+   * @returns Plain values.
+   */
   toJSON(): LeaseGroupFacts {
     const { names, state, ttl, expiresIn } = this;
     return { names, tokens: Object.fromEntries(this.tokens), state, ttl, expiresIn };
