@@ -5,7 +5,7 @@
 use std::sync::{Arc, Weak};
 use std::time::UNIX_EPOCH;
 
-use leaselock::{LockEvent, LockEventKind, Observer};
+use leaselock::{ErrorKind, LockEvent, LossReason, Observer};
 use serde::Serialize;
 
 use crate::mailbox::Mailbox;
@@ -93,19 +93,10 @@ fn pair(event: &LockEvent) -> (Observed<'_>, Option<u32>) {
         owner: event.owner(),
         token: kind.token(),
         waited: kind.waited().map(precise_millis),
-        contended: match kind {
-            LockEventKind::Acquired { contended, .. } => Some(*contended),
-            _ => None,
-        },
+        contended: kind.contended(),
         held: kind.held().map(precise_millis),
-        reason: match kind {
-            LockEventKind::Lost { reason, .. } => Some(reason.as_str()),
-            _ => None,
-        },
-        error: match kind {
-            LockEventKind::Failed { error, .. } => Some(error.code()),
-            _ => None,
-        },
+        reason: kind.reason().map(LossReason::as_str),
+        error: kind.error().map(ErrorKind::code),
     };
     (observed, context.map(|context| context.number))
 }

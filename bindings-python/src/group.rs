@@ -11,11 +11,10 @@ use pyo3::types::{IntoPyDict, PyDict, PyString, PyTuple, PyType};
 
 use crate::aio::operation::Abandoned;
 use crate::core_lease::listed;
-use crate::events::{Event, start_callbacks};
 use crate::greenlets::{self, or_blocking};
 use crate::held::Held;
 use crate::interrupt::{Wait, waiting};
-use crate::{args, errors, process};
+use crate::{args, errors};
 
 /// Several names that are held together, until the first of their leases is over. Made by `Client.acquire_all`.
 ///
@@ -231,20 +230,7 @@ impl LeaseGroup {
     /// Raises:
     ///     TypeError: `callback` is not callable.
     fn on_lost(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
-        if !callback.is_callable() {
-            return Err(PyTypeError::new_err(format!(
-                "callback must be callable, not {}",
-                callback.get_type().name()?
-            )));
-        }
-        start_callbacks(py)?;
-        if let Some(watched) = self.held()?.watched() {
-            let process = process::current();
-            watched.hook(callback.clone().unbind(), |notice| {
-                process.events.push(Event::Lost(notice));
-            });
-        }
-        Ok(())
+        self.held()?.on_lost(py, callback)
     }
 
     /// Enters the scope of the group.

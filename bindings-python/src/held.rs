@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use leaselock::{LeaseGroup, LeaseState};
-use pyo3::exceptions::PyResourceWarning;
+use pyo3::exceptions::{PyResourceWarning, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::core_lease::{CoreHeld, CoreLease, listed};
 use crate::errors;
+use crate::events::{Event, start_callbacks};
 use crate::greenlets;
-use crate::hooks::Watched;
+use crate::hooks::{Notice, Watched};
 use crate::interrupt::blocking;
-use crate::process::Own;
+use crate::process::{self, Own};
 
 /// A lease, or a group of them, in Python's hands. In a child of a fork it is lost: it is the parent's.
 pub(crate) struct Held<L: CoreHeld> {
@@ -100,6 +101,40 @@ impl<L: CoreHeld> Held<L> {
             self.fixed().what()
         );
         errors::lease_lost(py, &message, "taken")
+    }
+
+    /// Has the callback thread call it when the lease is lost.
+    pub(crate) fn on_lost(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !callback.is_callable() {
+            return Err(PyTypeError::new_err(format!(
+                "callback must be callable, not {}",
+                callback.get_type().name()?
+            )));
+        }
+        start_callbacks(py)?;
+        let process = process::current();
+        self.hook(callback.clone().unbind(), |notice| {
+            process.events.push(Event::Lost(notice));
+        });
+        Ok(())
+    }
+
+    /// Has `post` called with the callback's notice when the lease is lost; the number is for `unhook`.
+    pub(crate) fn hook(
+        &self,
+        callback: Py<PyAny>,
+        post: impl FnOnce(Notice) + Send + 'static,
+    ) -> u64 {
+        self.watched()
+            .map_or(0, |watched| watched.hook(callback, post))
+    }
+
+    /// Takes such a callback back.
+    pub(crate) fn unhook(&self, hook: u64) {
+        if let Some(watched) = self.watched() {
+            let callback = watched.unhook(hook);
+            drop(callback);
+        }
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
-use leaselock::{Context, GroupRequest, LockEvent, LockEventKind, Observer, Request};
+use leaselock::{Context, ErrorKind, GroupRequest, LockEvent, LossReason, Observer, Request};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -220,10 +220,7 @@ impl PyLockEvent {
     /// For `acquired`, whether somebody else held the lock at first; else None.
     #[getter]
     fn contended(&self) -> Option<bool> {
-        match self.0.kind() {
-            LockEventKind::Acquired { contended, .. } => Some(*contended),
-            _ => None,
-        }
+        self.0.kind().contended()
     }
 
     /// Seconds that the lease was held, where this is its end; else None.
@@ -235,19 +232,13 @@ impl PyLockEvent {
     /// For `lost`, why; else None.
     #[getter]
     fn reason(&self) -> Option<&'static str> {
-        match self.0.kind() {
-            LockEventKind::Lost { reason, .. } => Some(reason.as_str()),
-            _ => None,
-        }
+        self.0.kind().reason().map(LossReason::as_str)
     }
 
     /// For `failed`, the code of the error, such as `STORE_UNAVAILABLE`; else None.
     #[getter]
     fn error(&self) -> Option<&'static str> {
-        match self.0.kind() {
-            LockEventKind::Failed { error, .. } => Some(error.code()),
-            _ => None,
-        }
+        self.0.kind().error().map(ErrorKind::code)
     }
 
     fn __repr__(&self) -> String {

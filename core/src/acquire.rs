@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::holding::{Holding, Start};
 use crate::lease::Lease;
-use crate::observe::{self, LockEventKind};
+use crate::observe::LockEventKind;
 use crate::options::Request;
 use crate::shared::{ClientCore, LEAVE_TIMEOUT};
 use crate::store::{Queued, Standing};
@@ -226,16 +226,7 @@ impl Attempt {
     }
 
     fn timed_out(&self) -> Error {
-        let waited = self.started.elapsed();
-        Error::new(
-            ErrorKind::LockTimeout,
-            format!(
-                "the lock {:?} was still held by someone else after waiting {:.3} s; \
-                 wait longer, or see who holds it with inspect",
-                self.request.name(),
-                waited.as_secs_f64()
-            ),
-        )
+        Error::timed_out(self.request.name(), self.started.elapsed())
     }
 
     fn unanswered(&self) -> Error {
@@ -255,15 +246,10 @@ impl Attempt {
     /// Tells how the acquire ended.
     fn tell_end(&mut self, kind: impl FnOnce(Duration) -> LockEventKind) {
         let span = std::mem::replace(&mut self.span, Span::none());
+        let kind = || kind(self.started.elapsed());
         let context = self.request.context();
-        if span.is_disabled() {
-            let kind = || kind(self.started.elapsed());
-            self.client.tell(&self.claim, context, kind);
-        } else {
-            let kind = kind(self.started.elapsed());
-            observe::record(&span, &kind);
-            self.client.tell(&self.claim, context, || kind);
-        }
+        self.client
+            .tell_and_record(&span, &self.claim, context, kind);
     }
 
     fn leave_room(&mut self, is_served: bool) {

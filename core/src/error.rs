@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The result of every call of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,6 +159,17 @@ impl Error {
     }
 
     /// The error of an acquire with a wait of zero that met a held lock.
+    pub(crate) fn timed_out(name: &str, waited: Duration) -> Self {
+        Self::new(
+            ErrorKind::LockTimeout,
+            format!(
+                "the lock {name:?} was still held by someone else after waiting {:.3} s; \
+                 wait longer, or see who holds it with inspect",
+                waited.as_secs_f64()
+            ),
+        )
+    }
+
     pub(crate) fn held(name: &str) -> Self {
         Self::new(
             ErrorKind::LockTimeout,

@@ -168,6 +168,33 @@ impl LockEventKind {
         }
     }
 
+    /// Whether an acquire that got its lock met one that was held by someone else; of all else, nothing.
+    #[must_use]
+    pub const fn contended(&self) -> Option<bool> {
+        match self {
+            Self::Acquired { contended, .. } => Some(*contended),
+            _ => None,
+        }
+    }
+
+    /// Why a lease was lost, if it was.
+    #[must_use]
+    pub const fn reason(&self) -> Option<LossReason> {
+        match self {
+            Self::Lost { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The kind of the error of an acquire that failed.
+    #[must_use]
+    pub const fn error(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Failed { error, .. } => Some(*error),
+            _ => None,
+        }
+    }
+
     /// How long the lease was held, where this is its end.
     #[must_use]
     pub const fn held(&self) -> Option<Duration> {
@@ -278,12 +305,23 @@ impl ClientCore {
             return;
         };
         let kind = || kind(holding.token, Moment::now().since(holding.since));
+        self.tell_and_record(&span, &holding.claim, holding.context.as_ref(), kind);
+    }
+
+    /// Tells of an end, and notes it in the span of what has ended.
+    pub(crate) fn tell_and_record(
+        &self,
+        span: &Span,
+        claim: &Arc<Claim>,
+        context: Option<&Context>,
+        kind: impl FnOnce() -> LockEventKind,
+    ) {
         if span.is_disabled() {
-            self.tell(&holding.claim, holding.context.as_ref(), kind);
+            self.tell(claim, context, kind);
         } else {
             let kind = kind();
-            record(&span, &kind);
-            self.tell(&holding.claim, holding.context.as_ref(), || kind);
+            record(span, &kind);
+            self.tell(claim, context, || kind);
         }
     }
 
@@ -307,10 +345,7 @@ impl ClientCore {
 }
 
 /// Notes in a span how what it stands for has ended.
-pub(crate) fn record(span: &Span, kind: &LockEventKind) {
-    if span.is_disabled() {
-        return;
-    }
+fn record(span: &Span, kind: &LockEventKind) {
     span.record("outcome", kind.as_str());
     match kind {
         LockEventKind::Acquired {

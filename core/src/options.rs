@@ -97,19 +97,23 @@ pub fn duration(field: &'static str, value: f64, unit: Unit) -> Result<Duration>
     Ok(Duration::from_millis(millis as u64))
 }
 
+/// A number that is whole, and none other.
+fn whole(value: f64) -> Option<u32> {
+    // Both ends are whole numbers that a float can say.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = value as u32;
+    (value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value)).then_some(whole)
+}
+
 /// A number of replicas from any number.
 ///
 /// # Errors
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is negative or not whole.
 pub fn replicas(value: f64) -> Result<u32> {
-    // Both ends are whole numbers that a float can say.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
-        return Ok(value as u32);
-    }
-    Err(Error::invalid(format!(
+    whole(value).ok_or_else(|| {
+        Error::invalid(format!(
         "replicas is {value}; it must be a whole number, zero or more: how many replicas have to have a lock"
-    )))
+    ))})
 }
 
 /// A number of permits from any number; its range is checked with the request.
@@ -117,14 +121,10 @@ pub fn replicas(value: f64) -> Result<u32> {
 /// # Errors
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is negative or not whole, or far too large.
 pub fn permits(value: f64) -> Result<u32> {
-    // Both ends are whole numbers that a float can say.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
-        return Ok(value as u32);
-    }
-    Err(Error::invalid(format!(
+    whole(value).ok_or_else(|| {
+        Error::invalid(format!(
         "permits is {value}; it must be a whole number from 1 to {MAX_PERMITS}: how many may hold the name at the same time"
-    )))
+    ))})
 }
 
 /// How to take a lock.

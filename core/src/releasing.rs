@@ -186,16 +186,17 @@ fn end_release(
         Err(error) => (None, Some(error)),
     };
     let gave_back = holding.end_release(ownership, unanswered);
-    let found_gone = holding.found_gone();
-    client.tell_end(holding, |token, held| match (found_gone, &error) {
-        (Some(reason), _) => LockEventKind::Lost {
-            token,
-            held,
-            reason,
-        },
-        (None, None) => LockEventKind::Released { token, held },
-        // For all that is known its TTL is to free the name.
-        (None, Some(_)) => LockEventKind::Detached { token, held },
+    client.tell_end(holding, |token, held| {
+        match (holding.found_gone(), &error) {
+            (Some(reason), _) => LockEventKind::Lost {
+                token,
+                held,
+                reason,
+            },
+            (None, None) => LockEventKind::Released { token, held },
+            // For all that is known its TTL is to free the name.
+            (None, Some(_)) => LockEventKind::Detached { token, held },
+        }
     });
     if gave_back {
         client.counters.released.add();

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # So many labels are told apart, and every other name is OTHER.
 MOST = 100
 OTHER = "other"
+ACQUIRE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds: the buckets of how long acquires take."""
+HOLD_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""Seconds: the buckets of how long leases are held."""
 # Names whose label is remembered.
 _CACHED = 10_000
 

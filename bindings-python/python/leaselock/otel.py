@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Status, StatusCode
 
-from leaselock._labels import Labels, family
+from leaselock._labels import ACQUIRE_BUCKETS, HOLD_BUCKETS, Labels, family
 from leaselock._native import __version__
 from leaselock._observe import observe
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LeaselockInstrumentor", "family", "instrument"]
 
-_ACQUIRE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
-_HOLD_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 # What makes the span of an acquire one of an error.
 _ERRORS = {"timed_out", "failed"}
 
@@ -116,13 +114,13 @@ class _Measures:
             "leaselock.acquire.duration",
             "s",
             "Time that acquires took, by what came of them",
-            explicit_bucket_boundaries_advisory=_ACQUIRE_BUCKETS,
+            explicit_bucket_boundaries_advisory=ACQUIRE_BUCKETS,
         )
         self._hold = meter.create_histogram(
             "leaselock.hold.duration",
             "s",
             "Time that leases were held, by how they ended",
-            explicit_bucket_boundaries_advisory=_HOLD_BUCKETS,
+            explicit_bucket_boundaries_advisory=HOLD_BUCKETS,
         )
         self._held = meter.create_up_down_counter("leaselock.held", "{lease}", "Leases held now")
         self._queue = meter.create_up_down_counter("leaselock.waiting", "{acquire}", "Acquires waiting in line now")

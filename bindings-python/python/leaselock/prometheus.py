@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
-from leaselock._labels import Labels, family
+from leaselock._labels import ACQUIRE_BUCKETS, HOLD_BUCKETS, Labels, family
 from leaselock._observe import observe_batches
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ACQUIRE_BUCKETS", "HOLD_BUCKETS", "family", "instrument"]
 
-ACQUIRE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Seconds: the buckets of `leaselock_acquire_seconds`."""
-HOLD_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds: the buckets of `leaselock_hold_seconds`."""
 REASONS: tuple[LossReason, ...] = ("expired", "taken", "released", "max_hold")
 
 

@@ -159,17 +159,13 @@ impl AsyncLeaseCore {
     /// Has the loop call `callback(error)` when the lease is lost; the number is for `unhook`.
     fn hook(&self, bridge: &Bound<'_, Bridge>, callback: Py<PyAny>) -> PyResult<u64> {
         let ready = Arc::clone(bridge.get().ready()?);
-        Ok(self.held.watched().map_or(0, |watched| {
-            watched.hook(callback, move |notice| ready.push(Item::Lost(notice)))
-        }))
+        let post = move |notice| ready.push(Item::Lost(notice));
+        Ok(self.held.hook(callback, post))
     }
 
     /// Takes such a callback back.
     fn unhook(&self, hook: u64) {
-        if let Some(watched) = self.held.watched() {
-            let callback = watched.unhook(hook);
-            drop(callback);
-        }
+        self.held.unhook(hook);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -160,14 +160,7 @@ impl InOrder<'_> {
     }
 
     fn timed_out(&self, name: &str) -> Error {
-        let error = Error::new(
-            ErrorKind::LockTimeout,
-            format!(
-                "the lock {name:?} was still held by someone else after waiting {:.3} s; \
-                 wait longer, or see who holds it with inspect",
-                self.started.elapsed().as_secs_f64()
-            ),
-        );
+        let error = Error::timed_out(name, self.started.elapsed());
         in_group(error, self.requests.len())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use leaselock::{LockEvent, LockEventKind, Observer};
+use leaselock::{ErrorKind, LockEvent, LockEventKind, LossReason, Observer};
 use serde_json::{Value, json};
 
 static EVENTS: Mutex<Vec<LockEvent>> = Mutex::new(Vec::new());
@@ -53,17 +53,8 @@ fn fields(event: &LockEvent) -> Value {
         "token": kind.token(),
         "waited": kind.waited().map(millis),
         "held": kind.held().map(millis),
-        "contended": match kind {
-            LockEventKind::Acquired { contended, .. } => Some(*contended),
-            _ => None,
-        },
-        "reason": match kind {
-            LockEventKind::Lost { reason, .. } => Some(reason.as_str()),
-            _ => None,
-        },
-        "error": match kind {
-            LockEventKind::Failed { error, .. } => Some(error.code()),
-            _ => None,
-        },
+        "contended": kind.contended(),
+        "reason": kind.reason().map(LossReason::as_str),
+        "error": kind.error().map(ErrorKind::code),
     })
 }
