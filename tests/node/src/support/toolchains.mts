@@ -34,10 +34,13 @@ async function install(): Promise<void> {
   });
 }
 
-let missing: Error | undefined;
-const installed = install().catch((error: Error) => {
-  missing = error;
-});
+let begun: Promise<void> | undefined;
+
+/** Installs them once for all tests of a file: when one of them runs, and not where all are passed over. */
+function installed(): Promise<void> {
+  begun ??= install();
+  return begun;
+}
 
 /** A program of one of the packages. */
 export function tool(...path: string[]): string {
@@ -45,21 +48,24 @@ export function tool(...path: string[]): string {
 }
 
 /** The files to install: what `make dist` built, if that is to be tried, or else the clone, packed. */
-const tarballs = installed.then(async () => {
+async function find(): Promise<string[]> {
   const built = process.env["LEASELOCK_TARBALLS"];
   if (built) {
     return built.split(delimiter);
   }
   const packed = mkdtempSync(join(builds, "packed-"));
-  after(() => rmSync(packed, { recursive: true, force: true }));
+  process.once("exit", () => rmSync(packed, { recursive: true, force: true }));
   return [await pack(packed)];
-});
+}
+
+let found: Promise<string[]> | undefined;
 
 /** A folder with the package installed, below which Node finds the packages of tests/toolchains too. */
 export async function project(files: Record<string, string>): Promise<string> {
   const made = mkdtempSync(join(builds, "project-"));
   after(() => rmSync(made, { recursive: true, force: true }));
-  await makeProject(made, ...(await tarballs));
+  found ??= find();
+  await makeProject(made, ...(await found));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(join(made, name, ".."), { recursive: true });
     writeFileSync(join(made, name), text);
@@ -70,13 +76,15 @@ export async function project(files: Record<string, string>): Promise<string> {
 /** A test that needs them. Without a registry it cannot run, which CI does not let pass. */
 export function test(title: string, body: (t: TestContext) => Promise<void>): void {
   it(title, { timeout: 300_000 }, async (t) => {
-    await installed;
-    if (missing && process.env["CI"] !== "true") {
-      t.skip(`the packages of tests/toolchains cannot be installed: ${missing.message}`);
-    } else if (missing) {
-      throw missing;
-    } else {
-      await body(t);
+    try {
+      await installed();
+    } catch (error) {
+      if (process.env["CI"] === "true") {
+        throw error;
+      }
+      t.skip(`the packages of tests/toolchains cannot be installed: ${(error as Error).message}`);
+      return;
     }
+    await body(t);
   });
 }
