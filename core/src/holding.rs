@@ -68,6 +68,8 @@ pub(crate) struct Holding {
     renew: bool,
     /// Where `max_hold` ends.
     hold_until: Option<Moment>,
+    /// Where `min_hold` ends.
+    keep_until: Option<Moment>,
     unit: Unit,
     changed: Notify,
     state: Mutex<HoldingState>,
@@ -151,19 +153,21 @@ impl Holding {
         } = start;
         let options = request.options();
         let (ttl, max_hold) = (options.ttl, options.max_hold);
+        // A wait may have been sent long before the grant that answers it.
+        let since = if window.is_some() {
+            Moment::now()
+        } else {
+            sent
+        };
         Self {
             claim,
             token,
             stale,
-            // A wait may have been sent long before the grant that answers it.
-            since: if window.is_some() {
-                Moment::now()
-            } else {
-                sent
-            },
+            since,
             context: request.context().cloned(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
+            keep_until: options.min_hold.map(|min_hold| since + min_hold),
             unit: request.unit(),
             changed: Notify::new(),
             state: Mutex::new(HoldingState {

@@ -138,6 +138,9 @@ pub struct AcquireOptions {
     pub renew: bool,
     /// How long the name may be held in all, renewals included. At least `ttl`.
     pub max_hold: Option<Duration>,
+    /// How long the name stays taken at the least, counted from when it was acquired, also where it is given back sooner. At
+    /// most `max_hold`, and 365 days.
+    pub min_hold: Option<Duration>,
     /// For people: leads the owner string. At most 128 bytes.
     pub label: Option<String>,
     /// Whether others may hold the name at the same time who ask for it shared, too, or with `permits`.
@@ -154,6 +157,7 @@ impl Default for AcquireOptions {
             wait: None,
             renew: true,
             max_hold: None,
+            min_hold: None,
             label: None,
             shared: false,
             permits: None,
@@ -208,6 +212,14 @@ macro_rules! setters {
                 self
             }
 
+            /// How long the lock stays taken at the least, counted from when it was acquired: given back sooner, it is free only
+            /// then. For jobs that clocks start a moment apart. Whoever dies while holding it has it for the TTL and no
+            /// longer.
+            pub fn min_hold(mut self, min_hold: std::time::Duration) -> Self {
+                self.0.options.min_hold = Some(min_hold);
+                self
+            }
+
             /// For people: leads the owner string. At most 128 bytes.
             pub fn label(mut self, label: impl Into<String>) -> Self {
                 self.0.options.label = Some(label.into());
@@ -259,6 +271,7 @@ impl Request {
         options.ttl = floor(options.ttl);
         options.wait = options.wait.map(floor);
         options.max_hold = options.max_hold.map(floor);
+        options.min_hold = options.min_hold.map(floor);
         check_ttl(options.ttl, unit)?;
         if let Some(max_hold) = options.max_hold
             && max_hold < options.ttl
@@ -270,6 +283,9 @@ impl Request {
                 unit.show(max_hold),
                 unit.show(options.ttl)
             )));
+        }
+        if let Some(min_hold) = options.min_hold {
+            check_min_hold(min_hold, options.max_hold, unit)?;
         }
         if let Some(label) = &options.label {
             name::check_label(label)?;
@@ -355,6 +371,27 @@ pub(crate) fn check_ttl(ttl: Duration, unit: Unit) -> Result<()> {
         unit.show(MAX_TTL),
         unit.name()
     )))
+}
+
+/// Checks how long a name is to stay taken at the least.
+fn check_min_hold(min_hold: Duration, max_hold: Option<Duration>, unit: Unit) -> Result<()> {
+    let field = unit.field("min_hold");
+    if min_hold > MAX_TTL {
+        return Err(Error::invalid(format!(
+            "{field} is {}; it must be at most 365 days, and it is read in {}",
+            unit.show(min_hold),
+            unit.name()
+        )));
+    }
+    match max_hold {
+        Some(max_hold) if max_hold < min_hold => Err(Error::invalid(format!(
+            "{field} is {}, longer than {}, which ends the lease after {}",
+            unit.show(min_hold),
+            unit.field("max_hold"),
+            unit.show(max_hold)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a command time-out.

@@ -249,6 +249,10 @@ impl<W> Port<W> {
                 let release = async move { lease.release().await };
                 return Begin::Done(waiter(id), Done::Releasing(Box::pin(release)));
             }
+            Begun::Turn(turn) if turn.is_later() => {
+                let release = async move { turn.send(false).await };
+                return Begin::Done(waiter(id), Done::Releasing(Box::pin(release)));
+            }
             Begun::Turn(turn) => turn,
         };
         let is_alone = self.begins_alone();

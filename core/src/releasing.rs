@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::holding::{GiveBack, Holding};
 use crate::observe::LockEventKind;
 use crate::shared::ClientCore;
-use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser, Scope};
+use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Scope};
 use crate::undo;
 
 /// What was under way to a store that was succeeded is answered by then.
@@ -64,6 +64,11 @@ impl Turn {
         &self.holding.claim
     }
 
+    /// Whether the lock stays taken for a while, which only the shared connection can say.
+    pub(crate) fn is_later(&self) -> bool {
+        self.holding.kept_for().is_some()
+    }
+
     /// Sends the release until it is answered, at most for the command time-out. `unanswered`: one was sent before, and may
     /// have been carried out.
     pub(crate) async fn send(mut self, unanswered: bool) -> Result<bool> {
@@ -72,11 +77,15 @@ impl Turn {
         self.end(answer)
     }
 
-    /// Sends the release in the caller's thread; `None` where the store has no connection for that thread.
+    /// Sends the release in the caller's thread; `None` where the store has no connection for that thread, or where it is
+    /// one for later.
     pub(crate) fn send_blocking(
         &mut self,
         interrupted: &dyn Fn() -> bool,
     ) -> Option<Result<Ownership, Failure>> {
+        if self.is_later() {
+            return None;
+        }
         let client = self.client.clone();
         let claim = self.request();
         let quick = client.store.quick();
@@ -112,7 +121,11 @@ impl Drop for Turn {
         if !self.over {
             // Perhaps nothing runs after whoever dropped it: the store has the release before that.
             let (client, holding) = (&self.client, &self.holding);
-            let begun = client.release_at_once(&holding.claim);
+            let begun = if self.is_later() {
+                AtOnce::Unsent
+            } else {
+                client.release_at_once(&holding.claim)
+            };
             send_in_background(client, holding, self.sent, begun);
         }
     }
@@ -165,10 +178,9 @@ async fn give_back(
     mut first: Option<BoxFuture<'static, Result<Ownership, Failure>>>,
 ) -> ReleaseOutcome {
     let release = || {
-        first.take().unwrap_or_else(|| {
-            let releaser = Releaser::Own(holding.claim.clone());
-            client.store.release(releaser)
-        })
+        first
+            .take()
+            .unwrap_or_else(|| client.store.release(holding.releaser()))
     };
     let answer = client.repeat(&mut unanswered, release).await;
     (answer, unanswered)
@@ -198,13 +210,17 @@ fn end_release(
             (None, Some(_)) => LockEventKind::Detached { token, held },
         }
     });
+    // One for later is not repeated: that would end what is left of it.
+    let is_later = holding.kept_for().is_some();
     if gave_back {
         client.counters.released.add();
-        if let Some(released) = &client.released {
+        if let Some(released) = &client.released
+            && !is_later
+        {
             released.note(&holding.claim);
         }
     }
-    if holding.stale && error.is_none() {
+    if holding.stale && error.is_none() && !is_later {
         let again = undo::again(client.clone(), holding.claim.clone());
         client.background(again);
     }

@@ -295,7 +295,7 @@ class Run:
     @staticmethod
     def options(step: dict[str, Any]) -> dict[str, Any]:
         found = {k: step[k] for k in ("renew", "label", "shared", "permits") if k in step}
-        durations = {k: step[k] for k in ("ttl", "wait", "max_hold") if k in step}
+        durations = {k: step[k] for k in ("ttl", "wait", "max_hold", "min_hold") if k in step}
         return found | {k: None if v is None else v / 1000 for k, v in durations.items()}
 
     async def op_acquire(self, step: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{GiveBack, Holding, Phase, deadline, reason};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::store::Ownership;
+use crate::store::{Ownership, Releaser};
 
 impl Holding {
     /// Begins an extension: `Ok(None)` while another renewal is under way. The local deadline shrinks before anything is sent.
@@ -110,6 +110,22 @@ impl Holding {
     pub(crate) fn held_briefly(&self) -> bool {
         let brief = self.lock().window.is_some();
         brief && self.not_held().is_none()
+    }
+
+    /// How long the name has to stay taken from now on, where the lease is given back before its `min_hold` has passed.
+    pub(crate) fn kept_for(&self) -> Option<Duration> {
+        let left = self.keep_until?.remaining();
+        // A millisecond is the least that a store keeps anything for.
+        (left > Duration::ZERO).then(|| left.max(Duration::from_millis(1)))
+    }
+
+    /// What gives the lease back: now, or when its `min_hold` has passed.
+    pub(crate) fn releaser(&self) -> Releaser {
+        let claim = self.claim.clone();
+        match self.kept_for() {
+            None => Releaser::Own(claim),
+            Some(after) => Releaser::Later(claim, after),
+        }
     }
 
     /// Begins giving the lease back: from now on it is not held.

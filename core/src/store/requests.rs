@@ -99,6 +99,8 @@ impl Ownership {
 pub(crate) enum Releaser {
     /// A lease or a waiter of this client: leaves the queue too.
     Own(Arc<Claim>),
+    /// A lease of this client, which keeps the lock for so long, and is never renewed again.
+    Later(Arc<Claim>, Duration),
     /// Owners of the lock named by hand, at least one, which need not be text: no queue entry is touched.
     ByHand(LockId, Owners),
 }
@@ -109,7 +111,7 @@ type Owners = Arc<[Arc<[u8]>]>;
 impl Releaser {
     pub(crate) fn lock(&self) -> &LockId {
         match self {
-            Self::Own(claim) => &claim.lock,
+            Self::Own(claim) | Self::Later(claim, _) => &claim.lock,
             Self::ByHand(lock, _) => lock,
         }
     }

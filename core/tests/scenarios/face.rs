@@ -125,6 +125,9 @@ macro_rules! with_arguments {
         if let Some(max_hold) = take.max_hold {
             request = request.max_hold(millis("max_hold", max_hold)?);
         }
+        if let Some(min_hold) = take.min_hold {
+            request = request.min_hold(millis("min_hold", min_hold)?);
+        }
         if let Some(label) = &take.label {
             request = request.label(label);
         }

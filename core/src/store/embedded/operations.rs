@@ -32,11 +32,7 @@ pub(super) fn ask(
     let mut holders = work.holders(lock)?;
     if work.is_held_by(&holders, claim)? {
         // A claim, or the repeat of a take. Who holds a name does not wait for it.
-        if let Holders::Many(_) = holders {
-            work.share(lock, owner, ttl)?;
-        } else {
-            work.set(lock, owner, ttl)?;
-        }
+        work.set_time(&holders, lock, owner, ttl)?;
         let asked = work.acquired(lock)?;
         if ttl < CLAIM_WINDOW {
             // The next watches the claim window, and would look too late.
@@ -85,8 +81,29 @@ pub(super) fn ask(
     }))
 }
 
+/// Gives a name back later: its holder has it for so long, which nobody renews.
+fn keep(work: &mut Work<'_>, claim: &Claim, after: Duration) -> Result<Ownership> {
+    let Claim { lock, owner, .. } = claim;
+    let holders = work.holders(lock)?;
+    if !work.is_held_by(&holders, claim)? {
+        let is_others = !holders.is_nobody();
+        return Ok(if is_others {
+            Ownership::Other
+        } else {
+            Ownership::Nobody
+        });
+    }
+    work.set_time(&holders, lock, owner, after)?;
+    // That may be sooner than the next was told.
+    work.tell_first(lock)?;
+    Ok(Ownership::Mine)
+}
+
 /// Gives a name back, leaves the queue, or both.
 pub(super) fn release(work: &mut Work<'_>, releaser: &Releaser) -> Result<Ownership> {
+    if let Releaser::Later(claim, after) = releaser {
+        return keep(work, claim, *after);
+    }
     let lock = releaser.lock();
     if let Releaser::Own(claim) = releaser
         && work.give_back(lock, &claim.owner)?
@@ -94,7 +111,7 @@ pub(super) fn release(work: &mut Work<'_>, releaser: &Releaser) -> Result<Owners
         return Ok(Ownership::Mine);
     }
     let owners: Vec<&str> = match releaser {
-        Releaser::Own(claim) => vec![&claim.owner],
+        Releaser::Own(claim) | Releaser::Later(claim, _) => vec![&claim.owner],
         // What is no text holds nothing here.
         Releaser::ByHand(_, owners) => {
             let texts = owners.iter().map(|owner| std::str::from_utf8(owner).ok());

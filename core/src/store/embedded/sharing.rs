@@ -102,6 +102,20 @@ impl Work<'_> {
         self.share(lock, owner, ttl)
     }
 
+    /// Sets the time of one who was found to hold the name.
+    pub(super) fn set_time(
+        &self,
+        holders: &Holders,
+        lock: &LockId,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<()> {
+        match holders {
+            Holders::Many(_) => self.share(lock, owner, ttl),
+            Holders::One(_) | Holders::Nobody => self.set(lock, owner, ttl),
+        }
+    }
+
     /// Sets the time of one who shares the name.
     pub(super) fn share(&self, lock: &LockId, owner: &str, ttl: Duration) -> Result<()> {
         let mut set = self.connection.prepare_cached(

@@ -28,11 +28,12 @@ static WAIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/renew.lua")));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
+static KEEP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/keep.lua")));
 
 /// Makes the scripts ready. Left to the first use, a fork meanwhile would have its child wait for a thread that it does not
 /// have.
 pub(super) fn prepare() {
-    for script in [&WAIT, &RENEW, &RELEASE] {
+    for script in [&WAIT, &RENEW, &RELEASE, &KEEP] {
         LazyLock::force(script);
     }
 }
@@ -231,7 +232,7 @@ pub(super) fn renewed(reply: &Value) -> Answer<Ownership> {
 
 // ---- release
 
-/// The `release` script.
+/// The `release` script, or where it is one for later, `keep`.
 pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser, client_id: &str) {
     let keys = [keys.lock(), &keys.queue, &keys.fence];
     match releaser {
@@ -245,6 +246,11 @@ pub(super) fn release(out: &mut Packed, by: By, keys: &Keys, releaser: &Releaser
             out.arg(&claim.owner);
             out.arg(client_id);
             out.number(claim.limit.number().into());
+        }
+        Releaser::Later(claim, after) => {
+            KEEP.call(out, by, &keys, 2);
+            out.arg(&claim.owner);
+            out.number(millis(*after));
         }
         Releaser::ByHand(_, owners) => {
             let (first, others): (&[u8], _) = match owners.split_first() {

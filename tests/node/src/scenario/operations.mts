@@ -22,7 +22,7 @@ function given<T>(step: Step, argument: string): T | undefined {
 }
 
 function acquireOptions(step: Step): AcquireOptions {
-  const names = { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", label: "label" };
+  const names = { ttl: "ttl", wait: "wait", renew: "renew", max_hold: "maxHold", min_hold: "minHold", label: "label" };
   return named(step, { ...names, shared: "shared", permits: "permits" });
 }
 

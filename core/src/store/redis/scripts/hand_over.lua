@@ -1,4 +1,4 @@
--- Hand-over: the heads of the queue that may have the name get it, one after the other. Included by wait.lua and release.lua.
+-- Hand-over: the heads of the queue that may have the name get it, one after the other. Included by wait.lua, release.lua and keep.lua.
 --
 -- A queue member is '1|<inbox>|<limit>|<owner>' (1 is the wire version; the limit is 1 exclusive, 0 shared, n at most n
 -- holders). An inbox is a client's id, 32 hex digits: the client listens on 'lock||inbox||<client id>', behind the prefix that K

@@ -1,4 +1,4 @@
--- Who holds the name, KEYS[1]. Included by wait.lua and release.lua.
+-- Who holds the name, KEYS[1]. Included by wait.lua, release.lua and keep.lua.
 
 -- In K while a hand-over goes on in another script: no owner, which ends in 32 hex digits.
 local HANDING_OVER = 'leaselock:handing-over'

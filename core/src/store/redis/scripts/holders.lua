@@ -1,5 +1,5 @@
 -- H, the holders of a shared name: a sorted set, member = owner, score = the end of its time in ms of the server's clock.
--- Included by wait.lua and release.lua, after holder.lua and token.lua. Whatever H holds is void where K is not the marker.
+-- Included by wait.lua, release.lua and keep.lua, after holder.lua and token.lua. Whatever H holds is void where K is not the marker.
 
 -- It is tagged as Q is: '{K}||||holders', 'K||||holders' or '{lock||<n>}||||holders||K'.
 local H = KEYS[2]

@@ -1,4 +1,4 @@
--- The token counter, KEYS[3]. Included by wait.lua and release.lua.
+-- The token counter, KEYS[3]. Included by wait.lua, release.lua and keep.lua.
 
 local function now()
   local time = redis.call('TIME')
