@@ -114,7 +114,7 @@ export function exclusive<J extends Job, R>(
     );
     if (lease) {
       const either = cancelled ? AbortSignal.any([lease.signal, cancelled]) : lease.signal;
-      return await hold(lease, 0, () => processor(job, token, either, lease));
+      return await hold(lease, () => processor(job, token, either, lease));
     }
     if (onBusy === "skip") {
       return { skipped: lock };

@@ -27,7 +27,7 @@ import type {
 } from "./types.js";
 import { warn } from "./warnings.js";
 
-const TRY_OPTIONS = ["ttl", "renew", "maxHold", "label", "shared", "permits", "signal"] as const;
+const TRY_OPTIONS = ["ttl", "renew", "maxHold", "minHold", "label", "shared", "permits", "signal"] as const;
 const ACQUIRE_OPTIONS = ["wait", ...TRY_OPTIONS] as const;
 const USING_OPTIONS = ["reentrant", ...ACQUIRE_OPTIONS] as const;
 const LEAD_OPTIONS = ["ttl", "maxHold", "label", "signal"] as const;
@@ -609,6 +609,7 @@ export class Client {
     const ttl = optional(number, "ttl", given.ttl);
     const renew = optional(boolean, "renew", given.renew);
     const maxHold = optional(number, "maxHold", given.maxHold);
+    const minHold = optional(number, "minHold", given.minHold);
     const label = optional(string, "label", given.label);
     const shared = optional(boolean, "shared", given.shared);
     const permits = optional(number, "permits", given.permits);
@@ -620,6 +621,7 @@ export class Client {
       wait,
       renew,
       maxHold,
+      minHold,
       label,
       shared,
       permits,
@@ -632,10 +634,11 @@ export class Client {
     const ttl = optional(number, "ttl", given.ttl);
     const renew = optional(boolean, "renew", given.renew);
     const maxHold = optional(number, "maxHold", given.maxHold);
+    const minHold = optional(number, "minHold", given.minHold);
     const label = optional(string, "label", given.label);
     const signal = startingSignal(given);
     const all = someStrings("names", names);
-    const submitted = this.#native.acquireAll(once, all, ttl, wait, renew, maxHold, label, contextNumber());
+    const submitted = this.#native.acquireAll(once, all, ttl, wait, renew, maxHold, minHold, label, contextNumber());
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 

@@ -22,16 +22,9 @@ export interface ExclusiveOptions extends Omit<TryAcquireOptions, "signal"> {
    * @defaultValue `undefined`, which waits for ever
    */
   wait?: number | undefined;
-  /**
-   * How many milliseconds the name stays taken in any case, from when the method begins, also where it has ended sooner or
-   * failed. For jobs that several clocks start: choose more than these differ. Less than `maxHold`.
-   *
-   * @defaultValue `0`
-   */
-  atLeast?: number | undefined;
 }
 
-const KNOWN = ["onBusy", "wait", "atLeast", "ttl", "renew", "maxHold", "label"] as const;
+const KNOWN = ["onBusy", "wait", "minHold", "ttl", "renew", "maxHold", "label"] as const;
 const RUNS: unique symbol = Symbol("leaselock");
 
 /**
@@ -48,7 +41,7 @@ const RUNS: unique symbol = Symbol("leaselock");
  * @example
  * ```ts
  * @Cron(CronExpression.EVERY_DAY_AT_3AM)
- * @Exclusive("nightly-report", { atLeast: 60_000 })
+ * @Exclusive("nightly-report", { minHold: 60_000 })
  * async report(): Promise<void> {
  *   const { token, signal } = currentLease();
  *   await write(report, { fence: token, signal });
@@ -91,15 +84,15 @@ const metadata = Reflect as unknown as {
 
 function checked(exclusiveOptions: ExclusiveOptions | undefined): ExclusiveOptions {
   const given = options("Exclusive", exclusiveOptions, KNOWN);
-  const atLeast = optional(number, "atLeast", given.atLeast) ?? 0;
+  const minHold = optional(number, "minHold", given.minHold) ?? 0;
   if (given.onBusy !== undefined && !["skip", "wait", "throw"].includes(given.onBusy)) {
     throw new InvalidArgumentError(`onBusy is "skip", "wait" or "throw", not ${JSON.stringify(given.onBusy)}`);
   }
   if (given.wait !== undefined && given.onBusy !== "wait") {
     throw new InvalidArgumentError('wait is for onBusy: "wait"');
   }
-  if (!(atLeast >= 0) || atLeast >= (given.maxHold ?? Number.POSITIVE_INFINITY)) {
-    throw new InvalidArgumentError("atLeast is at least 0 and less than maxHold");
+  if (!(minHold >= 0) || minHold > (given.maxHold ?? Number.POSITIVE_INFINITY)) {
+    throw new InvalidArgumentError("minHold is at least 0 and at most maxHold");
   }
   return given;
 }

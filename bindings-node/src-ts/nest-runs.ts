@@ -26,9 +26,9 @@ export class LeaselockRuns {
   }
 
   async #run(name: string, given: ExclusiveOptions, body: () => unknown): Promise<unknown> {
-    const { onBusy = "skip", wait, atLeast = 0, ...taking } = given;
+    const { onBusy = "skip", wait, ...taking } = given;
     const lease = await this.#take(name, onBusy, wait, taking);
-    return lease ? await hold(lease, atLeast, () => leases.run(lease, body)) : undefined;
+    return lease ? await hold(lease, () => leases.run(lease, body)) : undefined;
   }
 
   async #take(

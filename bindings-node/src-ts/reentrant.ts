@@ -28,7 +28,7 @@ export class Insiders {
     this.#storage ??= new AsyncLocalStorage();
     const storage = this.#storage;
     const around = storage.getStore();
-    const options = JSON.stringify([given.ttl, given.wait, given.renew, given.maxHold, given.label]);
+    const options = JSON.stringify([given.ttl, given.wait, given.renew, given.maxHold, given.minHold, given.label]);
     const known = around?.get(name);
     // What was started inside and goes on after everybody left is not inside any more.
     if (known && known.times > 0) {

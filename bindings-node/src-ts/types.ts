@@ -96,6 +96,13 @@ export interface TryAcquireOptions {
    */
   maxHold?: number | undefined;
   /**
+   * How many milliseconds the name stays taken at the least, from when it was acquired, also where it is given back sooner: for
+   * jobs that clocks start a moment apart. At most `maxHold`. Whoever dies while holding it has it for `ttl` and no longer.
+   *
+   * @defaultValue no such time
+   */
+  minHold?: number | undefined;
+  /**
    * For people: leads the owner string. Up to 128 bytes of UTF-8.
    *
    * @defaultValue none

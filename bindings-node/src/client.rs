@@ -24,16 +24,29 @@ use crate::observe::Context;
 const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Durations in milliseconds.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "as they come from JavaScript, one by one"
+)]
 fn request(
     name: &str,
     ttl: Option<f64>,
     wait: Option<f64>,
     renew: Option<bool>,
     max_hold: Option<f64>,
+    min_hold: Option<f64>,
     label: Option<String>,
     (shared, permits): (Option<bool>, Option<f64>),
 ) -> leaselock::Result<Request> {
-    let options = options(ttl, wait, renew, max_hold, label, (shared, permits))?;
+    let options = options(
+        ttl,
+        wait,
+        renew,
+        max_hold,
+        min_hold,
+        label,
+        (shared, permits),
+    )?;
     Request::new(name, options, Unit::Milliseconds)
 }
 
@@ -42,6 +55,7 @@ fn options(
     wait: Option<f64>,
     renew: Option<bool>,
     max_hold: Option<f64>,
+    min_hold: Option<f64>,
     label: Option<String>,
     (shared, permits): (Option<bool>, Option<f64>),
 ) -> leaselock::Result<AcquireOptions> {
@@ -56,6 +70,7 @@ fn options(
     }
     options.wait = millis("wait", wait)?;
     options.max_hold = millis("maxHold", max_hold)?;
+    options.min_hold = millis("minHold", min_hold)?;
     options.renew = renew.unwrap_or(options.renew);
     options.label = label;
     options.shared = shared.unwrap_or_default();
@@ -159,6 +174,7 @@ impl NativeClient {
         wait: Option<f64>,
         renew: Option<bool>,
         max_hold: Option<f64>,
+        min_hold: Option<f64>,
         label: Option<String>,
         shared: Option<bool>,
         permits: Option<f64>,
@@ -167,7 +183,7 @@ impl NativeClient {
         // Also where the request is refused, its number is gone then.
         let context = context.map(|number| Context::new(number, self.mailbox()));
         let kind = (shared, permits);
-        let begun = request(&name, ttl, wait, renew, max_hold, label, kind)
+        let begun = request(&name, ttl, wait, renew, max_hold, min_hold, label, kind)
             .and_then(|request| self.begin(&env, observed(request, context), once));
         match begun {
             Ok(op) => Either::A(op),
@@ -190,11 +206,12 @@ impl NativeClient {
         wait: Option<f64>,
         renew: Option<bool>,
         max_hold: Option<f64>,
+        min_hold: Option<f64>,
         label: Option<String>,
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let request = options(ttl, wait, renew, max_hold, label, (None, None))
+        let request = options(ttl, wait, renew, max_hold, min_hold, label, (None, None))
             .and_then(|options| GroupRequest::new(names, &options, Unit::Milliseconds));
         let request = match (request, context) {
             (Ok(request), Some(context)) => {
@@ -222,7 +239,7 @@ impl NativeClient {
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let request = match request(&name, ttl, None, None, max_hold, label, (None, None)) {
+        let request = match request(&name, ttl, None, None, max_hold, None, label, (None, None)) {
             Ok(request) => observed(request, context),
             Err(error) => return Either::B(error.into()),
         };

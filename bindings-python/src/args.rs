@@ -28,11 +28,11 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
 
 /// The options of an acquire. These names, their order in [`Options`] and their defaults in [`signature`] are all that a
 /// method needs to know of them.
-const NAMES: [&str; 7] = [
-    "ttl", "renew", "max_hold", "label", "shared", "permits", "wait",
+const NAMES: [&str; 8] = [
+    "ttl", "renew", "max_hold", "min_hold", "label", "shared", "permits", "wait",
 ];
 /// What has none to wait for takes all but the last.
-const NAMES_ONCE: &[&str] = NAMES.split_at(6).0;
+const NAMES_ONCE: &[&str] = NAMES.split_at(7).0;
 /// Whoever leads waits as long as it takes, under a lease that is renewed.
 const NAMES_TO_LEAD: &[&str] = &["ttl", "max_hold", "label"];
 
@@ -49,7 +49,7 @@ macro_rules! signature {
             $method,
             "($self, name, *, ttl=30, ",
             $wait,
-            "renew=True, max_hold=None, label=None, shared=False, permits=None)\n--\n"
+            "renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None)\n--\n"
         )
     };
 }
@@ -60,7 +60,7 @@ macro_rules! signature_of_kind {
     ($begin:literal) => {
         concat!(
             $begin,
-            "ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"
+            "ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"
         )
     };
 }
@@ -117,6 +117,8 @@ macro_rules! described {
             "    renew (bool): Whether the lease is renewed in the background, at a third of its TTL.\n",
             "    max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at\n",
             "        least `ttl`. None is no bound.\n",
+            "    min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was\n",
+            "        acquired, also where it is given back sooner. At most `max_hold`. None is no such time.\n",
             "    label (str | None): For people: leads the owner string. At most 128 bytes.",
         )
     };
@@ -125,7 +127,7 @@ pub(crate) use described;
 
 /// The options of an acquire, as they came.
 #[derive(Default)]
-pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 7]);
+pub(crate) struct Options<'py>([Option<Bound<'py, PyAny>>; 8]);
 
 impl<'py> Options<'py> {
     /// As keywords of the method of this name.
@@ -168,7 +170,7 @@ impl<'py> Options<'py> {
         value: Bound<'py, PyAny>,
         method: &str,
     ) -> PyResult<Self> {
-        if self.0[4].is_some() || self.0[5].is_some() {
+        if self.0[5].is_some() || self.0[6].is_some() {
             return Err(PyTypeError::new_err(format!(
                 "Client.{method}() takes neither shared nor permits as a keyword argument"
             )));
@@ -234,9 +236,9 @@ fn all_texts(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
 }
 
 fn acquire_options(given: Options<'_>) -> PyResult<AcquireOptions> {
-    let [ttl, renew, max_hold, label, shared, permits, wait] = given.0;
-    let [max_hold, label, permits, wait] =
-        [max_hold, label, permits, wait].map(|o| o.filter(|o| !o.is_none()));
+    let [ttl, renew, max_hold, min_hold, label, shared, permits, wait] = given.0;
+    let [max_hold, min_hold, label, permits, wait] =
+        [max_hold, min_hold, label, permits, wait].map(|o| o.filter(|o| !o.is_none()));
     let mut options = AcquireOptions::default();
     if let Some(ttl) = &ttl {
         options.ttl = seconds("ttl", ttl)?;
@@ -246,6 +248,7 @@ fn acquire_options(given: Options<'_>) -> PyResult<AcquireOptions> {
         options.renew = flag("renew", renew)?;
     }
     options.max_hold = max_hold.map(|max| seconds("max_hold", &max)).transpose()?;
+    options.min_hold = min_hold.map(|min| seconds("min_hold", &min)).transpose()?;
     options.label = label
         .map(|label| text("label", &label).map(str::to_owned))
         .transpose()?;

@@ -319,7 +319,7 @@ impl Client {
         Ok(blocking(py, || core.try_acquire_request(request))?.map(Lease::new))
     }
 
-    #[doc = "lock($self, name, *, ttl=30, wait=None, reentrant=False, renew=True, max_hold=None, label=None, shared=False, permits=None, skip=False)\n--\n"]
+    #[doc = "lock($self, name, *, ttl=30, wait=None, reentrant=False, renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None, skip=False)\n--\n"]
     /// The lock `name` as a `with` block and a decorator.
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
@@ -383,7 +383,7 @@ impl Client {
             .call_method1("sync", (slf, name, skip, given))
     }
 
-    #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"]
+    #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
     /// Takes several names, all or none.
     ///
     /// All are tried at once. Unless each is free they are then waited for one after the other, in the order of their
@@ -400,6 +400,8 @@ impl Client {
     ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
     ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
     ///         least `ttl`. None is no bound.
+    ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+    ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
     ///
     /// Returns:
@@ -428,7 +430,7 @@ impl Client {
         self.take_all(py, args::group_request(names, options)?.0)
     }
 
-    #[doc = "try_acquire_all($self, names, *, ttl=30, renew=True, max_hold=None, label=None)\n--\n"]
+    #[doc = "try_acquire_all($self, names, *, ttl=30, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
     /// Takes several names if each is free, or none of them. It never waits in line.
     ///
     /// Two that try at the same time may each find what the other has for that moment, and both get nothing.
@@ -441,6 +443,8 @@ impl Client {
     ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
     ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
     ///         least `ttl`. None is no bound.
+    ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+    ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
     ///
     /// Returns:
@@ -480,7 +484,7 @@ impl Client {
         Ok(group.map(LeaseGroup::new))
     }
 
-    #[doc = "lock_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, label=None)\n--\n"]
+    #[doc = "lock_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
     /// Several names, all or none, as a `with` block and a decorator.
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
@@ -495,6 +499,8 @@ impl Client {
     ///     renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
     ///     max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
     ///         least `ttl`. None is no bound.
+    ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+    ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
     ///
     /// Returns:

@@ -30,6 +30,8 @@ use crate::lease::Lease;
 ///     renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
 ///     max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
 ///         `ttl`. None is no bound.
+///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
 ///     label (str | None): For people: leads the owner string. At most 128 bytes.
 ///     shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
 ///         readers, or one writer, who asks without it.
@@ -73,7 +75,7 @@ impl Lock {
 impl Lock {
     #[new]
     #[pyo3(signature = (*_args, **_options),
-           text_signature = "(client, name, *, ttl=30, wait=None, renew=True, max_hold=None, label=None, shared=False, permits=None)")]
+           text_signature = "(client, name, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None)")]
     fn make(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             of: OnceLock::new(),

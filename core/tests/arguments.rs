@@ -184,6 +184,19 @@ proptest! {
     }
 
     #[test]
+    fn a_min_hold_longer_than_max_hold_is_refused(max_hold in 100_u64..100_000, more in 1_u64..100_000) {
+        let (min_hold, max_hold) = (Duration::from_millis(max_hold + more), Duration::from_millis(max_hold));
+        let client = TRAP.client();
+        TRAP.runtime.block_on(async {
+            let request = client.acquire("res").ttl(MIN_TTL).max_hold(max_hold);
+            invalid("min_hold", request.min_hold(min_hold).await);
+            let past = Duration::from_secs(365 * 24 * 3600) + Duration::from_millis(more);
+            invalid("min_hold", client.try_acquire("res").min_hold(past).await);
+        });
+        TRAP.untouched();
+    }
+
+    #[test]
     fn a_bad_label_is_refused(label in prop_oneof!["[a-z]{129,200}", "[é]{65,100}", "[a-z]{0,4}\t[a-z]{0,4}", "\u{9f}"]) {
         let client = TRAP.client();
         TRAP.runtime.block_on(async {
@@ -323,6 +336,9 @@ fn the_bounds_themselves_are_fine() {
     fine(|options| options.wait = Some(Duration::MAX));
     fine(|options| options.max_hold = Some(options.ttl));
     fine(|options| options.max_hold = Some(Duration::MAX));
+    fine(|options| options.min_hold = Some(MAX_TTL));
+    fine(|options| options.min_hold = Some(Duration::ZERO));
+    fine(|options| (options.max_hold, options.min_hold) = (Some(MAX_TTL), Some(MAX_TTL)));
     fine(|options| options.label = Some("é".repeat(64)));
     for name in [
         "a".repeat(512),

@@ -11,7 +11,7 @@ export class Jobs {
 
   // Every instance has its timer. The clocks differ by less than two seconds, so none writes it a second time.
   @Cron(CronExpression.EVERY_5_SECONDS)
-  @Exclusive("report", { atLeast: 2_000 })
+  @Exclusive("report", { minHold: 2_000 })
   async report(): Promise<void> {
     const { token, signal } = currentLease();
     this.#logger.log(`writing the report, token ${token}`);

@@ -36,7 +36,7 @@ def write_report() -> str:
 
 
 @app.task
-@exclusive("nightly", at_least=30)
+@exclusive("nightly", min_hold=30)
 def nightly() -> str:
     """Sent by the timers of several hosts a moment apart: it is done once."""
     return "done"

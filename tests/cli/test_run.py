@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -210,6 +211,16 @@ def test_killed_itself_it_leaves_the_lock_to_its_ttl_and_the_command_goes_on(
     wait_until((tmp_path / "done").exists, "the command goes on")
 
 
+def test_what_is_done_soon_is_kept_and_what_fails_is_not(leaselock: Program, name: str) -> None:
+    again = ("run", name, "--no-wait", "--min-hold", "60s")
+    assert leaselock.run(*again, "--", "false").returncode == 1
+    assert leaselock.run(*again, "--also", f"{name}-too", "--", "false").returncode == 1
+    assert leaselock.run(*again, "--ttl", "1s", "--", "true").returncode == 0
+    assert leaselock.run(*again, "--", "true").returncode == 75
+    shown = json.loads(leaselock.run("inspect", name, "--json").stdout)
+    assert 60 - SECONDS < shown["expires_in"] <= 60
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -223,6 +234,10 @@ def test_killed_itself_it_leaves_the_lock_to_its_ttl_and_the_command_goes_on(
         (["run", "job", "--ttl", "inf", "--", "true"], "a duration is written as 500ms, 30s, 5m or 1h30m"),
         (["run", "job", "--wait", "1e400", "--", "true"], "a duration is written as 500ms, 30s, 5m or 1h30m"),
         (["run", "job", "--max-hold", "5s", "--", "true"], "max_hold is 5 s, shorter than the ttl of 30 s"),
+        (
+            ["run", "job", "--max-hold", "40s", "--min-hold", "41s", "--", "true"],
+            "min_hold is 41 s, longer than max_hold",
+        ),
         (["run", "job", "-n", "-w", "1", "--", "true"], "cannot be used with"),
         (["run", "job", "--on-lost", "panic", "--", "true"], "invalid value 'panic'"),
         (["run", "a||b", "--", "true"], "||"),

@@ -240,6 +240,15 @@ def test_max_holds(tap: Tap, which: str, bad: Any, wrong: Any) -> None:
 
 @CLIENTS
 @few
+@given(bad=st.one_of(bad_numbers, st.floats(60.01, 1e6)), wrong=not_a_duration)
+def test_min_holds(tap: Tap, which: str, bad: Any, wrong: Any) -> None:
+    for verb in TAKES:
+        tap.refuses(TypeError, of(tap, which, verb), "name", min_hold=wrong)
+        tap.refuses(InvalidArgumentError, of(tap, which, verb), "name", max_hold=60, min_hold=bad)
+
+
+@CLIENTS
+@few
 @given(wrong=not_a_bool)
 def test_renew_is_a_bool(tap: Tap, which: str, wrong: Any) -> None:
     for verb in TAKES:

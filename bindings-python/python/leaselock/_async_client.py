@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from leaselock import _bridge, _lead, _observe
 from leaselock._async_lease import AsyncLease, AsyncLeaseGroup
@@ -73,6 +73,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -88,6 +89,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -112,7 +115,9 @@ class AsyncClient(AsyncClientCore):
             >>> async with await client.acquire("nightly-report", ttl=30, wait=10) as lease:
             ...     await write_report(token=lease.token)
         """
-        lease = await self._acquire(_bridge.current(), name, ttl, renew, max_hold, label, shared, permits, wait)
+        lease = await self._acquire(
+            _bridge.current(), name, ttl, renew, max_hold, min_hold, label, shared, permits, wait
+        )
         return AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     async def try_acquire(  # noqa: PLR0913 - each is an option of its own
@@ -122,6 +127,7 @@ class AsyncClient(AsyncClientCore):
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -136,6 +142,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -159,7 +167,9 @@ class AsyncClient(AsyncClientCore):
             ...     async with lease:
             ...         await clean_up()
         """
-        lease = await self._try_acquire(_bridge.current(), name, ttl, renew, max_hold, label, shared, permits, None)
+        lease = await self._try_acquire(
+            _bridge.current(), name, ttl, renew, max_hold, min_hold, label, shared, permits, None
+        )
         return None if lease is None else AsyncLease(lease, cancel_on_lost=cancel_on_lost)
 
     @overload
@@ -172,6 +182,7 @@ class AsyncClient(AsyncClientCore):
         reentrant: bool = False,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -188,6 +199,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -203,6 +215,7 @@ class AsyncClient(AsyncClientCore):
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -219,6 +232,7 @@ class AsyncClient(AsyncClientCore):
         reentrant: bool = False,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -242,6 +256,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -267,13 +283,13 @@ class AsyncClient(AsyncClientCore):
             raise TypeError(f"reentrant must be a bool, not {type(reentrant).__name__}")
         # The arguments are checked here, whatever the name will be.
         fixed = name if isinstance(name, str) or not callable(name) else "name"
-        request = self._request(fixed, ttl, renew, max_hold, label, shared, permits, wait)
+        request = self._request(fixed, ttl, renew, max_hold, min_hold, label, shared, permits, wait)
         if fixed is name and not skip:
             kind = AsyncReentrantLock if reentrant else AsyncLock
             return kind(self, request, cancel_on_lost=cancel_on_lost)
         check_not_reentrant(reentrant)
-        options = {"ttl": ttl, "renew": renew, "max_hold": max_hold, "label": label, "wait": wait}
-        options |= {"shared": shared, "permits": permits, "cancel_on_lost": cancel_on_lost}
+        options: dict[str, Any] = {"ttl": ttl, "renew": renew, "max_hold": max_hold, "min_hold": min_hold, "wait": wait}
+        options |= {"label": label, "shared": shared, "permits": permits, "cancel_on_lost": cancel_on_lost}
         return (AsyncSkippingLock if skip else AsyncLockOfCalls)(self, name, skip, options)
 
     def read_lock(  # noqa: PLR0913 - each is an option of its own
@@ -284,6 +300,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLock:
@@ -300,6 +317,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
 
@@ -314,7 +333,7 @@ class AsyncClient(AsyncClientCore):
             >>> async with client.read_lock("catalogue") as lease:
             ...     await write_report(token=lease.token)
         """
-        request = self._request(name, ttl, renew, max_hold, label, True, None, wait)
+        request = self._request(name, ttl, renew, max_hold, min_hold, label, True, None, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
 
     def semaphore(  # noqa: PLR0913 - each is an option of its own
@@ -326,6 +345,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLock:
@@ -342,6 +362,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             cancel_on_lost (bool): Whether a task inside `async with lease` is cancelled when the lease is lost.
 
@@ -356,7 +378,7 @@ class AsyncClient(AsyncClientCore):
             >>> async with client.semaphore("exports", 3) as lease:
             ...     await write_report(token=lease.token)
         """
-        request = self._request(name, ttl, renew, max_hold, label, False, permits, wait)
+        request = self._request(name, ttl, renew, max_hold, min_hold, label, False, permits, wait)
         return AsyncLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def acquire_all(  # noqa: PLR0913 - each is an option of its own
@@ -367,6 +389,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLeaseGroup:
@@ -386,6 +409,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
@@ -407,7 +432,7 @@ class AsyncClient(AsyncClientCore):
             ...     await move_money(payer, payee, fence=both.tokens)
         """
         bridge = _bridge.current()
-        group = await self._acquire_all(bridge, False, names, ttl, renew, max_hold, label, False, None, wait)
+        group = await self._acquire_all(bridge, False, names, ttl, renew, max_hold, min_hold, label, False, None, wait)
         return AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
 
     async def try_acquire_all(  # noqa: PLR0913 - each is an option of its own
@@ -417,6 +442,7 @@ class AsyncClient(AsyncClientCore):
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLeaseGroup | None:
@@ -432,6 +458,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
@@ -452,7 +480,7 @@ class AsyncClient(AsyncClientCore):
             ...         await move_money(payer, payee, fence=both.tokens)
         """
         bridge = _bridge.current()
-        group = await self._acquire_all(bridge, True, names, ttl, renew, max_hold, label, False, None, None)
+        group = await self._acquire_all(bridge, True, names, ttl, renew, max_hold, min_hold, label, False, None, None)
         return None if group is None else AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
 
     def lock_all(  # noqa: PLR0913 - each is an option of its own
@@ -463,6 +491,7 @@ class AsyncClient(AsyncClientCore):
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncGroupLock:
@@ -480,6 +509,8 @@ class AsyncClient(AsyncClientCore):
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
@@ -494,7 +525,7 @@ class AsyncClient(AsyncClientCore):
             >>> async with client.lock_all([payer, payee], wait=10) as both:
             ...     await move_money(payer, payee, fence=both.tokens)
         """
-        request = self._request_all(names, ttl, renew, max_hold, label, False, None, wait)
+        request = self._request_all(names, ttl, renew, max_hold, min_hold, label, False, None, wait)
         return AsyncGroupLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def lead(
@@ -537,7 +568,7 @@ class AsyncClient(AsyncClientCore):
             ...     await write_report(token=lease.token)
             >>> await client.lead("publisher", publish, ttl=10)
         """
-        request = self._request(name, ttl, True, max_hold, label, False, None, None)
+        request = self._request(name, ttl, True, max_hold, None, label, False, None, None)
         return await _lead.asynchronous(self, request, work)
 
     async def release(self, name: str, owner: str) -> ReleaseStatus:

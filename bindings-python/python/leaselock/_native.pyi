@@ -30,8 +30,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 _Path: TypeAlias = str | PathLike[str]
-# ttl, renew, max_hold, label, shared, permits, wait
-_Options: TypeAlias = tuple[Seconds, bool, Seconds | None, str | None, bool, int | None, Seconds | None]
+# ttl, renew, max_hold, min_hold, label, shared, permits, wait
+_Options: TypeAlias = tuple[Seconds, bool, Seconds | None, Seconds | None, str | None, bool, int | None, Seconds | None]
 
 __all__ = [
     "AsyncClientCore",
@@ -139,6 +139,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -153,6 +154,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -182,6 +185,7 @@ class Client:
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -195,6 +199,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -227,6 +233,7 @@ class Client:
         reentrant: bool = False,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -249,6 +256,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -277,6 +286,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -299,6 +309,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -326,6 +338,7 @@ class Client:
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,
@@ -348,6 +361,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
             shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
                 readers, or one writer, who asks without it.
@@ -375,6 +390,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
     ) -> Lock:
         """The lock `name` for a reader: `lock(name, shared=True)`.
@@ -390,6 +406,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
 
         Returns:
@@ -412,6 +430,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
     ) -> Lock:
         """The lock `name` for at most so many at the same time: `lock(name, permits=permits)`.
@@ -427,6 +446,8 @@ class Client:
             renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
             max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner string. At most 128 bytes.
 
         Returns:
@@ -448,6 +469,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
     ) -> LeaseGroup:
         """Takes several names, all or none.
@@ -466,6 +488,8 @@ class Client:
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
 
         Returns:
@@ -491,6 +515,7 @@ class Client:
         ttl: Seconds = 30,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
     ) -> LeaseGroup | None:
         """Takes several names if each is free, or none of them. It never waits in line.
@@ -505,6 +530,8 @@ class Client:
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
 
         Returns:
@@ -531,6 +558,7 @@ class Client:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
     ) -> GroupLock:
         """Several names, all or none, as a `with` block and a decorator.
@@ -547,6 +575,8 @@ class Client:
             renew (bool): Whether the leases are renewed in the background, at a third of their TTL.
             max_hold (float | timedelta | None): Seconds after which each lease ends however well it is renewed; at
                 least `ttl`. None is no bound.
+            min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+                acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
 
         Returns:
@@ -954,6 +984,8 @@ class Lock:
         renew (bool): Whether the lease is renewed in the background, at a third of its TTL.
         max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed; at least
             `ttl`. None is no bound.
+        min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
+            acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
         label (str | None): For people: leads the owner string. At most 128 bytes.
         shared (bool): Whether others may hold the name at the same time who ask for it so, too: any number of
             readers, or one writer, who asks without it.
@@ -978,6 +1010,7 @@ class Lock:
         wait: Seconds | None = None,
         renew: bool = True,
         max_hold: Seconds | None = None,
+        min_hold: Seconds | None = None,
         label: str | None = None,
         shared: bool = False,
         permits: int | None = None,

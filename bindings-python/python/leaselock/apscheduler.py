@@ -1,4 +1,4 @@
-"""APScheduler 3: `@exclusive("report", at_least=30)` on a job that several schedulers begin at the same time."""
+"""APScheduler 3: `@exclusive("report", min_hold=30)` on a job that several schedulers begin at the same time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _async_client: Once[AnyClient] = Once(AsyncClient)
 def exclusive(  # noqa: PLR0913 - each is an option of its own
     name: Name,
     *,
-    at_least: Seconds,
+    min_hold: Seconds,
     on_busy: Literal["skip", "wait"] = "skip",
     wait: Seconds | None = None,
     ttl: Seconds = 30,
@@ -41,7 +41,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
     Args:
         name (str | Callable): The lock's name, with arguments of the job in braces: `"report:{country}"`. Or a function
             that gives it for the job's arguments.
-        at_least (float | timedelta): Seconds for which the name stays taken from the beginning of a run that ended
+        min_hold (float | timedelta): Seconds for which the name stays taken from the beginning of a run that ended
             well, though the work is done sooner. More than the clocks of the schedulers differ, and less than the time
             between two runs. A run that fails gives the name back at once: another scheduler may then try.
         on_busy (str): What a run does where the name is taken: `"skip"` ends it at once with None, and logs that;
@@ -61,7 +61,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
     A run raises LeaseLostError at its end if the lease was lost on the way (a coroutine is cancelled at once),
     LockTimeoutError where a `wait` ran out, StoreUnavailableError and StoreRefusedError: APScheduler logs them.
     """
-    options = Exclusive(name, on_busy=on_busy, wait=wait, at_least=at_least, ttl=ttl, max_hold=max_hold, label=label)
+    options = Exclusive(name, on_busy=on_busy, wait=wait, min_hold=min_hold, ttl=ttl, max_hold=max_hold, label=label)
 
     def decorate(func: F) -> F:
         default = _async_client if is_coroutine_function(func) else _client

@@ -62,7 +62,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
     ttl: Seconds = 30,
     max_hold: Seconds | None = None,
     label: str | None = None,
-    at_least: Seconds = 0,
+    min_hold: Seconds | None = None,
     client: Client | Callable[[], Client] | None = None,
 ) -> Callable[[F], F]:
     """One run of a task at a time for each name. It stands below `@app.task`, next to the def.
@@ -78,8 +78,8 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
         ttl (float | timedelta): Seconds after which the name frees itself when its worker was killed.
         max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed.
         label (str | None): For people: leads the owner string.
-        at_least (float | timedelta): Seconds for which the name stays taken from the beginning of a run that ended
-            well, though the work is done sooner: for runs that several clocks begin a moment apart.
+        min_hold (float | timedelta | None): Seconds for which the name stays taken from the beginning of a run that
+            ended well, though the work is done sooner: for runs that several clocks begin a moment apart.
         client (Client | Callable | None): Who takes the lock, or a function that gives it, called once in each
             process; None for the one that `leaselock.celery.client` gives.
 
@@ -95,7 +95,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
         on_busy=on_busy,
         choices=("skip", "retry", "wait"),
         wait=wait,
-        at_least=at_least,
+        min_hold=min_hold,
         ttl=ttl,
         max_hold=max_hold,
         label=label,

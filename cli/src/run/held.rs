@@ -1,6 +1,6 @@
 //! What the command runs under: a lease, or several that are held together.
 
-use leaselock::{Error, Lease, LeaseGroup, LossReason};
+use leaselock::{Client, Error, Lease, LeaseGroup, LossReason};
 
 pub(super) enum Held {
     One(Lease),
@@ -46,6 +46,17 @@ impl Held {
     }
 
     /// The names, for people.
+    /// Ends what is left of `min_hold` of locks that were given back. What fails leaves them to it.
+    pub(super) async fn end_min_hold(&self, client: &Client) {
+        let held: Vec<(&str, &str)> = match self {
+            Self::One(lease) => vec![(lease.name(), lease.owner())],
+            Self::Several(group, _) => group.owners().into_iter().collect(),
+        };
+        for (name, owner) in held {
+            let _ = client.release(name, owner).await;
+        }
+    }
+
     pub(super) fn names(&self) -> String {
         match self {
             Self::One(lease) => format!("{:?}", lease.name()),

@@ -76,6 +76,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     max_hold: Option<Duration>,
 
+    /// How long the lock stays taken at the least, though the command is done sooner: for jobs that clocks start a moment apart.
+    /// One that fails gives it back at once
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "forever")]
+    min_hold: Option<Duration>,
+
     /// Share the lock with whoever asks for it so, too: any number of readers, or one writer, who asks without this
     #[arg(long)]
     shared: bool,
@@ -103,6 +108,9 @@ Examples:
 
   The same, without a word and without a failure:
       leaselock run --no-wait --quiet --conflict-exit-code 0 report -- make-report --all
+
+  On every host, whose clocks differ a little: it is done on one of them.
+      leaselock run --no-wait --min-hold 60s report -- make-report
 
   A deployment: waits ten minutes at most, and is ended after an hour.
       leaselock run deploy --wait 10m --max-hold 1h -- ./deploy.sh
@@ -173,7 +181,12 @@ pub(crate) async fn run(args: &Args, connection: &Connection) -> Result<Exit, Fa
             Acquired::Interrupted(signal) => return Ok(Exit::signal(signal)),
         };
         let ended = hold(args, client.app_id(), &lease, &mut signals).await;
-        let given_back = give_back(lease, args.on_lost).await;
+        let given_back = give_back(&lease, args.on_lost).await;
+        let failed = !ended.as_ref().is_ok_and(|ended| ended.exit == Exit::OK);
+        if failed && args.min_hold.is_some() {
+            lease.end_min_hold(&client).await;
+        }
+        drop(lease);
         let ended = ended?;
         let (exit, lost) = if ended.exit == Exit::OK {
             (given_back, given_back == Exit::LOST)
@@ -198,6 +211,7 @@ impl Args {
             ttl: self.ttl,
             wait: self.waiting.wait(),
             max_hold: self.max_hold,
+            min_hold: self.min_hold,
             shared: self.shared,
             permits: self.permits,
             label: Some(
@@ -319,7 +333,7 @@ async fn hold(
 }
 
 /// Gives the lock back. What goes wrong is said, and is the exit status where the command's was 0.
-async fn give_back(lease: Held, on_lost: OnLost) -> Exit {
+async fn give_back(lease: &Held, on_lost: OnLost) -> Exit {
     let mut exit = Exit::OK;
     if lease.loss_reason().is_none() {
         match lease.release().await {
@@ -339,6 +353,5 @@ async fn give_back(lease: Held, on_lost: OnLost) -> Exit {
             )),
         }
     }
-    drop(lease);
     exit
 }

@@ -15,17 +15,17 @@ FOLDER = os.environ.get("FOLDER", "")
 SECONDS = 2
 
 
-@exclusive("short:{place}", at_least=1.7)
+@exclusive("short:{place}", min_hold=1.7)
 def short(place: str) -> None:
     work(f"{FOLDER}/short-{place}", 0.05)
 
 
-@exclusive("long", at_least=1.7, ttl=1)
+@exclusive("long", min_hold=1.7, ttl=1)
 def long() -> None:
     work(f"{FOLDER}/long", 2.5)
 
 
-@exclusive("coroutine", at_least=1.7)
+@exclusive("coroutine", min_hold=1.7)
 async def coroutine() -> None:
     await work_async(f"{FOLDER}/coroutine", 0.05)
 

@@ -75,7 +75,7 @@ def is_delivered_again(path: str, user: str, seconds: float) -> str:
 
 
 @app.task
-@exclusive("least:{user}", at_least=1.5)
+@exclusive("least:{user}", min_hold=1.5)
 def is_kept(path: str, user: str) -> str:
     work(path, 0)
     return "done"

@@ -72,7 +72,7 @@ async def test_coroutines_and_clients(
         made.append(AsyncClient(leaselock_url))
         return made[-1]
 
-    @exclusive("job:{a}", at_least=0.3, client=make)
+    @exclusive("job:{a}", min_hold=0.3, client=make)
     async def job(a: str) -> str:
         assert await leaselock_async_client.try_acquire(f"job:{a}") is None
         return a
@@ -83,7 +83,7 @@ async def test_coroutines_and_clients(
     async with leaselock_async_client.lock("job:{x}", wait=PATIENCE):
         pass
 
-    @exclusive("job", at_least=0, client=leaselock_client)
+    @exclusive("job", min_hold=0, client=leaselock_client)
     async def wrong() -> None: ...
 
     with pytest.raises(TypeError, match="needs AsyncClient"):
@@ -92,7 +92,7 @@ async def test_coroutines_and_clients(
 
 
 def test_a_run_that_fails_gives_the_name_back(leaselock_client: Client) -> None:
-    @exclusive("job", at_least=60, client=leaselock_client)
+    @exclusive("job", min_hold=60, client=leaselock_client)
     def job() -> None:
         raise ZeroDivisionError
 
@@ -102,9 +102,9 @@ def test_a_run_that_fails_gives_the_name_back(leaselock_client: Client) -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="at_least"):
-        exclusive("job", at_least=-1)
+    with pytest.raises(InvalidArgumentError, match="min_hold"):
+        exclusive("job", min_hold=-1)
     with pytest.raises(InvalidArgumentError, match="'skip', 'wait'"):
-        exclusive("job", at_least=1, on_busy="retry")  # type: ignore[arg-type]
+        exclusive("job", min_hold=1, on_busy="retry")  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="wait is for"):
-        exclusive("job", at_least=1, wait=1)
+        exclusive("job", min_hold=1, wait=1)

@@ -80,7 +80,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
     ttl: Seconds = 30,
     max_hold: Seconds | None = None,
     label: str | None = None,
-    at_least: Seconds = 0,
+    min_hold: Seconds | None = None,
     client: AnyClient | Callable[[], AnyClient] | None = None,
 ) -> Callable[[F], F]:
     """One call of a function at a time for each name. It may be a coroutine function.
@@ -94,8 +94,8 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
         ttl (float | timedelta): Seconds after which the name frees itself when its process was killed.
         max_hold (float | timedelta | None): Seconds after which the lease ends however well it is renewed.
         label (str | None): For people: leads the owner string.
-        at_least (float | timedelta): Seconds for which the name stays taken from the beginning of a call that ended
-            well, though the work is done sooner.
+        min_hold (float | timedelta | None): Seconds for which the name stays taken from the beginning of a call that
+            ended well, though the work is done sooner.
         client (Client | AsyncClient | Callable | None): Who takes the lock, or a function that gives it, called once in
             each process; None for `client` or `aclient`.
 
@@ -105,7 +105,7 @@ def exclusive(  # noqa: PLR0913 - each is an option of its own
 
     A call raises what `with client.lock(…)` raises.
     """
-    options = Exclusive(name, on_busy=on_busy, wait=wait, at_least=at_least, ttl=ttl, max_hold=max_hold, label=label)
+    options = Exclusive(name, on_busy=on_busy, wait=wait, min_hold=min_hold, ttl=ttl, max_hold=max_hold, label=label)
 
     def decorate(func: F) -> F:
         return options.wrap(func, getter(client, _once[is_coroutine_function(func)]), skip)

@@ -23,12 +23,12 @@ class Often {
 @Injectable()
 class Ticks {
   @Cron("*/2 * * * * *")
-  @Exclusive("above", { atLeast: 1_300 })
+  @Exclusive("above", { minHold: 1_300 })
   async above(): Promise<void> {
     await tick("above");
   }
 
-  @Exclusive("below", { atLeast: 1_300 })
+  @Exclusive("below", { minHold: 1_300 })
   @Cron("*/2 * * * * *")
   async below(): Promise<void> {
     await tick("below");

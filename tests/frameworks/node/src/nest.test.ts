@@ -181,11 +181,11 @@ it(`${TESTED}: a lost lease aborts the signal, and the call rejects`, async (t) 
   assert.equal(ended, true);
 });
 
-it(`${TESTED}: atLeast keeps the name also after a failure, and not for longer`, async (t) => {
+it(`${TESTED}: minHold keeps the name also after a failure, and not for longer`, async (t) => {
   let calls = 0;
   @Injectable()
   class Jobs {
-    @Exclusive("job", { atLeast: 800 })
+    @Exclusive("job", { minHold: 800 })
     async job(): Promise<void> {
       calls += 1;
       if (calls === 2) {
@@ -267,8 +267,8 @@ it(`${TESTED}: forRootAsync takes what is injected, and a module that is not glo
 
 it(`${TESTED}: what contradicts itself is refused when the class is made`, async () => {
   assert.throws(() => Exclusive("job", { wait: 10 }), InvalidArgumentError);
-  assert.throws(() => Exclusive("job", { atLeast: 1_000, maxHold: 1_000 }), InvalidArgumentError);
-  assert.throws(() => Exclusive("job", { atLeast: -1 }), InvalidArgumentError);
+  assert.throws(() => Exclusive("job", { minHold: 1_001, maxHold: 1_000 }), InvalidArgumentError);
+  assert.throws(() => Exclusive("job", { minHold: -1 }), InvalidArgumentError);
   assert.throws(() => Exclusive("job", { onBusy: "delay" as "wait" }), InvalidArgumentError);
   assert.throws(() => Exclusive("job", { atleast: 1 } as object), TypeError);
   class Jobs {
