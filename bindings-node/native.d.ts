@@ -12,7 +12,7 @@ export declare class NativeClient {
    */
   acquire(once: boolean, name: string, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, minHold?: number | undefined | null, label?: string | undefined | null, shared?: boolean | undefined | null, permits?: number | undefined | null, context?: number | undefined | null): number | Failure
   /** The same for several names, all or none. */
-  acquireAll(once: boolean, names: Array<string>, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, minHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
+  acquireAll(once: boolean, names: Array<string>, ttl?: number | undefined | null, wait?: number | undefined | null, renew?: boolean | undefined | null, maxHold?: number | undefined | null, minHold?: number | undefined | null, label?: string | undefined | null, shared?: boolean | undefined | null, permits?: number | undefined | null, context?: number | undefined | null): number | Failure
   /** The same for whoever is to lead: it waits as long as it takes, and tries a store that cannot be reached again. */
   acquireToLead(name: string, ttl?: number | undefined | null, maxHold?: number | undefined | null, label?: string | undefined | null, context?: number | undefined | null): number | Failure
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */

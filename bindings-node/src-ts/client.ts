@@ -251,7 +251,7 @@ export class Client {
    * of the names already waits for itself.
    *
    * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
-   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds.
+   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds; how many may hold each.
    * @returns A lease of each, over together: release the group, or hold it by `await using`.
    * @throws {@link InvalidArgumentError} An argument is out of its range; also for no names, and for more than 64.
    * @throws {@link LockTimeoutError} `wait` ran out while someone else held one of the names. None is held.
@@ -283,7 +283,7 @@ export class Client {
    * what the other has for that moment, and both get nothing.
    *
    * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
-   * @param tryOptions How long to hold each, in milliseconds.
+   * @param tryOptions How long to hold each, in milliseconds, and how many may.
    * @returns A lease of each, or `null` when somebody else holds one of the names.
    * @throws {@link InvalidArgumentError} An argument is out of its range; also for no names, and for more than 64.
    * @throws {@link StoreUnavailableError} The store could not be reached, did not answer within `commandTimeout`, or fewer
@@ -333,7 +333,7 @@ export class Client {
    * The same with options.
    *
    * @param names 1 to 64 names, each 1 to 512 bytes of UTF-8 without control characters. One that is there twice is taken once.
-   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds.
+   * @param acquireOptions How long to wait, for all of them together, and to hold each, in milliseconds; how many may hold each.
    * @param body What to do under the locks.
    * @returns What `body` returned.
    * @throws What `body` throws, and what {@link Client.acquireAll} does.
@@ -636,9 +636,22 @@ export class Client {
     const maxHold = optional(number, "maxHold", given.maxHold);
     const minHold = optional(number, "minHold", given.minHold);
     const label = optional(string, "label", given.label);
+    const shared = optional(boolean, "shared", given.shared);
+    const permits = optional(number, "permits", given.permits);
     const signal = startingSignal(given);
-    const all = someStrings("names", names);
-    const submitted = this.#native.acquireAll(once, all, ttl, wait, renew, maxHold, minHold, label, contextNumber());
+    const submitted = this.#native.acquireAll(
+      once,
+      someStrings("names", names),
+      ttl,
+      wait,
+      renew,
+      maxHold,
+      minHold,
+      label,
+      shared,
+      permits,
+      contextNumber(),
+    );
     return signal ? abortableResult(this.#native, submitted, signal) : result(submitted);
   }
 

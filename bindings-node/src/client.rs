@@ -208,10 +208,12 @@ impl NativeClient {
         max_hold: Option<f64>,
         min_hold: Option<f64>,
         label: Option<String>,
+        shared: Option<bool>,
+        permits: Option<f64>,
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let request = options(ttl, wait, renew, max_hold, min_hold, label, (None, None))
+        let request = options(ttl, wait, renew, max_hold, min_hold, label, (shared, permits))
             .and_then(|options| GroupRequest::new(names, &options, Unit::Milliseconds));
         let request = match (request, context) {
             (Ok(request), Some(context)) => {

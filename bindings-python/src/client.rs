@@ -383,7 +383,7 @@ impl Client {
             .call_method1("sync", (slf, name, skip, given))
     }
 
-    #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
+    #[doc = "acquire_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None)\n--\n"]
     /// Takes several names, all or none.
     ///
     /// All are tried at once. Unless each is free they are then waited for one after the other, in the order of their
@@ -403,6 +403,9 @@ impl Client {
     ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
     ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///     shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+    ///     permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+    ///         where 1 is an exclusive lock, as None is. Not together with `shared`.
     ///
     /// Returns:
     ///     LeaseGroup: A lease of each, over together. Give them back by `release()`, or use it as a `with` block.
@@ -430,7 +433,7 @@ impl Client {
         self.take_all(py, args::group_request(names, options)?.0)
     }
 
-    #[doc = "try_acquire_all($self, names, *, ttl=30, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
+    #[doc = "try_acquire_all($self, names, *, ttl=30, renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None)\n--\n"]
     /// Takes several names if each is free, or none of them. It never waits in line.
     ///
     /// Two that try at the same time may each find what the other has for that moment, and both get nothing.
@@ -446,6 +449,9 @@ impl Client {
     ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
     ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///     shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+    ///     permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+    ///         where 1 is an exclusive lock, as None is. Not together with `shared`.
     ///
     /// Returns:
     ///     LeaseGroup | None: A lease of each; None if someone else holds one of the names.
@@ -484,7 +490,7 @@ impl Client {
         Ok(group.map(LeaseGroup::new))
     }
 
-    #[doc = "lock_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None)\n--\n"]
+    #[doc = "lock_all($self, names, *, ttl=30, wait=None, renew=True, max_hold=None, min_hold=None, label=None, shared=False, permits=None)\n--\n"]
     /// Several names, all or none, as a `with` block and a decorator.
     ///
     /// The arguments are checked at once; nothing is sent before the block is entered.
@@ -502,6 +508,9 @@ impl Client {
     ///     min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
     ///         acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
     ///     label (str | None): For people: leads the owner strings. At most 128 bytes.
+    ///     shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+    ///     permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+    ///         where 1 is an exclusive lock, as None is. Not together with `shared`.
     ///
     /// Returns:
     ///     GroupLock: Takes fresh leases for each block, and for each call of a decorated function.

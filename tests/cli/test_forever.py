@@ -72,6 +72,19 @@ def test_the_next_in_line_leads_when_the_leader_dies(leaselock: Program, name: s
     assert next_token > token
 
 
+def test_as_many_are_at_work_as_there_are_permits(leaselock: Program, name: str) -> None:
+    forever = ["run", "--forever", name, "--permits", "2", "--", "sleep", "60"]
+    leaders = [leaselock.start(*forever) for _ in range(3)]
+    wait_until(lambda: leaselock.inspect(name)["waiters"] == 1, "two are at work, and one waits")
+    assert leaselock.inspect(name)["holder_count"] == 2
+    for leader in leaders[:2]:
+        leader.terminate()
+        end_of(leader)
+    wait_until(lambda: leaselock.inspect(name)["holder_count"] == 1, "one is left")
+    leaders[2].terminate()
+    end_of(leaders[2])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_while_it_leads(leaselock: Program, name: str, number: signal.Signals) -> None:
     process = leaselock.start("run", "--forever", name, "--", "sh", "-c", LEADER)

@@ -55,6 +55,20 @@ def test_the_loss_of_one_ends_the_command(leaselock: Program, name: str) -> None
     assert not leaselock.inspect(other)["held"]
 
 
+def test_several_are_shared(leaselock: Program, name: str) -> None:
+    other = f"a-{name}"
+    both = [other, "--also", name, "--no-wait"]
+    for kind in (["--shared"], ["--permits", "2"]):
+        holder = leaselock.start("run", other, "--also", name, *kind, "--", "sleep", "60")
+        leaselock.wait_held(name)
+        ended = leaselock.run("run", *both, *kind, "--", "leaselock", "inspect", name)
+        assert (ended.returncode, ended.stdout.splitlines()[1]) == (0, "holders  2")
+        assert leaselock.run("run", *both, "--", "true").returncode == 75
+        holder.terminate()
+        end_of(holder)
+        assert not leaselock.inspect(name)["held"]
+
+
 def test_it_leads_under_one_lock_alone(leaselock: Program, name: str) -> None:
     ended = leaselock.run("run", name, "--also", f"a-{name}", "--forever", "--", "true")
     assert ended.returncode == 64

@@ -12,7 +12,15 @@ import uuid
 
 import pytest
 
-from leaselock import AsyncClient, AsyncLeaseGroup, Client, LeaseGroup, LeaseLostError, LockTimeoutError
+from leaselock import (
+    AsyncClient,
+    AsyncLeaseGroup,
+    Client,
+    InvalidArgumentError,
+    LeaseGroup,
+    LeaseLostError,
+    LockTimeoutError,
+)
 
 
 @pytest.fixture
@@ -104,6 +112,31 @@ def test_it_stays_with_its_process(client: Client, names: list[str]) -> None:
             os._exit(0 if group.state == "lost" and group.names and not group.release() else 1)
         assert os.waitpid(child, 0)[1] == 0
         group.check()
+
+
+def test_readers_and_permits_of_several_names(client: Client, names: list[str]) -> None:
+    with client.lock_all(names, shared=True) as one, client.lock_all(names, shared=True, wait=0) as other:
+        assert all(one.tokens[name] < other.tokens[name] for name in names)
+        assert client.try_acquire_all(names) is None
+    with client.lock_all(names, permits=2), client.acquire_all(names, permits=2, wait=0):
+        assert client.try_acquire_all(names, permits=2) is None
+        assert client.try_acquire_all(names[:1], shared=True).release()  # type: ignore[union-attr]
+    with pytest.raises(InvalidArgumentError, match="shared and permits are given together"):
+        client.lock_all(names, shared=True, permits=2)
+    with pytest.raises(TypeError, match="permits must be an int, not float"):
+        client.acquire_all(names, permits=2.0)  # type: ignore[arg-type]
+    assert client.stats().held == 0
+
+
+async def test_readers_and_permits_of_several_names_in_asyncio(server_url: str, names: list[str]) -> None:
+    async with AsyncClient(server_url) as client:
+        readers = client.lock_all(names, shared=True, wait=0)
+        async with readers, readers:
+            assert await client.try_acquire_all(names) is None
+        async with client.lock_all(names, permits=2), await client.acquire_all(names, permits=2, wait=0):
+            assert await client.try_acquire_all(names, permits=2) is None
+        with pytest.raises(InvalidArgumentError, match="shared and permits are given together"):
+            await client.try_acquire_all(names, shared=True, permits=2)
 
 
 async def test_asyncio(server_url: str, names: list[str]) -> None:

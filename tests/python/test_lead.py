@@ -96,6 +96,8 @@ def test_what_cannot_be_work_is_refused(client: Client, name: str, work: object,
         client.lead(name, work)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unexpected keyword argument 'renew'"):
         client.lead(name, print, renew=False)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'permits'"):
+        client.lead(name, print, permits=2)  # type: ignore[call-arg]
     assert client.stats().acquired == 0
 
 
@@ -308,4 +310,6 @@ async def test_what_cannot_be_awaited_is_refused(aclient: AsyncClient, name: str
         await aclient.lead(name, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="await"):
         await aclient.lead(name, lambda _: 7)  # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'shared'"):
+        await aclient.lead(name, asyncio.sleep, shared=True)  # type: ignore[call-arg]
     assert await aclient.inspect(name) is None

@@ -391,6 +391,8 @@ class AsyncClient(AsyncClientCore):
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLeaseGroup:
         """Takes several names, all or none.
@@ -412,6 +414,9 @@ class AsyncClient(AsyncClientCore):
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
         Returns:
@@ -432,7 +437,9 @@ class AsyncClient(AsyncClientCore):
             ...     await move_money(payer, payee, fence=both.tokens)
         """
         bridge = _bridge.current()
-        group = await self._acquire_all(bridge, False, names, ttl, renew, max_hold, min_hold, label, False, None, wait)
+        group = await self._acquire_all(
+            bridge, False, names, ttl, renew, max_hold, min_hold, label, shared, permits, wait
+        )
         return AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
 
     async def try_acquire_all(  # noqa: PLR0913 - each is an option of its own
@@ -444,6 +451,8 @@ class AsyncClient(AsyncClientCore):
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncLeaseGroup | None:
         """Takes several names if each is free, or none of them. It never waits in line.
@@ -461,6 +470,9 @@ class AsyncClient(AsyncClientCore):
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
         Returns:
@@ -480,7 +492,9 @@ class AsyncClient(AsyncClientCore):
             ...         await move_money(payer, payee, fence=both.tokens)
         """
         bridge = _bridge.current()
-        group = await self._acquire_all(bridge, True, names, ttl, renew, max_hold, min_hold, label, False, None, None)
+        group = await self._acquire_all(
+            bridge, True, names, ttl, renew, max_hold, min_hold, label, shared, permits, None
+        )
         return None if group is None else AsyncLeaseGroup(group, cancel_on_lost=cancel_on_lost)
 
     def lock_all(  # noqa: PLR0913 - each is an option of its own
@@ -493,6 +507,8 @@ class AsyncClient(AsyncClientCore):
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
         cancel_on_lost: bool = True,
     ) -> AsyncGroupLock:
         """Several names, all or none, as an `async with` block and a decorator of coroutine functions.
@@ -512,6 +528,9 @@ class AsyncClient(AsyncClientCore):
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
             cancel_on_lost (bool): Whether a task inside `async with group` is cancelled when the group is lost.
 
         Returns:
@@ -525,7 +544,7 @@ class AsyncClient(AsyncClientCore):
             >>> async with client.lock_all([payer, payee], wait=10) as both:
             ...     await move_money(payer, payee, fence=both.tokens)
         """
-        request = self._request_all(names, ttl, renew, max_hold, min_hold, label, False, None, wait)
+        request = self._request_all(names, ttl, renew, max_hold, min_hold, label, shared, permits, wait)
         return AsyncGroupLock(self, request, cancel_on_lost=cancel_on_lost)
 
     async def lead(

@@ -471,6 +471,8 @@ class Client:
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> LeaseGroup:
         """Takes several names, all or none.
 
@@ -491,6 +493,9 @@ class Client:
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
 
         Returns:
             LeaseGroup: A lease of each, over together. Give them back by `release()`, or use it as a `with` block.
@@ -517,6 +522,8 @@ class Client:
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> LeaseGroup | None:
         """Takes several names if each is free, or none of them. It never waits in line.
 
@@ -533,6 +540,9 @@ class Client:
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
 
         Returns:
             LeaseGroup | None: A lease of each; None if someone else holds one of the names.
@@ -560,6 +570,8 @@ class Client:
         max_hold: Seconds | None = None,
         min_hold: Seconds | None = None,
         label: str | None = None,
+        shared: bool = False,
+        permits: int | None = None,
     ) -> GroupLock:
         """Several names, all or none, as a `with` block and a decorator.
 
@@ -578,6 +590,9 @@ class Client:
             min_hold (float | timedelta | None): Seconds for which the name stays taken at the least, from when it was
                 acquired, also where it is given back sooner. At most `max_hold`. None is no such time.
             label (str | None): For people: leads the owner strings. At most 128 bytes.
+            shared (bool): Whether others may hold each of the names at the same time who ask for it so, too.
+            permits (int | None): How many may hold each of the names at the same time, this one included: 1 to 10,000,
+                where 1 is an exclusive lock, as None is. Not together with `shared`.
 
         Returns:
             GroupLock: Takes fresh leases for each block, and for each call of a decorated function.

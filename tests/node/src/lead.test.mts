@@ -152,6 +152,10 @@ test("options that make no sense are refused before anything is sent", async (be
     lead(bench.name, { wait: 1 }, () => {}),
     /it knows ttl, maxHold, label, signal/,
   );
+  await assert.rejects(
+    lead(bench.name, { permits: 2 }, () => {}),
+    { code: "ERR_UNKNOWN_OPTION" },
+  );
   await assert.rejects(lead(bench.name, {}), /the work of lead must be a function/);
   await assert.rejects(
     lead(bench.name, { signal: 1 }, () => {}),
