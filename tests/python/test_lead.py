@@ -311,5 +311,5 @@ async def test_what_cannot_be_awaited_is_refused(aclient: AsyncClient, name: str
     with pytest.raises(TypeError, match="await"):
         await aclient.lead(name, lambda _: 7)  # type: ignore[arg-type, return-value]
     with pytest.raises(TypeError, match="unexpected keyword argument 'shared'"):
-        await aclient.lead(name, asyncio.sleep, shared=True)  # type: ignore[call-arg]
+        await aclient.lead(name, asyncio.sleep, shared=True)  # type: ignore[call-arg, arg-type]
     assert await aclient.inspect(name) is None

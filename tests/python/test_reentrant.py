@@ -101,7 +101,9 @@ def test_another_client_and_another_name_are_not_inside(client: Client, other: C
             pass
 
 
-@pytest.mark.parametrize("options", [{"ttl": 31}, {"wait": 5}, {"renew": False}, {"max_hold": 60}, {"label": "x"}, {"shared": True}])
+@pytest.mark.parametrize(
+    "options", [{"ttl": 31}, {"wait": 5}, {"renew": False}, {"max_hold": 60}, {"label": "x"}, {"shared": True}]
+)
 def test_other_options_are_refused(client: Client, name: str, options: dict[str, float]) -> None:
     with client.lock(name, reentrant=True) as lease:
         with pytest.raises(InvalidArgumentError, match="other options"), client.lock(name, reentrant=True, **options):  # type: ignore[call-overload]
