@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Program
 from doctor_report import Report, login, run_on
+from programs import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,34 @@ def test_under_the_documented_rule_nothing_is_missing_and_the_rest_is_not_shown(
     assert "could not look: INFO is refused (NOPERM" in " ".join(report.text.split())
     for check in ("version", "mode", "role", "clock", "round trip"):
         assert report.level(check) == "ok", "what needs no right is seen all the same"
+
+
+@pytest.mark.parametrize("name", ["catalogue", "with {braces"])
+def test_under_the_documented_rule_names_are_shared_looked_at_and_broken(
+    start: Callable[..., Server], path: str, name: str
+) -> None:
+    server = start()
+    program = Program(path, login(server, "joe", *documented("SECURITY.md").split()))
+    kind = ["--permits", "2", "--ttl", "1s"]
+    try:
+        for count in (1, 2):
+            program.start("run", name, *kind, "--", "sleep", "60")
+            wait_until(lambda count=count: program.inspect(name)["holder_count"] == count, "it is in")  # type: ignore[misc]
+        program.start("run", name, *kind, "--", "sleep", "60")
+        wait_until(lambda: program.inspect(name)["waiters"] == 1, "one waits")
+        assert program.run("run", "--no-wait", "--shared", name, "--", "true").returncode == 75
+        time.sleep(1.2)  # they were renewed, or would have run out
+        assert program.inspect(name)["holder_count"] == 2
+        assert program.run("ls", name).stdout.endswith("\t1\t2\n")
+        holders = program.inspect(name)["holders"]
+        assert program.run("extend", name, holders[0]["owner"], "--ttl", "5s").returncode == 0
+        assert program.run("release", name, "--owner", holders[0]["owner"]).returncode == 0
+        wait_until(lambda: program.inspect(name)["waiters"] == 0, "the place is passed on")
+        assert program.run("release", name, "--force").returncode == 0
+    finally:
+        program.end()
+    log: list[list[str]] = server.command("ACL", "LOG")  # type: ignore[assignment]
+    assert log == [], "nothing was denied"
 
 
 @pytest.mark.parametrize(
