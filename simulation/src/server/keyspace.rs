@@ -1,0 +1,30 @@
+//! The keys of a database.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+use super::sorted_set::SortedSet;
+
+/// What a key holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Text(Vec<u8>),
+    SortedSet(SortedSet),
+}
+
+/// What a key holds, and until when: in ms of the server's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) expires: Option<i64>,
+}
+
+impl Entry {
+    /// It is still there in the millisecond at which its time ends.
+    pub(super) fn is_expired(&self, millis: i64) -> bool {
+        self.expires.is_some_and(|expires| millis > expires)
+    }
+}
+
+/// One database. Its hashes are the same in every run.
+pub(super) type Keys = HashMap<Vec<u8>, Entry, BuildHasherDefault<DefaultHasher>>;
