@@ -152,7 +152,7 @@ impl Server {
             return refused(words.into());
         }
         if only_listens && !command.is(table::LISTENING) {
-            let name = command.name.split('|').next().unwrap_or_default();
+            let name = command.name;
             let error = format!(
                 "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
             );

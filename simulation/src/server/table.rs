@@ -35,6 +35,8 @@ pub(super) const MAY_WRITE: u32 = 1 << 10;
 pub(super) const AT_ONCE: u32 = 1 << 11;
 /// It writes its replies itself, as messages.
 pub(super) const PUSHES: u32 = 1 << 12;
+/// It has commands of its own, and is none.
+const FAMILY: u32 = 1 << 13;
 
 /// Where a command is called from.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +122,7 @@ pub(super) fn find(words: &Words) -> Found {
     let Some(command) = TABLE.get(&buffer[..first]) else {
         return Found::Unknown;
     };
-    if command.arity != OF_ITS_OWN || words.len() == 1 {
+    if !command.is(FAMILY) || words.len() == 1 {
         return Found::Command(command);
     }
     match TABLE.get(&buffer[..length]) {
@@ -133,9 +135,6 @@ static TABLE: LazyLock<HashMap<&'static [u8], &'static Command>> = LazyLock::new
     let commands = COMMANDS.iter();
     commands.map(|it| (it.name.as_bytes(), it)).collect()
 });
-
-/// The arity of a command that has commands of its own.
-const OF_ITS_OWN: i32 = -2;
 
 const fn command(
     name: &'static str,
@@ -155,7 +154,7 @@ const fn command(
 
 /// It has commands of its own, and is none.
 const fn family(name: &'static str) -> Command {
-    command(name, OF_ITS_OWN, LOADING | STALE, None, client::family)
+    command(name, -2, FAMILY | ANYTIME, None, client::family)
 }
 
 const KEY: Option<(usize, usize)> = Some((1, usize::MAX));
