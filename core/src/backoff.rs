@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::environment;
+
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -28,15 +30,20 @@ pub(crate) fn jitter(bound: Duration) -> Duration {
 
 /// A random number in [0, 1).
 fn fraction() -> f64 {
+    f64::from(random()) / (f64::from(u32::MAX) + 1.0)
+}
+
+fn random() -> u32 {
+    let mut bytes = [0; 4];
     // Jitter needs no strong randomness, and none is no harm.
-    let random = getrandom::u32().unwrap_or(0);
-    f64::from(random) / (f64::from(u32::MAX) + 1.0)
+    let _ = environment::fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
 }
 
 /// Puts things into a random order.
 pub(crate) fn shuffle<T>(things: &mut [T]) {
     for end in (1..things.len()).rev() {
-        let random = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0);
+        let random = usize::try_from(random()).unwrap_or(0);
         things.swap(end, random % (end + 1));
     }
 }

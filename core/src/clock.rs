@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::platform;
+use crate::environment;
 
 /// A point in time since boot. Wall-clock jumps do not move it; a suspend does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +12,7 @@ impl Moment {
     /// The current moment.
     #[inline]
     pub(crate) fn now() -> Self {
-        Self(platform::since_boot())
+        Self(environment::since_boot())
     }
 
     /// Time from `earlier` to `self`, zero if it is not earlier.

@@ -38,6 +38,7 @@ mod clock;
 pub mod diagnosis;
 #[doc(hidden)]
 pub mod ending;
+mod environment;
 mod error;
 #[doc(hidden)]
 pub mod fork;
@@ -82,3 +83,10 @@ pub use observe::{LockEvent, LockEventKind, Observer};
 pub use options::{AcquireOptions, Request, Unit, duration};
 pub use state::LeaseState;
 pub use stats::Stats;
+
+/// What a simulation decides for the clients of its thread.
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::environment::{Entered, Environment, Gate, Stream, enter};
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::environment;
 use crate::error::{Error, Result};
 
 const MAX_NAME_BYTES: usize = 512;
@@ -181,7 +182,7 @@ pub(crate) fn fresh_client_id() -> String {
 fn random() -> [u8; 16] {
     let mut bytes = [0u8; 16];
     // Two holders must never be taken for one: without randomness there is no safe way on.
-    getrandom::fill(&mut bytes).expect("the system has no source of randomness");
+    environment::fill(&mut bytes).expect("the system has no source of randomness");
     bytes
 }
 

@@ -234,6 +234,7 @@ pub(crate) async fn give_back_again(client: Arc<ClientCore>, scope: Scope) -> bo
     };
     undo_all(&client, released.take(&scope)).await;
     tokio::select! {
+        biased;
         () = tokio::time::sleep(SUCCESSION) => {}
         () = client.closing() => {}
     }

@@ -16,6 +16,7 @@ use crate::access::ServerAccess;
 use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::clock::Moment;
+use crate::environment;
 use crate::error::{Error, LossReason, Result};
 use crate::holding::Holding;
 use crate::keeper::{Keeper, renew_timeout};
@@ -140,7 +141,7 @@ impl ClientCore {
     /// Runs a task of the client itself, which ends when the client does.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = self.runtime.get() {
-            runtime.spawn(task);
+            runtime.spawn(environment::task(task));
         }
     }
 
@@ -158,7 +159,7 @@ impl ClientCore {
             }
             answered
         };
-        Some(self.jobs.spawn_on(job, runtime))
+        Some(self.jobs.spawn_on(environment::task(job), runtime))
     }
 
     /// A token that an acquire holds while it is under way: a client that closes waits for all of them.

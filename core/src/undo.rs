@@ -67,6 +67,7 @@ pub(crate) async fn undo(
 /// Releases `claim` once more when a command left on a broken connection must have been carried out or dropped.
 pub(crate) async fn again(client: Arc<ClientCore>, claim: Arc<Claim>) -> bool {
     tokio::select! {
+        biased;
         () = tokio::time::sleep(client.command_timeout) => {}
         () = client.closing() => {}
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::backoff::jitter;
 use crate::claim::Claim;
+use crate::environment::Hashing;
 use crate::name::LockId;
 use crate::store::{Event, Grant, Queued, Scope};
 use crate::sync;
@@ -121,7 +122,7 @@ impl Hash for ByOwner {
 
 #[derive(Default)]
 struct Waiters {
-    by_owner: HashSet<ByOwner>,
+    by_owner: HashSet<ByOwner, Hashing>,
     queues: HashMap<LockId, Queue>,
     /// Those that left last, each with a lease.
     served: VecDeque<Arc<Claim>>,

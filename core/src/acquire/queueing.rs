@@ -203,6 +203,7 @@ impl Attempt {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = waiter.notified() => {}
                 // Someone else may have looked meanwhile.
                 () = until(look_at) => {}

@@ -27,6 +27,7 @@ mod running;
 mod sentinels;
 mod shortcuts;
 mod slots;
+#[cfg_attr(feature = "simulation", path = "simulated_socket.rs")]
 mod socket;
 mod tls;
 mod tls_failure;

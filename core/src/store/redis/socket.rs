@@ -11,9 +11,9 @@ use socket2::TcpKeepalive;
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use super::config::Address;
 use crate::fork::{ClosedInChild, InChild};
 use crate::platform::{self, BorrowedDescriptor};
+use crate::store::redis::config::Address;
 
 /// After so long without traffic the system asks whether the other end is still there, and then in these intervals: a NAT
 /// keeps the connection in mind, and one that forgot it is found out.
@@ -22,7 +22,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A socket to the server, of which a forked child keeps no copy.
-pub(super) struct Socket(ClosedInChild<socket2::Socket>);
+pub(in crate::store::redis) struct Socket(ClosedInChild<socket2::Socket>);
 
 impl Deref for Socket {
     type Target = socket2::Socket;
@@ -34,7 +34,7 @@ impl Deref for Socket {
 
 impl Socket {
     /// What an event loop watches.
-    pub(super) fn descriptor(&self) -> BorrowedDescriptor<'_> {
+    pub(in crate::store::redis) fn descriptor(&self) -> BorrowedDescriptor<'_> {
         platform::borrowed(&**self)
     }
 }
@@ -56,7 +56,7 @@ impl io::Write for &Socket {
 }
 
 /// Connects; each address of a host gets its part of `limit`. The socket does not block.
-pub(super) async fn connect(
+pub(in crate::store::redis) async fn connect(
     address: &Address,
     limit: Duration,
     silence: Duration,
@@ -108,17 +108,17 @@ fn set_up(socket: &Socket, silence: Duration) -> io::Result<()> {
 }
 
 /// Tells a task of a tokio runtime when a socket can be read or written.
-pub(super) struct Readiness(ClosedInChild<TcpStream>);
+pub(in crate::store::redis) struct Readiness(ClosedInChild<TcpStream>);
 
 impl Readiness {
     /// Of a socket that does not block, in the current runtime.
-    pub(super) fn new(socket: &Socket) -> io::Result<Self> {
+    pub(in crate::store::redis) fn new(socket: &Socket) -> io::Result<Self> {
         // Only its readiness is of interest, and to that any socket is like another.
         ClosedInChild::open(|| TcpStream::from_std(socket.try_clone()?.into())).map(Self)
     }
 
     /// Waits until the socket can be read, or has ended; or be written, where that `is_wanted`.
-    pub(super) async fn ready(&self, is_wanted: bool) -> io::Result<Ready> {
+    pub(in crate::store::redis) async fn ready(&self, is_wanted: bool) -> io::Result<Ready> {
         let interest = if is_wanted {
             Interest::READABLE | Interest::WRITABLE
         } else {
@@ -128,7 +128,7 @@ impl Readiness {
     }
 
     /// Uses what is ready: `io` says whether nothing is left of it, so that [`ready`](Self::ready) waits for more.
-    pub(super) fn used(&self, interest: Interest, io: impl FnOnce() -> bool) {
+    pub(in crate::store::redis) fn used(&self, interest: Interest, io: impl FnOnce() -> bool) {
         let _ = self.0.try_io(interest, || {
             if io() {
                 Err::<(), _>(io::ErrorKind::WouldBlock.into())
