@@ -22,13 +22,22 @@ async function ioredis(url) {
   return client;
 }
 
-/** This project's addon, built in release mode. */
-async function leaselock(url) {
+/**
+ * This project's addon, built in release mode. `shared`, `permits` and the like are the options of each acquire; `writers`: every
+ * so manyth is exclusive all the same; `several`: so many names at once; `prefix` stands before names.
+ */
+async function leaselock(url, { several, writers, prefix = "", ...given }) {
   const { Client } = createRequire(import.meta.url)("../target/node/index.js");
   const client = new Client(url);
+  const options = { ttl: TTL, ...given };
+  let acquired = 0;
+  const acquire = (name) => {
+    acquired += 1;
+    return client.acquire(prefix + name, writers && acquired % writers === 0 ? { ttl: TTL } : options);
+  };
   return {
     client,
-    acquire: (name) => client.acquire(name, { ttl: TTL }),
+    acquire: several ? (name) => client.acquireAll(those(several, name), options) : acquire,
     release: async (held) => {
       if (!(await held.release())) {
         throw new Error("the lease was lost");
@@ -41,14 +50,31 @@ async function leaselock(url) {
 async function observed(url) {
   const { observe } = createRequire(import.meta.url)("../target/node/index.js");
   observe(() => {});
-  return leaselock(url);
+  return leaselock(url, {});
 }
 
-async function redlock5(url) {
+/** A semaphore that asks every 10 ms for as long as it takes. */
+async function redisSemaphore(url, { permits }) {
+  const { Semaphore } = await import("redis-semaphore");
+  const redis = await ioredis(url);
+  return {
+    acquire: async (name) => {
+      const semaphore = new Semaphore(redis, name, permits, { lockTimeout: TTL, acquireTimeout: TTL * 100 });
+      await semaphore.acquire();
+      return semaphore;
+    },
+    release: (held) => held.release(),
+  };
+}
+
+/** So many names beside this one. */
+const those = (several, name) => Array.from({ length: several }, (_, at) => `${name}-${at}`);
+
+async function redlock5(url, { several }) {
   const { default: Redlock } = await import("redlock");
   const redlock = new Redlock([await ioredis(url)], { retryCount: -1 });
   return {
-    acquire: (name) => redlock.acquire([name], TTL),
+    acquire: (name) => redlock.acquire(several ? those(several, name) : [name], TTL),
     release: (held) => held.release(),
   };
 }
@@ -133,6 +159,7 @@ export const contestants = {
   sesamecare,
   "redlock-universal": universal,
   "proper-lockfile": properLockfile,
+  "redis-semaphore": redisSemaphore,
   bare,
   "bare-handover": (url) => bareHandOver(url, { ttl: TTL }),
 };

@@ -85,6 +85,17 @@ const requests = {
     return { queued: served.length };
   },
   served: async () => ({ served: await Promise.all(served.splice(0)) }),
+  fill: async ({ name, count }) => {
+    for (let some = 0; some < count; some += 500) {
+      const these = Math.min(500, count - some);
+      kept.push(...(await Promise.all(Array.from({ length: these }, () => locker.acquire(name)))));
+    }
+    return { held: count };
+  },
+  empty: async () => {
+    await Promise.all(kept.splice(0).map((held) => locker.release(held)));
+    return { held: 0 };
+  },
   keep: async ({ name, ttl, renew }) => {
     kept.push(await locker.client.acquire(name, { ttl, renew }));
     return { held: true };

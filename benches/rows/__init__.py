@@ -14,6 +14,7 @@ from rows import (
     order,
     renewals,
     server_cpu,
+    sharing,
     throughput,
     topologies,
 )
@@ -23,6 +24,7 @@ MODULES = [
     server_cpu,
     handover,
     contention,
+    sharing,
     commands,
     idle,
     renewals,

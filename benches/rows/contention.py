@@ -45,7 +45,7 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
             def measure(contestant: str, cores: list[int] = client_cores) -> dict[str, float]:
                 for worker in workers[contestant]:
                     worker.pin(cores)
-                return _contend(workers[contestant], f"contended-{next(names)}")
+                return contend(workers[contestant], f"contended-{next(names)}", WAITERS, TURNS)
 
             slices = interleave(contestants, measure, ROUNDS)
             raw[regime] = slices
@@ -73,17 +73,18 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
     return figures, raw
 
 
-def _contend(workers: list[Worker], name: str) -> dict[str, float]:
+def contend(workers: list[Worker], name: str, waiters: int, turns: int) -> dict[str, float]:
+    """So many waiters, each with so many turns on one name and nothing to do in them: turns a second."""
     at = time.monotonic_ns() + 100_000_000
-    share = WAITERS // len(workers)
+    share = waiters // len(workers)
     for worker in workers:
-        worker.send({"do": "contend", "name": name, "waiters": share, "turns": TURNS, "at": at})
-    turns = sorted(
+        worker.send({"do": "contend", "name": name, "waiters": share, "turns": turns, "at": at})
+    taken = sorted(
         (turn["at"], number, turn["waiter"], turn["released"])
         for number, worker in enumerate(workers)
         for turn in worker.read()["turns"]
     )
-    assert len(turns) == WAITERS * TURNS
-    changes = sum(before[1:3] != after[1:3] for before, after in itertools.pairwise(turns))
-    last = max(turn[3] for turn in turns)
-    return {"rate": len(turns) / (last - at) * 1e9, "changes": changes / (len(turns) - 1)}
+    assert len(taken) == waiters * turns
+    changes = sum(before[1:3] != after[1:3] for before, after in itertools.pairwise(taken))
+    last = max(turn[3] for turn in taken)
+    return {"rate": len(taken) / (last - at) * 1e9, "changes": changes / (len(taken) - 1)}
