@@ -11,12 +11,14 @@ from pathlib import Path
 
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
-    "face": ["builder", "ending", "blocking", "port", "client", "listing"],
+    "face": ["builder", "ending", "blocking", "port", "lead", "client", "listing"],
     "client": [
+        "group",
         "acquire",
         "lease",
         "releasing",
         "undo",
+        "observe",
         "shared",
         "neighbours",
         "keeper",
@@ -31,12 +33,15 @@ FLOORS = {
         "access",
         "options",
         "claim",
+        "limit",
         "name",
         "stats",
         "state",
         "error",
         "backoff",
         "clock",
+        "environment",
+        "platform",
         "fork",
         "sync",
     ],
