@@ -63,7 +63,7 @@ pub(super) struct Probe {
     patterns: Patterns,
 }
 
-/// What must be reachable: locks and counters, queues, inboxes. With a prefix that is all that begins with it.
+/// What must be reachable: locks and counters, queues and holders, inboxes. With a prefix that is all that begins with it.
 struct Patterns {
     locks: String,
     queues: String,
