@@ -83,7 +83,7 @@ def test_it_follows_who_comes_and_goes_beside_others(leaselock: Program) -> None
     watching = watch(leaselock, "--watch=100ms", "job*")
     reader = ["run", "job", "--shared", "--label"]
     first = leaselock.start(*reader, "me", "--ttl", "10m", "--", "sleep", "60")
-    watching.wait_for(lambda lines: "me:" in lines[-1] and "(+" not in lines[-1], "one reader")
+    watching.wait_for(lambda lines: "me:" in lines[-1] and "(shared)" in lines[-1], "one reader")
     second = leaselock.start(*reader, "you", "--ttl", "20m", "--", "sleep", "60")
     watching.wait_for(lambda lines: "me:" in lines[-1] and "(+1)" in lines[-1], "a second reader")
     assert [line.split("\t")[4] for line in leaselock.run("ls", "job").stdout.splitlines()] == ["2"]
@@ -92,7 +92,7 @@ def test_it_follows_who_comes_and_goes_beside_others(leaselock: Program) -> None
     assert [holder["owner"][:3] for holder in listed["holders"]] == ["me:", "you"]
     first.send_signal(signal.SIGTERM)
     end_of(first)
-    watching.wait_for(lambda lines: "you:" in lines[-1] and "(+" not in lines[-1], "the second reader alone")
+    watching.wait_for(lambda lines: "you:" in lines[-1] and "(shared)" in lines[-1], "the second reader alone")
     second.send_signal(signal.SIGTERM)
     end_of(second)
     watching.wait_for(lambda lines: lines[1:] == ["no locks are held"], "an empty list")

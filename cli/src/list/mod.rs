@@ -16,7 +16,8 @@ use crate::text::escape;
 
 /// List the locks that are held
 ///
-/// On a terminal this is a table that fits its width; long names and owners lose their middle. Otherwise it is one line
+/// On a terminal this is a table that fits its width; long names and owners lose their middle. Behind the owner of a lock that
+/// is shared it has how many more hold it, as (+2), or (shared) where it is one alone. Otherwise it is one line
 /// for each lock, without a heading: name, owner (the first, where several share it), seconds left (- where there is no
 /// end), waiters and how many hold it, with tabs between them.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use std::io::stdout;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use leaselock::LockInfo;
+use leaselock::{LockInfo, Mode};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::duration;
@@ -98,11 +98,13 @@ fn row(lock: &LockInfo) -> [String; 4] {
     ]
 }
 
-/// Who holds it: the first of them, and how many more there are.
+/// Who holds it: the first of them, and how many more there are, or whether others may come in beside.
 fn owner(lock: &LockInfo) -> String {
-    match lock.holder_count {
-        0 | 1 => escape(&lock.owner),
-        several => format!("{} (+{})", escape(&lock.owner), several - 1),
+    let owner = escape(&lock.owner);
+    match (lock.mode, lock.holder_count) {
+        (Mode::Shared, 0 | 1) => format!("{owner} (shared)"),
+        (Mode::Shared, several) => format!("{owner} (+{})", several - 1),
+        _ => owner,
     }
 }
 
