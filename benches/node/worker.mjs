@@ -50,13 +50,16 @@ async function wait({ name }) {
   return { acquired };
 }
 
-async function contend({ name, waiters, turns, at }) {
+async function contend({ name, waiters, turns, at, ms = 0 }) {
   const taken = [];
   const take = async (waiter) => {
     await sleep(Math.max(0, (at - now()) / 1e6));
     for (let turn = 0; turn < turns; turn += 1) {
       const held = await locker.acquire(name);
       const acquired = now();
+      if (ms) {
+        await sleep(ms);
+      }
       await locker.release(held);
       taken.push({ waiter, at: acquired, released: now() });
     }

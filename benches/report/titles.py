@@ -23,6 +23,7 @@ TITLES = {
     "handovers_node": "Node: 50 waiters in two processes, 4 turns each on one name",
     "readers": "64 in flight on one name, in two processes: readers, and one at a time",
     "permits": "50 waiters for 8 permits, in two processes",
+    "permits_work": "The same, with 5 ms of work in each turn",
     "permits_order": "Order of service, 8 permits",
     "read_write": "50 in two processes on one name, one turn in ten a writer's",
     "several_names": "Node: three free names, all or none",

@@ -73,12 +73,13 @@ def run(name: str) -> tuple[list[Figure], dict[str, Any]]:
     return figures, raw
 
 
-def contend(workers: list[Worker], name: str, waiters: int, turns: int) -> dict[str, float]:
-    """So many waiters, each with so many turns on one name and nothing to do in them: turns a second."""
+def contend(workers: list[Worker], name: str, waiters: int, turns: int, ms: int = 0) -> dict[str, float]:
+    """So many waiters, each with so many turns of so many milliseconds on one name: turns a second."""
     at = time.monotonic_ns() + 100_000_000
     share = waiters // len(workers)
+    request = {"do": "contend", "name": name, "waiters": share, "turns": turns, "at": at}
     for worker in workers:
-        worker.send({"do": "contend", "name": name, "waiters": share, "turns": turns, "at": at})
+        worker.send(request | {"ms": ms} if ms else request)
     taken = sorted(
         (turn["at"], number, turn["waiter"], turn["released"])
         for number, worker in enumerate(workers)

@@ -29,6 +29,7 @@ class Row:
     waiters: int
     turns: Mapping[str, int]  # of each waiter, by contestant
     bars: Sequence[tuple[str, str, float | None]] = field(default_factory=list)
+    ms: int = 0  # of work in each turn
 
 
 ROWS = {
@@ -50,6 +51,20 @@ ROWS = {
         },
         waiters=50,
         turns={"permits=8": 8, "redis-semaphore": 4, "Redisson, RPermitExpirableSemaphore": 8},
+        bars=[
+            ("permits=8", "redis-semaphore", 3),
+            ("permits=8", "Redisson, RPermitExpirableSemaphore", 3),
+        ],
+    ),
+    "permits_work": Row(
+        {
+            "permits=8": ("node", "leaselock", {"permits": 8}),
+            "redis-semaphore": ("node", "redis-semaphore", {"permits": 8}),
+            "Redisson, RPermitExpirableSemaphore": ("java", "redisson-permits", {"permits": 8}),
+        },
+        waiters=50,
+        turns={"permits=8": 8, "redis-semaphore": 4, "Redisson, RPermitExpirableSemaphore": 8},
+        ms=5,
         bars=[
             ("permits=8", "redis-semaphore", 3),
             ("permits=8", "Redisson, RPermitExpirableSemaphore", 3),
@@ -100,7 +115,7 @@ def _turns(name: str, row: Row) -> tuple[list[Figure], dict[str, Any]]:
                 for worker in workers[contestant]:
                     worker.pin(cores)
                 on = f"{name}-{next(numbers)}"
-                return contend(workers[contestant], on, row.waiters, row.turns[contestant])
+                return contend(workers[contestant], on, row.waiters, row.turns[contestant], row.ms)
 
             slices = interleave(contestants, measure, ROUNDS)
             raw[regime] = slices

@@ -12,11 +12,8 @@ end
 local EXCLUSIVE = 1
 local READERS = 0 -- a limit: as many as there are
 
-local clock
--- One time for all of a script.
 local function ms()
-  clock = clock or math.floor(now() / 1000)
-  return clock
+  return math.floor(now() / 1000)
 end
 
 local function text(number)
@@ -46,8 +43,12 @@ local function admits(limit)
   return not holder or limit == READERS or limit ~= EXCLUSIVE and holding < limit
 end
 
--- K and H live until the last holder's time ends.
-local function follow()
+-- K and H live until the last holder's time ends; `first`: there is one holder, who was just admitted for so many ms.
+local function follow(first)
+  if first then
+    redis.call('PEXPIRE', H, first)
+    return
+  end
   local last = redis.call('ZRANGE', H, -1, -1, 'WITHSCORES')[2]
   local left = text(math.max(last - ms(), 1))
   redis.call('PEXPIRE', KEYS[1], left)

@@ -16,6 +16,17 @@ end
 
 --@include token.lua
 --@include holders.lua
+
+-- The same of one who shares the name.
+if holder == SHARED and not ARGV[4] and redis.call('EXISTS', Q) == 0 and redis.call('ZREM', H, ARGV[1]) == 1 then
+  if holding == 1 then
+    redis.call('DEL', K)
+  else
+    follow()
+  end
+  return 1
+end
+
 --@include hand_over.lua
 
 local mine = holder == ARGV[1]

@@ -1,8 +1,13 @@
 -- The token counter, KEYS[3]. Included by wait.lua, release.lua and keep.lua.
 
+local clock
+-- One time for all of a script, in µs.
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
+  if not clock then
+    local time = redis.call('TIME')
+    clock = time[1] * 1000000 + time[2]
+  end
+  return clock
 end
 
 -- It is never behind the server's clock, so that it grows across a loss of data.

@@ -45,6 +45,23 @@ if not holder and limit == 1 and redis.call('EXISTS', Q) == 0 then
 end
 
 --@include holders.lua
+
+-- Takes what it was found to be admitted to.
+local function acquire(lost)
+  local token = next_token()
+  admit(owner, limit, ttl)
+  if holder == SHARED then
+    follow(holding == 1 and ttl)
+  end
+  return {1, token, lost}
+end
+
+-- The common case of one who shares.
+local ends = holder == SHARED and redis.call('ZSCORE', H, owner)
+if not ends and admits(limit) and redis.call('EXISTS', Q) == 0 then
+  return acquire(place and 1 or 0)
+end
+
 --@include hand_over.lua
 
 if claimed then
@@ -52,37 +69,20 @@ if claimed then
   return claimed
 end
 
-if holder == SHARED then
-  local ends = redis.call('ZSCORE', H, owner)
-  if ends then
-    local longer = ends - ms() > tonumber(ttl)
-    local cut = longer and ARGV[6] == '1'
-    if cut or not longer then
-      extend(owner, ttl)
-    end
-    claimed = {1, next_token(), 0}
-    if redis.call('ZREM', Q, member) == 1 then
-      keep_queue()
-    end
-    if cut then
-      tell_head()
-    end
-    return claimed
+if ends then
+  local longer = ends - ms() > tonumber(ttl)
+  local cut = longer and ARGV[6] == '1'
+  if cut or not longer then
+    extend(owner, ttl)
   end
-end
-
--- Takes what it was found to be admitted to.
-local function acquire(lost)
-  local token = next_token()
-  admit(owner, limit, ttl)
-  if holder == SHARED then
-    follow()
+  claimed = {1, next_token(), 0}
+  if redis.call('ZREM', Q, member) == 1 then
+    keep_queue()
   end
-  return {1, token, lost}
-end
-
-if admits(limit) and redis.call('EXISTS', Q) == 0 then
-  return acquire(place and 1 or 0)
+  if cut then
+    tell_head()
+  end
+  return claimed
 end
 
 -- Drops a few waiters whose processes have gone: while the name is held, nobody else does. Returns whether the head was one.

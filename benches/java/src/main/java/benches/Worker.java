@@ -80,7 +80,8 @@ final class Worker {
                     request.get("name").asText(),
                     request.get("waiters").asInt(),
                     request.get("turns").asInt(),
-                    request.get("at").asLong());
+                    request.get("at").asLong(),
+                    request.path("ms").asLong(0));
             case "wait" -> waited(client.getLock(request.get("name").asText()));
             default -> throw new IllegalArgumentException(request.toString());
         };
@@ -143,7 +144,7 @@ final class Worker {
         return lock::unlock;
     }
 
-    private Map<String, Object> contend(String name, int waiters, int turns, long at) throws Exception {
+    private Map<String, Object> contend(String name, int waiters, int turns, long at, long ms) throws Exception {
         List<Map<String, Object>> all = Collections.synchronizedList(new ArrayList<>());
         List<Thread> threads = new ArrayList<>();
         for (int waiter = 0; waiter < waiters; waiter++) {
@@ -154,6 +155,9 @@ final class Worker {
                     for (int turn = 0; turn < turns; turn++) {
                         Held held = take(name);
                         long acquired = System.nanoTime();
+                        if (ms > 0) {
+                            Thread.sleep(ms);
+                        }
                         held.release();
                         all.add(Map.of("waiter", number, "at", acquired, "released", System.nanoTime()));
                     }
