@@ -18,6 +18,7 @@ export declare class NativeClient {
   /** Stops an acquire; nothing is delivered for it any more. The process stays alive for undoing it. */
   cancel(op: number): void
   releaseLease(lease: NativeLease): number
+  releaseGroup(group: NativeGroup): number
   release(name: string, owner: string): number
   extend(name: string, owner: string, ttl: number): number | Failure
   forceRelease(name: string): number
@@ -47,7 +48,6 @@ export declare class NativeGroup {
   /** Null unless it was lost. */
   loss(): Failure | null
   extend(ttl?: number | undefined | null): number | Failure
-  release(): number
 }
 
 /** A lease of the core. Collected unreleased it is given back, and that is reported. */

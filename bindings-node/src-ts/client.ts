@@ -272,7 +272,7 @@ export class Client {
     try {
       const given = options("acquireAll", acquireOptions, ACQUIRE_OPTIONS);
       const wait = optional(number, "wait", given.wait);
-      return makeGroup(await this.#takeAll<NativeGroup>(false, names, given, wait));
+      return makeGroup(await this.#takeAll<NativeGroup>(false, names, given, wait), this.#native);
     } catch (error) {
       throw fromCaller(error, ACQUIRE_ALL);
     }
@@ -305,7 +305,7 @@ export class Client {
     try {
       const given = options("tryAcquireAll", tryOptions, TRY_OPTIONS);
       const group = await this.#takeAll<NativeGroup | null>(true, names, given, undefined);
-      return group ? makeGroup(group) : null;
+      return group ? makeGroup(group, this.#native) : null;
     } catch (error) {
       throw fromCaller(error, TRY_ACQUIRE_ALL);
     }

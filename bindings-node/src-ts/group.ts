@@ -1,6 +1,6 @@
 // A group: several names held together, over together.
 
-import type { NativeGroup } from "../native.js";
+import type { NativeClient, NativeGroup } from "../native.js";
 import { addon } from "./addon.js";
 import { number, optional } from "./arguments.js";
 import { errorOf } from "./errors.js";
@@ -12,7 +12,7 @@ import type { LeaseGroupFacts, LeaseState } from "./types.js";
 import { warn } from "./warnings.js";
 
 /** Makes a `LeaseGroup`; only a client does. */
-export let makeGroup: (native: NativeGroup) => LeaseGroup;
+export let makeGroup: (native: NativeGroup, client: NativeClient) => LeaseGroup;
 /** Gives a group back at the end of a scope whose body went well. */
 export let leaveGroupScope: (group: LeaseGroup) => Promise<void>;
 /** Gives a group back at the end of a scope whose body failed: that error is the one to tell. */
@@ -33,9 +33,11 @@ export let abandonGroupScope: (group: LeaseGroup) => Promise<void>;
  */
 export class LeaseGroup {
   readonly #native: NativeGroup;
+  readonly #client: NativeClient;
 
   static {
-    makeGroup = (native) => new (LeaseGroup as unknown as new (native: NativeGroup) => LeaseGroup)(native);
+    makeGroup = (native, client) =>
+      new (LeaseGroup as unknown as new (...from: unknown[]) => LeaseGroup)(native, client);
     leaveGroupScope = async (group) => {
       await abandonGroupScope(group);
       // An `acquireAll` that was replaced, as tests do, may give something else.
@@ -67,11 +69,13 @@ export class LeaseGroup {
    * @param group The group, as a client gave it.
    */
   protected constructor(group: LeaseGroup);
-  protected constructor(from: unknown) {
-    if (from instanceof addon.NativeGroup) {
+  protected constructor(from: unknown, client?: NativeClient) {
+    if (from instanceof addon.NativeGroup && client) {
       this.#native = from;
+      this.#client = client;
     } else if (typeof from === "object" && from !== null && #native in from) {
       this.#native = from.#native;
+      this.#client = from.#client;
     } else {
       throw fromCaller(
         made(new TypeError("a LeaseGroup comes from client.acquireAll(), client.tryAcquireAll() or client.usingAll()")),
@@ -163,7 +167,7 @@ export class LeaseGroup {
    */
   async release(): Promise<boolean> {
     try {
-      return await result<boolean>(this.#native.release());
+      return await result<boolean>(this.#client.releaseGroup(this.#native));
     } catch (error) {
       throw fromCaller(error, RELEASE);
     }

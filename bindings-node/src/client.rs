@@ -11,7 +11,7 @@ use napi_derive::napi;
 
 use crate::at_exit;
 use crate::failure::Failure;
-use crate::group;
+use crate::group::{self, NativeGroup};
 use crate::lease::{self, NativeLease};
 use crate::line::{ClientLine, Platform};
 use crate::locks::NativeLocks;
@@ -213,8 +213,16 @@ impl NativeClient {
         context: Option<u32>,
     ) -> Either<u32, Failure> {
         let context = context.map(|number| Context::new(number, self.mailbox()));
-        let request = options(ttl, wait, renew, max_hold, min_hold, label, (shared, permits))
-            .and_then(|options| GroupRequest::new(names, &options, Unit::Milliseconds));
+        let request = options(
+            ttl,
+            wait,
+            renew,
+            max_hold,
+            min_hold,
+            label,
+            (shared, permits),
+        )
+        .and_then(|options| GroupRequest::new(names, &options, Unit::Milliseconds));
         let request = match (request, context) {
             (Ok(request), Some(context)) => {
                 let context: leaselock::Context = context;
@@ -222,6 +230,15 @@ impl NativeClient {
             }
             (Ok(request), None) => request,
             (Err(error), _) => return Either::B(error.into()),
+        };
+        let on_line = match &self.line {
+            Some(line) => line.acquire_all(&env, &self.core, request, once),
+            None => Err(request),
+        };
+        let request = match on_line {
+            Ok(Ok(op)) => return Either::A(op),
+            Ok(Err(error)) => return Either::B(error.into()),
+            Err(request) => request,
         };
         let (core, source) = (self.core.clone(), self.source.clone());
         Either::A(self.mailbox().submit(&env, async move {
@@ -276,6 +293,20 @@ impl NativeClient {
         let begun = on_line.and_then(|line| line.release(&env, &lease.core));
         begun.unwrap_or_else(|| {
             let (core, source) = (lease.core.clone(), self.source.clone());
+            self.mailbox().submit(&env, async move {
+                let released = core.release().await;
+                drop(source);
+                released
+            })
+        })
+    }
+
+    #[napi]
+    pub fn release_group(&self, env: Env, group: &NativeGroup) -> u32 {
+        let on_line = self.line.as_ref();
+        let begun = on_line.and_then(|line| line.release_all(&env, &group.core));
+        begun.unwrap_or_else(|| {
+            let (core, source) = (group.core.clone(), self.source.clone());
             self.mailbox().submit(&env, async move {
                 let released = core.release().await;
                 drop(source);

@@ -13,7 +13,7 @@ use crate::outcome::{Event, Outcome, millis};
 /// A group of leases of the core. Collected unreleased it is given back, and that is reported.
 #[napi]
 pub struct NativeGroup {
-    core: Arc<leaselock::LeaseGroup>,
+    pub(crate) core: Arc<leaselock::LeaseGroup>,
     source: Arc<Subscription>,
 }
 
@@ -107,16 +107,6 @@ impl NativeGroup {
                 .mailbox
                 .submit(&env, async move { core.extend(ttl).await }),
         )
-    }
-
-    #[napi]
-    pub fn release(&self, env: Env) -> u32 {
-        let (core, source) = (self.core.clone(), self.source.clone());
-        self.source.mailbox.submit(&env, async move {
-            let released = core.release().await;
-            drop(source);
-            released
-        })
     }
 }
 

@@ -11,11 +11,12 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use leaselock::port::{Begin, Done, Port};
-use leaselock::{Client, Lease, Request};
+use leaselock::{Client, GroupRequest, Lease, LeaseGroup, Request};
 use napi::Env;
 use napi::bindgen_prelude::FunctionRef;
 use tokio::sync::oneshot;
 
+use crate::group;
 use crate::lease;
 use crate::logs::Subscription;
 use crate::mailbox::{Deliver, Delivery};
@@ -82,15 +83,45 @@ impl ClientLine {
         once: bool,
     ) -> Result<leaselock::Result<u32>, Request> {
         let op = self.source.mailbox.number();
+        let mut state = self.connected(core);
+        match state.port.acquire(core, request, once, |_| op) {
+            Ok(start) => self.started(env, state, op, start).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Begins an acquire of several locks, as [`acquire`](Self::acquire) does.
+    pub(crate) fn acquire_all(
+        self: &Rc<Self>,
+        env: &Env,
+        core: &Client,
+        request: GroupRequest,
+        once: bool,
+    ) -> Result<leaselock::Result<u32>, GroupRequest> {
+        let op = self.source.mailbox.number();
+        let mut state = self.connected(core);
+        match state.port.acquire_all(core, request, once, |_| op) {
+            Ok(start) => self.started(env, state, op, start).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// With a connection, where there can be one by now.
+    fn connected(self: &Rc<Self>, core: &Client) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         if state.port.connect(core) && state.watch.is_none() {
             // Before anything is under way: the loop may refuse to watch it.
             self.arrange(&mut state);
         }
-        match state.port.acquire(core, request, once, |_| op) {
-            Ok(start) => self.started(env, state, op, start).map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
+        state
+    }
+
+    /// Begins to release a group: its number; `None` where there is no connection for it.
+    pub(crate) fn release_all(self: &Rc<Self>, env: &Env, group: &Arc<LeaseGroup>) -> Option<u32> {
+        let op = self.source.mailbox.number();
+        let mut state = self.state.borrow_mut();
+        let start = state.port.release_all(group, |_| op);
+        self.started(env, state, op, start).ok()
     }
 
     /// Begins to release a lease: its number; `None` where there is no connection for it.
@@ -198,9 +229,14 @@ impl ClientLine {
         let source = self.source.clone();
         match done {
             Done::Acquired(result) => return Some(lease::outcome(result, source)),
+            Done::AcquiredAll(result) => return Some(group::outcome(result, source)),
             Done::Released(result) => return Some(result.into()),
             Done::Acquiring(later) => {
                 let later = async move { lease::outcome(later.await, source) };
+                self.source.mailbox.submit_as(env, op, later);
+            }
+            Done::AcquiringAll(later) => {
+                let later = async move { group::outcome(later.await, source) };
                 self.source.mailbox.submit_as(env, op, later);
             }
             Done::Releasing(later) => self.source.mailbox.submit_as(env, op, later),

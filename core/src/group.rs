@@ -56,6 +56,16 @@ impl GroupRequest {
         self.0.iter().map(Request::name)
     }
 
+    /// Each, as it is tried.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Request> {
+        self.0.iter().cloned()
+    }
+
+    /// Whether all are tried at the same time to begin with: one alone is waited for at once.
+    pub(crate) fn is_tried_at_once(&self, once: bool) -> bool {
+        once || self.0.len() > 1
+    }
+
     /// See [`Request::in_context`].
     #[doc(hidden)]
     #[must_use]
@@ -223,7 +233,7 @@ impl Members {
 }
 
 impl LeaseGroup {
-    fn new(leases: Vec<Lease>) -> Self {
+    pub(crate) fn new(leases: Vec<Lease>) -> Self {
         let members = Arc::new(Members {
             leases,
             loss: Mutex::new(Loss::NotYet(Vec::new())),
@@ -239,7 +249,7 @@ impl LeaseGroup {
         Self { members }
     }
 
-    fn leases(&self) -> &[Lease] {
+    pub(crate) fn leases(&self) -> &[Lease] {
         &self.members.leases
     }
 

@@ -4,6 +4,8 @@
 //! When such a connection is opened, when it is written to, when it is given up and closed is decided here. The loop only
 //! does what [`Port::wants`] says.
 
+mod several;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
@@ -13,10 +15,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::several::Several;
 use crate::acquire::{Attempt, First};
 use crate::client::Client;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::group::LeaseGroup;
 use crate::lease::Lease;
 use crate::name::Name;
 use crate::options::Request;
@@ -40,7 +44,11 @@ pub enum Done {
     Acquired(Result<Option<Lease>>),
     /// An acquire goes on: run this on the client's runtime. Dropped, it is undone.
     Acquiring(Later<Option<Lease>>),
-    /// A release has ended.
+    /// An acquire of several locks has ended.
+    AcquiredAll(Result<Option<LeaseGroup>>),
+    /// An acquire of several locks goes on: run this on the client's runtime. Dropped, it is undone.
+    AcquiringAll(Later<Option<LeaseGroup>>),
+    /// A release, of one lease or several, has ended.
     Released(Result<bool>),
     /// A release goes on: run this on the client's runtime. Dropped, it goes on in the background.
     Releasing(Later<bool>),
@@ -93,6 +101,11 @@ enum Awaiting<W> {
     Here(W),
     /// It was abandoned; this is told when its end is known.
     Gone(oneshot::Sender<()>),
+    /// It is one of several, at this place among them.
+    Part {
+        of: u64,
+        at: usize,
+    },
 }
 
 struct Open {
@@ -121,6 +134,7 @@ pub struct Port<W> {
     /// Ended, but still watched.
     ended: Option<Box<dyn LineStore>>,
     under_way: HashMap<u64, (Undertaking, Awaiting<W>)>,
+    several: HashMap<u64, Several<W>>,
     last_id: u64,
     /// How many of those under way are not abandoned.
     awaited: usize,
@@ -140,6 +154,7 @@ impl<W> Default for Port<W> {
             open: None,
             ended: None,
             under_way: HashMap::new(),
+            several: HashMap::new(),
             last_id: 0,
             awaited: 0,
             resuming: 0,
@@ -216,8 +231,7 @@ impl<W> Port<W> {
             request
         };
         let mut attempt = Box::new(Attempt::new(&client.inner, request)?);
-        self.last_id += 1;
-        let id = self.last_id;
+        let id = self.next_id();
         if attempt.is_behind_own_waiters() {
             return Ok(Begin::Done(waiter(id), acquiring(attempt, once)));
         }
@@ -238,8 +252,7 @@ impl<W> Port<W> {
         if self.open.is_none() {
             return Begin::Elsewhere(());
         }
-        self.last_id += 1;
-        let id = self.last_id;
+        let id = self.next_id();
         let mut turn = match lease.begin_release() {
             Begun::Known(gave_back) => {
                 return Begin::Done(waiter(id), Done::Released(Ok(gave_back)));
@@ -264,6 +277,11 @@ impl<W> Port<W> {
         Begin::UnderWay(id)
     }
 
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
     fn begun(&mut self, id: u64, operation: Undertaking, waiter: W) {
         self.under_way
             .insert(id, (operation, Awaiting::Here(waiter)));
@@ -273,7 +291,10 @@ impl<W> Port<W> {
     /// Nobody waits for the operation `id` any more: what it gets is given back when that is known. Returns its waiter, and
     /// what completes then; `None` when it has ended.
     pub fn abandon(&mut self, id: u64) -> Option<(W, oneshot::Receiver<()>)> {
-        let (_, waiter) = self.under_way.get_mut(&id)?;
+        let waiter = match self.under_way.get_mut(&id) {
+            Some((_, waiter)) => waiter,
+            None => &mut self.several.get_mut(&id)?.waiter,
+        };
         if let Awaiting::Gone(_) = waiter {
             return None;
         }
@@ -360,7 +381,16 @@ impl<W> Port<W> {
         done: &mut Vec<(W, Done)>,
     ) {
         let end = come_to(operation, ended);
+        self.told(waiter, end, done);
+    }
+
+    fn told(&mut self, waiter: Awaiting<W>, end: Done, done: &mut Vec<(W, Done)>) {
         match waiter {
+            Awaiting::Part { of, at } => {
+                if let Some((waiter, end)) = self.end_part(of, at, end) {
+                    self.told(waiter, end, done);
+                }
+            }
             Awaiting::Here(waiter) => {
                 self.awaited -= 1;
                 done.push((waiter, end));

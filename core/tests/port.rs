@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use common::proxy::Proxy;
 use common::{Server, fresh, ms, until};
 use leaselock::port::{Begin, Done, Port};
-use leaselock::{AcquireOptions, Client, ErrorKind, Lease, Request, Unit};
+use leaselock::{
+    AcquireOptions, Client, ErrorKind, GroupRequest, Lease, LeaseGroup, Request, Unit,
+};
 
 fn request(name: &str, wait: Option<Duration>) -> Request {
     let options = AcquireOptions {
@@ -130,7 +132,7 @@ impl Loop {
         match self.done.remove(&id).expect("an end") {
             Done::Acquired(result) => result.unwrap().expect("acquired"),
             Done::Acquiring(later) => later.await.unwrap().expect("acquired"),
-            Done::Released(_) | Done::Releasing(_) => panic!("not an acquire"),
+            _ => panic!("not an acquire"),
         }
     }
 
@@ -138,7 +140,7 @@ impl Loop {
         match self.done.remove(&id).expect("an end") {
             Done::Released(result) => result.unwrap(),
             Done::Releasing(later) => later.await.unwrap(),
-            Done::Acquired(_) | Done::Acquiring(_) => panic!("not a release"),
+            _ => panic!("not a release"),
         }
     }
 }
@@ -434,5 +436,147 @@ async fn behind_own_waiters_an_acquire_goes_to_the_queue_at_once() {
         assert!(first.release().await.unwrap());
         let second = second.await.unwrap().unwrap().expect("acquired");
         assert!(second.token() > first.token());
+    }
+}
+
+fn group(names: &[&str], wait: Option<Duration>) -> GroupRequest {
+    let options = AcquireOptions {
+        wait,
+        ttl: ms(2_000),
+        ..AcquireOptions::default()
+    };
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    GroupRequest::new(names, &options, Unit::Seconds).unwrap()
+}
+
+impl Loop {
+    /// Begins a group's acquire, turns until it has come to something, and waits for its end.
+    async fn acquire_all(
+        &mut self,
+        client: &Client,
+        request: GroupRequest,
+        once: bool,
+    ) -> leaselock::Result<Option<Arc<LeaseGroup>>> {
+        match self.port.acquire_all(client, request, once, |_| 7).unwrap() {
+            Begin::UnderWay(_) => {}
+            Begin::Done(id, done) => drop(self.done.insert(id, done)),
+            Begin::Elsewhere(_) => panic!("there is a connection"),
+        }
+        self.arrange();
+        self.ended(1).await;
+        let group = match self.done.remove(&7).expect("an end") {
+            Done::AcquiredAll(result) => result,
+            Done::AcquiringAll(later) => later.await,
+            _ => panic!("not an acquire of several"),
+        };
+        Ok(group?.map(Arc::new))
+    }
+
+    async fn release_all(&mut self, group: &Arc<LeaseGroup>) -> bool {
+        match self.port.release_all(group, |_| 8) {
+            Begin::UnderWay(_) => {}
+            Begin::Done(id, done) => drop(self.done.insert(id, done)),
+            Begin::Elsewhere(()) => panic!("there is a connection"),
+        }
+        self.arrange();
+        self.ended(1).await;
+        self.released(8).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_are_acquired_and_released_together() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut event_loop = Loop::connected(&client).await;
+        let names = group(&["c", "a", "b", "a"], None);
+        let all = event_loop.acquire_all(&client, names, false).await;
+        let all = all.unwrap().expect("all are free");
+        assert_eq!(all.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(all.held() && !event_loop.port.is_awaited());
+        assert!(client.inspect("b").await.unwrap().is_some());
+        assert!(event_loop.release_all(&all).await);
+        assert!(event_loop.release_all(&all).await, "known from then on");
+        for name in ["a", "b", "c"] {
+            assert!(client.inspect(name).await.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_of_which_one_is_held_are_none_or_waited_for() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut event_loop = Loop::connected(&client).await;
+        let held = client.acquire("b").await.unwrap();
+        let tried = event_loop
+            .acquire_all(&client, group(&["a", "b", "c"], None), true)
+            .await;
+        assert!(tried.unwrap().is_none());
+        let at_once = group(&["a", "b", "c"], Some(Duration::ZERO));
+        let error = event_loop.acquire_all(&client, at_once, false).await;
+        assert_eq!(
+            error.err().map(|it| it.kind()),
+            Some(ErrorKind::LockTimeout)
+        );
+        for name in ["a", "c"] {
+            assert!(client.inspect(name).await.unwrap().is_none(), "given back");
+        }
+        let waiting = event_loop.acquire_all(&client, group(&["a", "b", "c"], None), false);
+        let releasing = async {
+            tokio::time::sleep(ms(100)).await;
+            held.release().await
+        };
+        let (all, released) = tokio::join!(waiting, releasing);
+        assert!(released.unwrap() && all.unwrap().expect("acquired").held());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_on_a_connection_that_breaks_are_acquired_and_released_all_the_same() {
+    for server in Server::each(&[]) {
+        let proxy = Proxy::start(server.port).await;
+        let client = client(&proxy.url());
+        let mut event_loop = Loop::connected(&client).await;
+        proxy.to_client().lose_next();
+        let all = event_loop
+            .acquire_all(&client, group(&["a", "b", "c"], None), true)
+            .await;
+        let all = all.unwrap().expect("the retries find their own locks");
+        tokio::time::sleep(ms(1_050)).await;
+        connect(&mut event_loop.port, &client).await;
+        event_loop.arrange();
+        proxy.to_client().lose_next();
+        assert!(event_loop.release_all(&all).await, "its own releases");
+        for name in ["a", "b", "c"] {
+            assert!(client.inspect(name).await.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_that_nobody_waits_for_are_given_back() {
+    for server in Server::each(&[]) {
+        let client = client(&server.url());
+        let mut event_loop = Loop::connected(&client).await;
+        let names = group(&["a", "b", "c"], None);
+        let begun = event_loop.port.acquire_all(&client, names, false, |id| id);
+        let Ok(Begin::UnderWay(id)) = begun else {
+            panic!("it is under way");
+        };
+        let (waiter, over) = event_loop.port.abandon(id).expect("under way");
+        assert_eq!(waiter, id);
+        assert!(!event_loop.port.is_awaited());
+        event_loop.port.close();
+        while !event_loop.port.is_over() {
+            event_loop.turn();
+            assert!(event_loop.done.is_empty(), "nobody is told");
+            tokio::time::sleep(ms(1)).await;
+        }
+        over.await.expect("told when it is known");
+        client.settled().await;
+        for name in ["a", "b", "c"] {
+            assert!(client.inspect(name).await.unwrap().is_none());
+        }
     }
 }

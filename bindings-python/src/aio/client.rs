@@ -112,10 +112,22 @@ impl AsyncClientCore {
         request: GroupRequest,
         once: bool,
     ) -> PyResult<Operation> {
-        let client = self.call(bridge)?.clone();
-        let request = observe::all_in_context(bridge.py(), request)?;
+        let client = self.call(bridge)?;
+        let mut request = observe::all_in_context(bridge.py(), request)?;
+        if let Some(line) = bridge.get().line(bridge.py(), self.number) {
+            request = match Line::acquire_all(&line, bridge, client, request, once)? {
+                Ok(operation) => return Ok(operation),
+                Err(request) => request,
+            };
+        }
+        let client = client.clone();
         let work = async move { client.take_all_request(request, once).await };
-        submit(bridge, Abandoned::Drops, work, AsyncGroupCore::finish)
+        submit(
+            bridge,
+            Abandoned::Drops,
+            work,
+            AsyncGroupCore::finish(self.number),
+        )
     }
 }
 

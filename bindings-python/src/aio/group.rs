@@ -11,6 +11,7 @@ use pyo3::types::{IntoPyDict, PyDict, PyString, PyTuple};
 
 use super::bridge::{Bridge, Item};
 use super::lease::finish_release;
+use super::line::Line;
 use super::operation::{Abandoned, Operation, submit};
 use crate::args;
 use crate::held::Held;
@@ -19,15 +20,22 @@ use crate::held::Held;
 #[pyclass(frozen, module = "leaselock._native")]
 pub(crate) struct AsyncGroupCore {
     held: Held<Arc<LeaseGroup>>,
+    /// The number of its client, by which a bridge knows the client's line.
+    client: u64,
 }
 
 impl AsyncGroupCore {
     /// Makes the result of an acquire: the group, or None.
-    pub(super) fn finish(py: Python<'_>, group: Option<LeaseGroup>) -> PyResult<Bound<'_, PyAny>> {
-        let made = |group| Self {
-            held: Held::new(Arc::new(group)),
-        };
-        group.map(made).into_bound_py_any(py)
+    pub(super) fn finish(
+        client: u64,
+    ) -> impl for<'py> FnOnce(Python<'py>, Option<LeaseGroup>) -> PyResult<Bound<'py, PyAny>> {
+        move |py, group| {
+            let made = |group| Self {
+                held: Held::new(Arc::new(group)),
+                client,
+            };
+            group.map(made).into_bound_py_any(py)
+        }
     }
 }
 
@@ -111,6 +119,12 @@ impl AsyncGroupCore {
 
     fn release(&self, bridge: &Bound<'_, Bridge>) -> PyResult<Operation> {
         let watched = self.held.to_release();
+        if let Some(watched) = &watched
+            && let Some(line) = bridge.get().line(bridge.py(), self.client)
+            && let Some(operation) = Line::release_all(&line, bridge, &watched.lease)?
+        {
+            return Ok(operation);
+        }
         let work = async move {
             match watched {
                 Some(watched) => watched.lease.release().await,

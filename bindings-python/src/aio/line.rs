@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, Weak};
 
 use leaselock::platform::{RawDescriptor, raw};
 use leaselock::port::{Begin, Done, Port, Wants};
-use leaselock::{Client, Lease, Request};
+use leaselock::{Client, GroupRequest, Lease, LeaseGroup, Request};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use super::bridge::{Bridge, Item, Ready, complete};
+use super::group::AsyncGroupCore;
 use super::lease::{AsyncLeaseCore, finish_release};
 use super::operation::{Abandoned, Operation, Slot, go_on, outcome};
 use crate::process::{self, Own, lock};
@@ -107,6 +108,41 @@ impl Line {
             Some(port) if lock(port).descriptor().is_some() => {
                 let begun = Self::begin(slf, port, bridge, |port, waiting| {
                     Ok(port.release(lease, waiting))
+                });
+                Ok(begun?.ok())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Begins an acquire of several locks, as [`acquire`](Self::acquire) does.
+    pub(super) fn acquire_all(
+        slf: &Bound<'_, Self>,
+        bridge: &Bound<'_, Bridge>,
+        client: &Client,
+        request: GroupRequest,
+        once: bool,
+    ) -> PyResult<Result<Operation, GroupRequest>> {
+        match slf.get().port.get() {
+            Some(port) if lock(port).connect(client) => {
+                Self::begin(slf, port, bridge, |port, waiting| {
+                    port.acquire_all(client, request, once, waiting)
+                })
+            }
+            _ => Ok(Err(request)),
+        }
+    }
+
+    /// Begins to release a group, as [`release`](Self::release) does.
+    pub(super) fn release_all(
+        slf: &Bound<'_, Self>,
+        bridge: &Bound<'_, Bridge>,
+        group: &Arc<LeaseGroup>,
+    ) -> PyResult<Option<Operation>> {
+        match slf.get().port.get() {
+            Some(port) if lock(port).descriptor().is_some() => {
+                let begun = Self::begin(slf, port, bridge, |port, waiting| {
+                    Ok(port.release_all(group, waiting))
                 });
                 Ok(begun?.ok())
             }
@@ -293,8 +329,13 @@ impl Line {
     fn settle(&self, py: Python<'_>, waiting: Waiting, done: Done) -> PyResult<()> {
         let (bridge, future) = (waiting.bridge.bind(py), waiting.future.bind(py));
         let (slot, finish) = (&waiting.slot, AsyncLeaseCore::finish(self.client));
+        let finish_all = AsyncGroupCore::finish(self.client);
         let ended = match done {
             Done::Acquired(result) => outcome(result, finish),
+            Done::AcquiredAll(result) => outcome(result, finish_all),
+            Done::AcquiringAll(later) => {
+                return go_on(bridge, future, slot, Abandoned::Drops, later, finish_all);
+            }
             Done::Released(result) => outcome(result, finish_release),
             Done::Acquiring(later) => {
                 return go_on(bridge, future, slot, Abandoned::Drops, later, finish);

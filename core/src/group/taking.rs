@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Lease;
 use crate::options::Request;
+use crate::store::BoxFuture;
 
 impl Client {
     /// [`acquire_all`](Self::acquire_all) with a request made beforehand.
@@ -18,29 +19,48 @@ impl Client {
     /// See [`acquire`](Self::acquire).
     pub async fn acquire_all_request(&self, request: GroupRequest) -> Result<LeaseGroup> {
         let started = Instant::now();
-        let GroupRequest(requests) = request;
+        let requests = &request.0;
         let wait = requests.first().and_then(|first| first.options().wait);
-        let once = wait == Some(Duration::ZERO);
-        let taken = match &requests[..] {
+        if !request.is_tried_at_once(wait == Some(Duration::ZERO)) {
             // There is no order to keep.
-            [_] if !once => Vec::new(),
-            _ => match self.take_at_once(&requests).await? {
-                Tried::All(leases) => return Ok(LeaseGroup::new(leases)),
-                Tried::Held { name, before } => {
-                    if once {
-                        give_back(&before).await?;
-                        return Err(in_group(Error::held(name), requests.len()));
-                    }
-                    before
+            return self.take_in_order(requests, started, Vec::new()).await;
+        }
+        let tried = self.try_all(requests).await?;
+        self.wait_after(requests, started, tried).await
+    }
+
+    /// What has to be done where all of them were tried at the same time, and nobody waited.
+    async fn wait_after(
+        &self,
+        requests: &[Request],
+        started: Instant,
+        tried: Vec<Option<Lease>>,
+    ) -> Result<LeaseGroup> {
+        match sort_out(requests, tried).await? {
+            Tried::All(leases) => Ok(LeaseGroup::new(leases)),
+            Tried::Held { name, before } => {
+                let wait = requests.first().and_then(|first| first.options().wait);
+                if wait == Some(Duration::ZERO) {
+                    give_back(&before).await?;
+                    return Err(in_group(Error::held(name), requests.len()));
                 }
-            },
-        };
-        let deadline = wait.and_then(|wait| started.checked_add(wait));
+                self.take_in_order(requests, started, before).await
+            }
+        }
+    }
+
+    async fn take_in_order(
+        &self,
+        requests: &[Request],
+        started: Instant,
+        taken: Vec<Lease>,
+    ) -> Result<LeaseGroup> {
+        let wait = requests.first().and_then(|first| first.options().wait);
         let taking = InOrder {
             client: self,
-            requests: &requests,
+            requests,
             started,
-            deadline,
+            deadline: wait.and_then(|wait| started.checked_add(wait)),
         };
         Ok(LeaseGroup::new(taking.take(taken).await?))
     }
@@ -53,12 +73,23 @@ impl Client {
         &self,
         request: GroupRequest,
     ) -> Result<Option<LeaseGroup>> {
-        match self.take_at_once(&request.0).await? {
-            Tried::All(leases) => Ok(Some(LeaseGroup::new(leases))),
-            Tried::Held { before, .. } => {
-                give_back(&before).await?;
-                Ok(None)
-            }
+        all_or_none(&request.0, self.try_all(&request.0).await?).await
+    }
+
+    /// Goes on where each of them is being tried already, since `started`.
+    pub(crate) async fn go_on_with_all(
+        &self,
+        request: GroupRequest,
+        once: bool,
+        started: Instant,
+        tried: Vec<BoxFuture<'static, Result<Option<Lease>>>>,
+    ) -> Result<Option<LeaseGroup>> {
+        let tried = try_join_all(tried).await?;
+        if once {
+            all_or_none(&request.0, tried).await
+        } else {
+            let acquired = self.wait_after(&request.0, started, tried).await;
+            acquired.map(Some)
         }
     }
 
@@ -79,21 +110,38 @@ impl Client {
         }
     }
 
-    /// Tries all of them at the same time. What was taken out of turn, behind one that is held, has been given back.
-    async fn take_at_once<'a>(&self, requests: &'a [Request]) -> Result<Tried<'a>> {
+    /// Tries all of them at the same time.
+    async fn try_all(&self, requests: &[Request]) -> Result<Vec<Option<Lease>>> {
         let trying = requests.iter().cloned();
         let trying = trying.map(|request| self.try_acquire_request(request));
         // With the first error the others are dropped, which undoes them.
-        let mut tried = try_join_all(trying).await?;
-        let Some(held) = tried.iter().position(Option::is_none) else {
-            return Ok(Tried::All(tried.into_iter().flatten().collect()));
-        };
-        let out_of_turn: Vec<Lease> = tried.split_off(held).into_iter().flatten().collect();
-        give_back(&out_of_turn).await?;
-        Ok(Tried::Held {
-            name: requests[held].name(),
-            before: tried.into_iter().flatten().collect(),
-        })
+        try_join_all(trying).await
+    }
+}
+
+/// What was taken out of turn, behind one that is held, is given back.
+async fn sort_out(requests: &[Request], mut tried: Vec<Option<Lease>>) -> Result<Tried<'_>> {
+    let Some(held) = tried.iter().position(Option::is_none) else {
+        return Ok(Tried::All(tried.into_iter().flatten().collect()));
+    };
+    let out_of_turn: Vec<Lease> = tried.split_off(held).into_iter().flatten().collect();
+    give_back(&out_of_turn).await?;
+    Ok(Tried::Held {
+        name: requests[held].name(),
+        before: tried.into_iter().flatten().collect(),
+    })
+}
+
+async fn all_or_none(
+    requests: &[Request],
+    tried: Vec<Option<Lease>>,
+) -> Result<Option<LeaseGroup>> {
+    match sort_out(requests, tried).await? {
+        Tried::All(leases) => Ok(Some(LeaseGroup::new(leases))),
+        Tried::Held { before, .. } => {
+            give_back(&before).await?;
+            Ok(None)
+        }
     }
 }
 

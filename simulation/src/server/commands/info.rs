@@ -176,7 +176,10 @@ pub(in crate::server) fn config_get(_: &mut Server, _: Caller, words: &Words) ->
 /// Nothing is ever slow here.
 pub(in crate::server) fn slow_log(_: &mut Server, _: Caller, words: &Words) -> Result {
     if words.len() > 3 {
-        return Err("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.".into());
+        return Err(
+            "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+                .into(),
+        );
     }
     Ok(Reply::Array(Vec::new()))
 }
