@@ -92,21 +92,31 @@ impl Server {
         true
     }
 
-    /// Carries a command out.
+    /// Carries a command out, and notes what it has read.
     pub(super) fn call(
         &mut self,
         command: &'static Command,
         caller: Caller,
         words: &Words,
     ) -> Reply {
-        let reply = match (command.run)(self, caller, words) {
-            Ok(reply) => reply,
-            Err(refused) => refused.into(),
-        };
-        if command.is(table::READ) && !self.connections.is_empty() {
-            self.track(command, words);
+        let reply = self.carry_out(command, caller, words);
+        if command.is(table::READ) {
+            self.track(command.keys_of(words));
         }
         reply
+    }
+
+    /// Carries a command out.
+    pub(super) fn carry_out(
+        &mut self,
+        command: &'static Command,
+        caller: Caller,
+        words: &Words,
+    ) -> Reply {
+        match (command.run)(self, caller, words) {
+            Ok(reply) => reply,
+            Err(refused) => refused.into(),
+        }
     }
 
     /// The command, if it may be carried out.
@@ -116,6 +126,12 @@ impl Server {
         words: &Words,
     ) -> Result<&'static Command, (Option<&'static Command>, Refused)> {
         let command = match table::find(words) {
+            // Redis has it since 7.2.
+            Found::Command(command)
+                if command.name == "client|setinfo" && !self.flavour().is_valkey() =>
+            {
+                return Err((None, unknown_of("client", words)));
+            }
             Found::Command(command) => command,
             Found::Unknown => return Err((None, unknown(words))),
             Found::UnknownOf(name) => return Err((None, unknown_of(name, words))),
@@ -196,18 +212,13 @@ impl Server {
 
     /// A transaction whose command is refused will be, too.
     fn refuse(&mut self, id: ConnId, command: Option<&Command>, refused: Refused) {
-        let connection = self.connection(id);
-        let is_exec = command.is_some_and(|it| it.name == "exec");
-        let reply = if let Some(transaction) = &mut connection.transaction
-            && is_exec
-        {
-            let _ = transaction;
+        let reply = if command.is_some_and(|it| it.name == "exec") {
             let mut words = b"EXECABORT Transaction discarded because of: ".to_vec();
-            words.extend_from_slice(&refused.0);
+            words.extend_from_slice(refused.0.strip_prefix(b"ERR ").unwrap_or(&refused.0));
             self.end_transaction(id);
             Reply::Error(words.into())
         } else {
-            if let Some(transaction) = &mut connection.transaction {
+            if let Some(transaction) = &mut self.connection(id).transaction {
                 transaction.is_refused = true;
             }
             refused.into()

@@ -6,8 +6,6 @@ use super::instance::Server;
 use super::keyspace::{Entry, Value};
 use super::reply::Refused;
 use super::sorted_set::SortedSet;
-use super::table::Command;
-use super::words::Words;
 
 pub(super) const WRONG_TYPE: &str =
     "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -117,8 +115,14 @@ impl Server {
         }
     }
 
+    /// Whether the connection whose command is carried out is to be told of what it reads.
+    pub(super) fn is_tracking(&self) -> bool {
+        let connection = self.current.and_then(|id| self.connections.get(&id));
+        connection.is_some_and(|it| it.tracking.is_some())
+    }
+
     /// Notes what a command has read, for a connection that asked for that.
-    pub(super) fn track(&mut self, command: &Command, words: &Words) {
+    pub(super) fn track<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) {
         let Some((id, connection)) = self
             .current
             .and_then(|id| Some((id, self.connections.get(&id)?)))
@@ -132,7 +136,7 @@ impl Server {
         if tracking.opt_in && !caching || tracking.opt_out && caching {
             return;
         }
-        for key in command.keys_of(words) {
+        for key in keys {
             self.tracked.entry(key.to_vec()).or_default().insert(id);
         }
     }

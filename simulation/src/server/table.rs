@@ -57,8 +57,7 @@ pub(super) struct Command {
     /// How many words it has; at least so many, if negative.
     arity: i32,
     flags: u32,
-    /// Which words are keys: the first, and the last counted from the end.
-    keys: Option<(usize, usize)>,
+    keys: Keys,
     pub(super) run: Run,
 }
 
@@ -83,12 +82,21 @@ impl Command {
     }
 
     pub(super) fn keys_of<'a>(&self, words: &'a Words) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (first, last) = match self.keys {
-            Some((first, from_end)) => (first, words.len().saturating_sub(from_end)),
-            None => (1, 0),
+        let end = match self.keys {
+            Keys::None => 1,
+            Keys::One => 2,
+            Keys::All => words.len(),
         };
-        (first..=last).map(|index| &words[index])
+        (1..end).map(|index| &words[index])
     }
+}
+
+/// Which words behind the name are keys.
+#[derive(Clone, Copy)]
+enum Keys {
+    None,
+    One,
+    All,
 }
 
 /// What a name stands for.
@@ -136,13 +144,7 @@ static TABLE: LazyLock<HashMap<&'static [u8], &'static Command>> = LazyLock::new
     commands.map(|it| (it.name.as_bytes(), it)).collect()
 });
 
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Option<(usize, usize)>,
-    run: Run,
-) -> Command {
+const fn command(name: &'static str, arity: i32, flags: u32, keys: Keys, run: Run) -> Command {
     Command {
         name,
         arity,
@@ -154,42 +156,43 @@ const fn command(
 
 /// It has commands of its own, and is none.
 const fn family(name: &'static str) -> Command {
-    command(name, -2, FAMILY | ANYTIME, None, client::family)
+    command(name, -2, FAMILY | ANYTIME, Keys::None, client::family)
 }
 
-const KEY: Option<(usize, usize)> = Some((1, usize::MAX));
-const ALL: Option<(usize, usize)> = Some((1, 1));
+const KEY: Keys = Keys::One;
+const ALL: Keys = Keys::All;
+const NONE: Keys = Keys::None;
 const ANYTIME: u32 = LOADING | STALE;
 
 #[rustfmt::skip] // a table
 static COMMANDS: &[Command] = &[
-    command("hello", -1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY, None, client::hello),
-    command("auth", -2, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY, None, client::auth),
-    command("ping", -1, LISTENING, None, client::ping),
-    command("echo", 2, ANYTIME, None, client::echo),
-    command("quit", -1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY | LISTENING | AT_ONCE, None, client::quit),
-    command("reset", 1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY | LISTENING | AT_ONCE, None, client::reset),
-    command("select", 2, ANYTIME, None, client::select),
+    command("hello", -1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY, NONE, client::hello),
+    command("auth", -2, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY, NONE, client::auth),
+    command("ping", -1, LISTENING, NONE, client::ping),
+    command("echo", 2, ANYTIME, NONE, client::echo),
+    command("quit", -1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY | LISTENING | AT_ONCE, NONE, client::quit),
+    command("reset", 1, NO_SCRIPT | ANYTIME | NO_AUTH | BUSY | LISTENING | AT_ONCE, NONE, client::reset),
+    command("select", 2, ANYTIME, NONE, client::select),
     family("client"),
-    command("client|id", 2, NO_SCRIPT | ANYTIME, None, client::id),
-    command("client|setname", 3, NO_SCRIPT | ANYTIME, None, client::set_name),
-    command("client|getname", 2, NO_SCRIPT | ANYTIME, None, client::get_name),
-    command("client|setinfo", 4, NO_SCRIPT | ANYTIME, None, client::set_info),
-    command("client|tracking", -3, NO_SCRIPT | ANYTIME, None, client::tracking),
-    command("client|caching", 3, NO_SCRIPT | ANYTIME, None, client::caching),
-    command("client|pause", -3, NO_SCRIPT | ANYTIME, None, client::pause),
-    command("client|unpause", 2, NO_SCRIPT | ANYTIME, None, client::unpause),
-    command("info", -1, ANYTIME, None, info::info),
-    command("role", 1, NO_SCRIPT | ANYTIME, None, info::role),
-    command("time", 1, ANYTIME, None, info::time),
-    command("dbsize", 1, READ, None, info::size),
-    command("wait", 3, 0, None, info::wait),
+    command("client|id", 2, NO_SCRIPT | ANYTIME, NONE, client::id),
+    command("client|setname", 3, NO_SCRIPT | ANYTIME, NONE, client::set_name),
+    command("client|getname", 2, NO_SCRIPT | ANYTIME, NONE, client::get_name),
+    command("client|setinfo", 4, NO_SCRIPT | ANYTIME, NONE, client::set_info),
+    command("client|tracking", -3, NO_SCRIPT | ANYTIME, NONE, client::tracking),
+    command("client|caching", 3, NO_SCRIPT | ANYTIME, NONE, client::caching),
+    command("client|pause", -3, NO_SCRIPT | ANYTIME, NONE, client::pause),
+    command("client|unpause", 2, NO_SCRIPT | ANYTIME, NONE, client::unpause),
+    command("info", -1, ANYTIME, NONE, info::info),
+    command("role", 1, NO_SCRIPT | ANYTIME, NONE, info::role),
+    command("time", 1, ANYTIME, NONE, info::time),
+    command("dbsize", 1, READ, NONE, info::size),
+    command("wait", 3, 0, NONE, info::wait),
     family("config"),
-    command("config|get", -3, NO_SCRIPT | ANYTIME, None, info::config_get),
+    command("config|get", -3, NO_SCRIPT | ANYTIME, NONE, info::config_get),
     family("slowlog"),
-    command("slowlog|get", -2, ANYTIME, None, info::slow_log),
-    command("flushall", -1, WRITE, None, keys::flush_all),
-    command("flushdb", -1, WRITE, None, keys::flush_database),
+    command("slowlog|get", -2, ANYTIME, NONE, info::slow_log),
+    command("flushall", -1, WRITE, NONE, keys::flush_all),
+    command("flushdb", -1, WRITE, NONE, keys::flush_database),
     command("get", 2, READ, KEY, strings::get),
     command("set", -3, WRITE | GROWS, KEY, strings::set),
     command("incr", 2, WRITE | GROWS, KEY, strings::increment),
@@ -204,7 +207,7 @@ static COMMANDS: &[Command] = &[
     command("ttl", 2, READ, KEY, keys::ttl),
     command("pttl", 2, READ, KEY, keys::ttl_millis),
     command("pexpiretime", 2, READ, KEY, keys::end_millis),
-    command("scan", -2, READ, None, keys::scan),
+    command("scan", -2, READ, NONE, keys::scan),
     command("zadd", -4, WRITE | GROWS, KEY, sorted_sets::add),
     command("zrem", -3, WRITE, KEY, sorted_sets::remove),
     command("zcard", 2, READ, KEY, sorted_sets::count),
@@ -216,26 +219,26 @@ static COMMANDS: &[Command] = &[
     command("zrandmember", -2, READ, KEY, sorted_sets::random),
     command("zpopmin", -2, WRITE, KEY, sorted_sets::pop_first),
     command("zremrangebyscore", 4, WRITE, KEY, sorted_sets::remove_by_score),
-    command("multi", 1, NO_SCRIPT | ANYTIME | BUSY | NO_MULTI, None, transactions::multi),
-    command("exec", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, None, transactions::exec),
-    command("discard", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, None, transactions::discard),
+    command("multi", 1, NO_SCRIPT | ANYTIME | BUSY | NO_MULTI, NONE, transactions::multi),
+    command("exec", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, NONE, transactions::exec),
+    command("discard", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, NONE, transactions::discard),
     command("watch", -2, NO_SCRIPT | ANYTIME | BUSY | NO_MULTI, ALL, transactions::watch),
-    command("unwatch", 1, NO_SCRIPT | ANYTIME | BUSY, None, transactions::unwatch),
-    command("eval", -3, NO_SCRIPT | STALE | MAY_WRITE, None, scripting::eval),
-    command("evalsha", -3, NO_SCRIPT | STALE | MAY_WRITE, None, scripting::eval_hash),
+    command("unwatch", 1, NO_SCRIPT | ANYTIME | BUSY, NONE, transactions::unwatch),
+    command("eval", -3, NO_SCRIPT | STALE | MAY_WRITE, NONE, scripting::eval),
+    command("evalsha", -3, NO_SCRIPT | STALE | MAY_WRITE, NONE, scripting::eval_hash),
     family("script"),
-    command("script|load", 3, NO_SCRIPT | STALE, None, scripting::load),
-    command("script|exists", -3, NO_SCRIPT, None, scripting::exist),
-    command("script|flush", -2, NO_SCRIPT, None, scripting::flush),
-    command("publish", 3, ANYTIME | MAY_WRITE, None, pubsub::publish),
-    command("spublish", 3, ANYTIME | MAY_WRITE, None, pubsub::publish_sharded),
-    command("subscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::subscribe),
-    command("unsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::unsubscribe),
-    command("psubscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::subscribe_pattern),
-    command("punsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::unsubscribe_pattern),
-    command("ssubscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::subscribe_sharded),
-    command("sunsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, None, pubsub::unsubscribe_sharded),
+    command("script|load", 3, NO_SCRIPT | STALE, NONE, scripting::load),
+    command("script|exists", -3, NO_SCRIPT, NONE, scripting::exist),
+    command("script|flush", -2, NO_SCRIPT, NONE, scripting::flush),
+    command("publish", 3, ANYTIME | MAY_WRITE, NONE, pubsub::publish),
+    command("spublish", 3, ANYTIME | MAY_WRITE, NONE, pubsub::publish_sharded),
+    command("subscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::subscribe),
+    command("unsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::unsubscribe),
+    command("psubscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::subscribe_pattern),
+    command("punsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::unsubscribe_pattern),
+    command("ssubscribe", -2, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::subscribe_sharded),
+    command("sunsubscribe", -1, NO_SCRIPT | ANYTIME | LISTENING | PUSHES, NONE, pubsub::unsubscribe_sharded),
     family("pubsub"),
-    command("pubsub|numsub", -2, ANYTIME, None, pubsub::count),
-    command("pubsub|shardnumsub", -2, ANYTIME, None, pubsub::count_sharded),
+    command("pubsub|numsub", -2, ANYTIME, NONE, pubsub::count),
+    command("pubsub|shardnumsub", -2, ANYTIME, NONE, pubsub::count_sharded),
 ];

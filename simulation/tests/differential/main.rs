@@ -61,11 +61,6 @@ fn random_sequences(name: &str) {
     if let Err(error) = ran {
         panic!("{name}, LEASELOCK_DIFFERENTIAL_SEED={seed}: {error}");
     }
-    assert!(
-        real.retries * 10 <= cases,
-        "{name}: {} of {cases} sequences had to be tried again, so this machine is too busy to tell",
-        real.retries
-    );
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::generator::{CONNECTIONS, OWNERS, Sequence, Step, Word};
 use crate::real::{Line, Real};
 
 /// A sequence that shows a difference, and in which time may be to blame, is tried so often.
-const TRIES: u32 = 6;
+const TRIES: u32 = 12;
 /// A command begins within this part of a millisecond, so that it is answered before the next.
-const BEGINNING: Micros = 500;
+const BEGINNING: Micros = 300;
 
 /// What differed, after all that led there.
 pub(crate) struct Difference {

@@ -182,12 +182,8 @@ pub(in crate::server) fn get_name(server: &mut Server, caller: Caller, _: &Words
     Ok(Reply::optional((!name.is_empty()).then_some(name)))
 }
 
-/// Redis has it since 7.2.
-pub(in crate::server) fn set_info(server: &mut Server, _: Caller, words: &Words) -> Result {
+pub(in crate::server) fn set_info(_: &mut Server, _: Caller, words: &Words) -> Result {
     let shown = |index: usize| String::from_utf8_lossy(&words[index]).into_owned();
-    if !server.flavour().is_valkey() {
-        return Err(format!("ERR unknown subcommand '{}'. Try CLIENT HELP.", shown(1)).into());
-    }
     let attribute = if words.is(2, "lib-name") {
         "lib-name"
     } else if words.is(2, "lib-ver") {
@@ -238,8 +234,7 @@ pub(in crate::server) fn tracking(server: &mut Server, caller: Caller, words: &W
 
 pub(in crate::server) fn caching(server: &mut Server, caller: Caller, words: &Words) -> Result {
     let connection = server.connection(caller.id);
-    let tracking = connection.tracking.filter(|it| it.opt_in || it.opt_out);
-    let Some(tracking) = tracking else {
+    let Some(tracking) = connection.tracking else {
         return Err("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled".into());
     };
     if words.is(2, "YES") {

@@ -77,6 +77,9 @@ pub(in crate::server) fn subscribe_sharded(
     caller: Caller,
     words: &Words,
 ) -> Result {
+    if caller.is_inner {
+        return Err("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client".into());
+    }
     Ok(server.subscribe(Kind::Shard, caller.id, words))
 }
 

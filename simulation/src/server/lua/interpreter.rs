@@ -137,7 +137,11 @@ impl Interpreter {
         self.set("ARGV", words, FIRST + keys..words.len())
             .map_err(broken)?;
         let database = server.connection(caller.id).database;
+        let tracked = if server.is_tracking() { keys } else { 0 };
+        let keys = words.from(FIRST).take(tracked).map(<[u8]>::to_vec);
+        let keys = keys.collect();
         *self.slot.borrow_mut() = Some(Stage {
+            keys,
             server: std::mem::take(server),
             caller,
             script: script.clone(),

@@ -22,7 +22,11 @@ local function caught(ok, ...)
   if ok then
     return true, ...
   end
-  return false, as_table((...))
+  local failure = as_table((...))
+  if type(failure) == 'table' and type(failure.err) == 'string' then
+    failure = failure.err
+  end
+  return false, failure
 end
 
 local function reply_with(field)

@@ -22,6 +22,8 @@ pub(super) struct Stage {
     /// The script has written, and so is not stopped any more.
     pub(super) has_written: bool,
     pub(super) words: Words,
+    /// The keys that the script was called with, where the connection is told of changes.
+    pub(super) keys: Vec<Vec<u8>>,
 }
 
 impl Stage {
@@ -83,7 +85,9 @@ impl Stage {
                 "ERR Wrong number of args calling command from script",
             ));
         }
-        if command.is(table::NO_SCRIPT) {
+        // Redis lets scripts call it since 7.2.
+        let is_too_new = command.name == "wait" && !flavour.is_valkey();
+        if command.is(table::NO_SCRIPT) || is_too_new {
             return Err(by_flavour(
                 "ERR This Redis command is not allowed from script",
                 "ERR This Valkey command is not allowed from script",
@@ -98,7 +102,15 @@ impl Stage {
             is_inner: true,
             ..self.caller
         };
-        Ok(self.server.call(command, caller, words))
+        if flavour.is_valkey() {
+            return Ok(self.server.call(command, caller, words));
+        }
+        let reply = self.server.carry_out(command, caller, words);
+        if command.is(table::READ) {
+            // Redis notes the keys of the script instead, until 7.2.
+            self.server.track(self.keys.iter().map(Vec::as_slice));
+        }
+        Ok(reply)
     }
 
     /// Whether the server lets the script carry this out.
