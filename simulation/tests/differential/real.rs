@@ -83,6 +83,8 @@ impl Real {
                 "0",
                 "--save",
                 "",
+                "--slowlog-log-slower-than",
+                "-1",
                 "--appendonly",
                 "no",
                 "--daemonize",

@@ -7,11 +7,12 @@ use leaselock_simulation::server::{ConnId, Micros, Server};
 
 use crate::generator::{CONNECTIONS, OWNERS, Sequence, Step, Word};
 use crate::real::{Line, Real};
+use crate::scripts::{RELEASE, RENEW, WAIT};
 
 /// A sequence that shows a difference, and in which time may be to blame, is tried so often.
-const TRIES: u32 = 12;
+const TRIES: u32 = 25;
 /// A command begins within this part of a millisecond, so that it is answered before the next.
-const BEGINNING: Micros = 300;
+const BEGINNING: Micros = 400;
 
 /// What differed, after all that led there.
 pub(crate) struct Difference {
@@ -97,8 +98,12 @@ impl Pair {
     }
 
     fn run(mut self, sequence: &Sequence, steps: &mut u64) -> Result<(), Difference> {
-        let flush = |words: &[&str]| Step::plain(0, words);
-        let mut all = vec![flush(&["FLUSHALL"]), flush(&["SCRIPT", "FLUSH"])];
+        let plain = |words: &[&str]| Step::plain(0, words);
+        // Scripts that are known already are not compiled anew, which would take long.
+        let mut all = vec![plain(&["FLUSHALL"])];
+        for script in [&WAIT, &RELEASE, &RENEW] {
+            all.push(plain(&["SCRIPT", "LOAD", &script.text]));
+        }
         all.extend(sequence.steps.iter().cloned());
         // Whatever came that should not have shows here.
         all.extend((0..CONNECTIONS).map(|index| Step::plain(index, &["PING", "end"])));
