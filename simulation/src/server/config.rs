@@ -50,6 +50,14 @@ impl Default for Config {
 }
 
 impl Flavour {
+    /// As it names itself in its messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Redis7 => "Redis",
+            Self::Valkey9 => "Valkey",
+        }
+    }
+
     pub(super) fn is_valkey(self) -> bool {
         self == Self::Valkey9
     }

@@ -10,9 +10,8 @@ use super::words::Words;
 
 pub(super) const READONLY: &str = "READONLY You can't write against a read only replica.";
 pub(super) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
-const UNSAVED: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
-    Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if \
-    RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+pub(super) const MASTER_DOWN: &str =
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 const TOO_FEW: &str = "NOREPLICAS Not enough good replicas to write.";
 
 impl Server {
@@ -159,13 +158,19 @@ impl Server {
         };
         let grows = match &connection.transaction {
             Some(transaction) if command.name == "exec" => transaction.has(table::GROWS),
+            // Whatever is queued needs some.
+            Some(_) if !flavour.is_valkey() => !command.is(table::AT_ONCE),
             _ => command.is(table::GROWS),
         };
         if self.condition == Condition::OutOfMemory && grows {
             return refused(OUT_OF_MEMORY.into());
         }
-        if may_write && let Some(words) = self.unwritable() {
-            return refused(words.into());
+        // PING is for whoever asks whether it can be written to.
+        let asks = command.name == "ping" && self.condition == Condition::CannotSave;
+        if (may_write || asks)
+            && let Some(words) = self.unwritable()
+        {
+            return refused(words);
         }
         if only_listens && !command.is(table::LISTENING) {
             let name = command.name;
@@ -174,29 +179,38 @@ impl Server {
             );
             return refused(error.into());
         }
-        if self.is_stale() && !command.is(table::STALE) {
-            let words =
-                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
-            return refused(words.into());
+        let is_known_there = flavour.is_valkey() && command.name == "script|exists";
+        if self.is_stale() && !command.is(table::STALE) && !is_known_there {
+            return refused(MASTER_DOWN.into());
         }
         if self.condition == Condition::Loading && !command.is(table::LOADING) {
-            return refused("LOADING Redis is loading the dataset in memory".into());
+            let name = self.flavour().name();
+            return refused(format!("LOADING {name} is loading the dataset in memory").into());
         }
-        if self.condition == Condition::Busy && !command.is(table::BUSY) {
-            let words = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+        let is_known_then = flavour.is_valkey() && command.name == "client|caching";
+        if self.condition == Condition::Busy && !command.is(table::BUSY) && !is_known_then {
+            let name = self.flavour().name();
+            let words = format!(
+                "BUSY {name} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+            );
             return refused(words.into());
         }
         Ok(command)
     }
 
     /// Why it takes no writes.
-    pub(super) fn unwritable(&self) -> Option<&'static str> {
+    pub(super) fn unwritable(&self) -> Option<Refused> {
         match self.condition {
-            Condition::CannotSave if self.role == Role::Master => return Some(UNSAVED),
-            Condition::TooFewReplicas if self.role == Role::Master => return Some(TOO_FEW),
+            Condition::CannotSave if self.role == Role::Master => {
+                let name = self.flavour().name();
+                return Some(format!(
+                    "MISCONF {name} is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the {name} logs for details about the RDB error."
+                ).into());
+            }
+            Condition::TooFewReplicas if self.role == Role::Master => return Some(TOO_FEW.into()),
             _ => {}
         }
-        (self.role != Role::Master).then_some(READONLY)
+        (self.role != Role::Master).then(|| READONLY.into())
     }
 
     pub(super) fn is_stale(&self) -> bool {

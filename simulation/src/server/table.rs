@@ -220,7 +220,7 @@ static COMMANDS: &[Command] = &[
     command("zpopmin", -2, WRITE, KEY, sorted_sets::pop_first),
     command("zremrangebyscore", 4, WRITE, KEY, sorted_sets::remove_by_score),
     command("multi", 1, NO_SCRIPT | ANYTIME | BUSY | NO_MULTI, NONE, transactions::multi),
-    command("exec", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, NONE, transactions::exec),
+    command("exec", 1, NO_SCRIPT | ANYTIME | AT_ONCE, NONE, transactions::exec),
     command("discard", 1, NO_SCRIPT | ANYTIME | BUSY | AT_ONCE, NONE, transactions::discard),
     command("watch", -2, NO_SCRIPT | ANYTIME | BUSY | NO_MULTI, ALL, transactions::watch),
     command("unwatch", 1, NO_SCRIPT | ANYTIME | BUSY, NONE, transactions::unwatch),

@@ -120,6 +120,11 @@ impl Real {
         Some(real)
     }
 
+    /// Removes the folder in which it would save.
+    pub(crate) fn lose_folder(&self) {
+        std::fs::remove_dir_all(&self.folder).expect("removed");
+    }
+
     pub(crate) fn connect(&self) -> Line {
         let socket = UnixStream::connect(self.folder.join("socket")).expect("connected");
         socket.set_read_timeout(Some(PATIENCE)).expect("an option");

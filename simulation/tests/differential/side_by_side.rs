@@ -42,24 +42,26 @@ pub(crate) fn compare(real: &mut Real, sequence: &Sequence) -> Result<(), Differ
 }
 
 /// What this machine's clock shows.
-fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Micros::try_from(since.expect("after 1970").as_micros()).expect("not that late")
 }
 
 /// Both servers, and what is connected to them.
-struct Pair {
+pub(crate) struct Pair {
     small: Server,
     connections: Vec<(ConnId, Line)>,
     /// Where each owner was told that it is in the queue: by the small one, by the real one.
     places: [[Option<u64>; 2]; OWNERS],
     begun: Micros,
     log: String,
+    /// What a real server was made something by, and is as long as that is connected.
+    admin: Option<Line>,
     is_doubtful: bool,
 }
 
 impl Pair {
-    fn new(real: &Real, sequence: &Sequence) -> Self {
+    pub(crate) fn new(real: &Real, sequence: &Sequence) -> Self {
         let mut small = Server::new(real.config.clone());
         let mut pair = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -71,6 +73,7 @@ impl Pair {
             places: [[None; 2]; OWNERS],
             begun: now(),
             log: String::new(),
+            admin: None,
             is_doubtful: sequence.steps.iter().any(|step| step.pause > 0),
         };
         new.begin(sequence);
@@ -98,16 +101,62 @@ impl Pair {
     }
 
     fn run(mut self, sequence: &Sequence, steps: &mut u64) -> Result<(), Difference> {
-        let plain = |words: &[&str]| Step::plain(0, words);
-        // Scripts that are known already are not compiled anew, which would take long.
-        let mut all = vec![plain(&["FLUSHALL"])];
+        self.load(steps)?;
+        self.play(&sequence.steps, steps)
+    }
+
+    /// Empties both, and has them know the scripts: those that are known already are not compiled anew, which would take long.
+    fn load(&mut self, steps: &mut u64) -> Result<(), Difference> {
+        self.each(&[Step::plain(0, &["FLUSHALL"])], steps)?;
         for script in [&WAIT, &RELEASE, &RENEW] {
-            all.push(plain(&["SCRIPT", "LOAD", &script.text]));
+            self.each(&[Step::plain(0, &["SCRIPT", "LOAD", &script.text])], steps)?;
         }
-        all.extend(sequence.steps.iter().cloned());
+        Ok(())
+    }
+
+    /// The same, with both made to be something by commands and by a function.
+    pub(crate) fn prepared(
+        mut self,
+        admin: &[&str],
+        real: &Real,
+        prepare: impl Fn(&mut Server),
+    ) -> Self {
+        let loaded = self.load(&mut 0);
+        loaded.unwrap_or_else(|difference| panic!("{difference}"));
+        let mut line = real.connect();
+        for command in admin {
+            if *command == "folder gone" {
+                real.lose_folder();
+                continue;
+            }
+            let words = command
+                .split(' ')
+                .map(|word| word.replace('~', " ").into_bytes());
+            line.send(&encoded(&words.collect::<Vec<_>>()));
+            // Some begin something that takes a moment.
+            std::thread::sleep(Duration::from_millis(100));
+            let told = line.rest();
+            assert!(
+                !told.starts_with(b"-"),
+                "{command}: {}",
+                told.escape_ascii()
+            );
+        }
+        self.admin = Some(line);
+        prepare(&mut self.small);
+        self
+    }
+
+    /// Has both carry out these.
+    pub(crate) fn play(mut self, all: &[Step], steps: &mut u64) -> Result<(), Difference> {
+        self.each(all, steps)?;
         // Whatever came that should not have shows here.
-        all.extend((0..CONNECTIONS).map(|index| Step::plain(index, &["PING", "end"])));
-        for step in &all {
+        let ends = (0..CONNECTIONS).map(|index| Step::plain(index, &["PING", "end"]));
+        self.each(&ends.collect::<Vec<_>>(), steps)
+    }
+
+    fn each(&mut self, all: &[Step], steps: &mut u64) -> Result<(), Difference> {
+        for step in all {
             *steps += 1;
             self.step(step).map_err(|text| Difference {
                 text,
@@ -170,7 +219,7 @@ impl Pair {
     }
 }
 
-fn encoded(words: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn encoded(words: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         bytes.extend(format!("${}\r\n", word.len()).bytes());

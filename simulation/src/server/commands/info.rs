@@ -186,7 +186,15 @@ pub(in crate::server) fn slow_log(_: &mut Server, _: Caller, words: &Words) -> R
 
 pub(in crate::server) fn wait(server: &mut Server, caller: Caller, words: &Words) -> Result {
     if server.role != Role::Master {
-        return Err("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.".into());
+        let since = if server.flavour().is_valkey() {
+            ""
+        } else {
+            "since Redis 4.0 "
+        };
+        return Err(format!(
+            "ERR WAIT cannot be used with replica instances. Please also note that {since}if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+        )
+        .into());
     }
     let replicas = integer(words, 1)?;
     let Some(millis) = numbers::integer(&words[2]) else {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use self::interpreter::Interpreter;
 pub(super) use self::script::Script;
 use super::condition::Role;
+use super::dispatch::MASTER_DOWN;
 use super::instance::Server;
 use super::reply::{Refused, Reply};
 use super::table::Caller;
@@ -27,6 +28,9 @@ pub(super) fn run(
     words: &Words,
     keys: usize,
 ) -> Result<Reply, Refused> {
+    if server.is_stale() && !script.flags.allows_stale {
+        return Err(MASTER_DOWN.into());
+    }
     if script.flags.is_flagged && server.role != Role::Master && !script.flags.is_read_only {
         return Err("READONLY Can not run script with write flag on readonly replica.".into());
     }

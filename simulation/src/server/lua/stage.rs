@@ -116,12 +116,6 @@ impl Stage {
     /// Whether the server lets the script carry this out.
     fn check(&mut self, command: &Command) -> Result<(), Refused> {
         let flags = self.script.flags;
-        if self.server.is_stale() && !command.is(table::STALE) && !flags.allows_stale {
-            return Err(
-                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
-                    .into(),
-            );
-        }
         if command.is(table::WRITE) {
             if flags.is_read_only {
                 return Err("ERR Write commands are not allowed from read-only scripts.".into());
@@ -132,7 +126,7 @@ impl Stage {
             if !self.has_written
                 && let Some(words) = self.server.unwritable()
             {
-                return Err(words.into());
+                return Err(words);
             }
         }
         let is_out_of_memory = self.server.condition == Condition::OutOfMemory;
