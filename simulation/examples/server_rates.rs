@@ -1,6 +1,7 @@
 //! How many commands and scripts a second the small Redis carries out: `cargo run --release -p leaselock-simulation --example
 //! server_rates`.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use leaselock_simulation::server::{Config, Server};
@@ -28,7 +29,7 @@ fn script(text: &str) -> String {
 fn encoded(words: &[&str]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len());
     for word in words {
-        bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        let _ = write!(bytes, "${}\r\n{word}\r\n", word.len());
     }
     bytes.into_bytes()
 }

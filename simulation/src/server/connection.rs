@@ -21,6 +21,7 @@ impl ConnId {
 
 /// What the server keeps of a connection.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each by itself
 pub(super) struct Connection {
     pub(super) requests: Requests,
     pub(super) output: Vec<u8>,
@@ -50,7 +51,6 @@ pub(super) struct Connection {
 
 /// Having the server tell of changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // as they are asked for
 pub(super) struct Tracking {
     pub(super) opt_in: bool,
     pub(super) opt_out: bool,

@@ -187,7 +187,8 @@ impl Server {
             let name = self.flavour().name();
             return refused(format!("LOADING {name} is loading the dataset in memory").into());
         }
-        let is_known_then = flavour.is_valkey() && command.name == "client|caching";
+        let is_known_then =
+            flavour.is_valkey() && matches!(command.name, "client|caching" | "select");
         if self.condition == Condition::Busy && !command.is(table::BUSY) && !is_known_then {
             let name = self.flavour().name();
             let words = format!(

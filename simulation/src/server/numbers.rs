@@ -6,9 +6,8 @@ use super::config::Flavour;
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let is_plain = match digits {
-        [] => false,
         [b'0'] => text.len() == 1,
-        [b'0', ..] => false,
+        [] | [b'0', ..] => false,
         _ => digits.iter().all(u8::is_ascii_digit),
     };
     is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok())?

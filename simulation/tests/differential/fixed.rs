@@ -125,7 +125,7 @@ fn replica(serves_stale: bool) -> Role {
 #[test]
 fn a_replica_refuses_writes() {
     refuse_alike(&["REPLICAOF 127.0.0.1 1"], |small| {
-        small.set_role(replica(true))
+        small.set_role(replica(true));
     });
 }
 
@@ -199,7 +199,7 @@ fn orders_that_nobody_promises_hold_the_same() {
         let mut small = Server::new(real.config.clone());
         let (id, mut line) = (small.connect(), real.connect());
         let mut told = |command: &str| {
-            let words: Vec<Vec<u8>> = command.split(' ').map(|word| word.into()).collect();
+            let words: Vec<Vec<u8>> = command.split(' ').map(Into::into).collect();
             small.feed(id, &encoded(&words), now());
             line.send(&encoded(&words));
             std::thread::sleep(Duration::from_millis(30));

@@ -15,6 +15,7 @@ mod generator;
 mod real;
 mod scripts;
 mod side_by_side;
+mod vocabulary;
 
 use std::cell::RefCell;
 

@@ -106,13 +106,12 @@ fn expire_at(
             ("GT", &mut gt),
             ("LT", &mut lt),
         ];
-        match flags.into_iter().find(|(name, _)| words.is(index, name)) {
-            Some((_, flag)) => *flag = true,
-            None => {
-                let option = String::from_utf8_lossy(&words[index]);
-                return Err(format!("ERR Unsupported option {option}").into());
-            }
-        }
+        let mut flags = flags.into_iter();
+        let Some((_, flag)) = flags.find(|(name, _)| words.is(index, name)) else {
+            let option = String::from_utf8_lossy(&words[index]);
+            return Err(format!("ERR Unsupported option {option}").into());
+        };
+        *flag = true;
     }
     if nx && (xx || gt || lt) {
         return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());

@@ -26,10 +26,11 @@ pub(in crate::server) fn add(server: &mut Server, caller: Caller, words: &Words)
             ("CH", &mut ch),
             ("INCR", &mut incr),
         ];
-        match flags.into_iter().find(|(name, _)| words.is(at, name)) {
-            Some((_, flag)) => *flag = true,
-            None => break,
-        }
+        let mut flags = flags.into_iter();
+        let Some((_, flag)) = flags.find(|(name, _)| words.is(at, name)) else {
+            break;
+        };
+        *flag = true;
         at += 1;
     }
     let left = words.len() - at;
@@ -39,7 +40,7 @@ pub(in crate::server) fn add(server: &mut Server, caller: Caller, words: &Words)
     if nx && xx {
         return Err("ERR XX and NX options at the same time are not compatible".into());
     }
-    if gt && nx || lt && nx || gt && lt {
+    if nx && (gt || lt) || gt && lt {
         return Err("ERR GT, LT, and/or NX options at the same time are not compatible".into());
     }
     if incr && left > 2 {

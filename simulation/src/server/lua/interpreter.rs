@@ -92,7 +92,7 @@ impl Interpreter {
             environment,
             globals,
             guard: lua.globals().get("xpcall")?,
-            handler: lua.create_function(|lua, failure| located(lua, failure))?,
+            handler: lua.create_function(located)?,
             compiled: RefCell::default(),
             words: RefCell::default(),
             lua,
