@@ -50,8 +50,8 @@ class Program:
         return done.returncode == 0, f"--- {self.name}, {took}\n{done.stdout}{end}"
 
 
-# They kill and count for some seconds, move a clock under a lease, or hold a call to a third of a second: what else
-# computes meanwhile shows.
+# They kill and count for some seconds, move a clock under a lease, hold a call to a third of a second or a command to a
+# millisecond: what else computes meanwhile shows.
 ALONE = [
     "crashes::killed_processes_lose_no_increment_that_they_told_of",
     "braces::field_bug_69_any_braces_are_a_name",
@@ -63,6 +63,8 @@ ALONE = [
     "network::timeouts::field_bug_41_a_wait_is_what_bounds_an_acquire_at_a_silent_server",
     "network::timeouts::field_bug_41_trying_once_ends_after_the_command_timeout",
     "network::timeouts::field_bug_41_a_waiter_that_is_queued_ends_with_its_wait",
+    "random_sequences_never_differ_on_redis",
+    "random_sequences_never_differ_on_valkey",
     "scenarios::scenarios_through_the_async_client",
     "scenarios::scenarios_through_the_blocking_client",
     "scenarios_through_the_async_client",
@@ -104,7 +106,7 @@ def main() -> int:
     more: list[Program] = []
     match sys.argv[1 + on_topologies :]:
         case ["--alone"]:
-            options, wanted = ["--test-threads", "1", "--exact", *ALONE], {"core"}
+            options, wanted = ["--test-threads", "1", "--exact", *ALONE], {"core", "simulation"}
         case [] if on_topologies:
             options, wanted = SKIPPED, {"core"}
         case ["--again", *names] if names:

@@ -24,7 +24,10 @@ COPIES = [
     ("package-lock.json", r'^    "": \{\n      "name": "leaselock",\n      "version": "([^"]+)"'),
     *(
         ("Cargo.lock", rf'^name = "{name}"\nversion = "([^"]+)"')
-        for name in ("leaselock", *(f"leaselock-{part}" for part in ("cli", "examples", "model", "node", "python")))
+        for name in (
+            "leaselock",
+            *(f"leaselock-{part}" for part in ("cli", "examples", "model", "node", "python", "simulation")),
+        )
     ),
 ]
 # https://semver.org, as far as all registries take it alike.

@@ -65,11 +65,11 @@ fn random_sequences(name: &str) {
 }
 
 #[test]
-fn random_sequences_on_redis() {
+fn random_sequences_never_differ_on_redis() {
     random_sequences("redis");
 }
 
 #[test]
-fn random_sequences_on_valkey() {
+fn random_sequences_never_differ_on_valkey() {
     random_sequences("valkey");
 }
