@@ -92,7 +92,10 @@ impl Server {
     pub(super) fn changed(&mut self, database: usize, key: &[u8]) {
         self.offset += 1;
         if self.watchers > 0 {
-            self.touch(database, |it| it == key);
+            let is_gone = !self.databases[database].contains_key(key);
+            self.touch(database, |it, had_ended| {
+                it == key && !(had_ended && is_gone)
+            });
         }
         let Some(told) = self.tracked.remove(key) else {
             return;
@@ -107,10 +110,11 @@ impl Server {
     }
 
     /// The transactions that watch such keys will not be carried out.
-    pub(super) fn touch(&mut self, database: usize, is_changed: impl Fn(&[u8]) -> bool) {
+    pub(super) fn touch(&mut self, database: usize, is_changed: impl Fn(&[u8], bool) -> bool) {
         for connection in self.connections.values_mut() {
             let mut watched = connection.watched.iter();
-            let is_touched = watched.any(|(of, key, _)| *of == database && is_changed(key));
+            let is_touched =
+                watched.any(|(of, key, had_ended)| *of == database && is_changed(key, *had_ended));
             connection.is_touched |= is_touched;
         }
     }
@@ -147,7 +151,9 @@ impl Server {
         for database in databases {
             if self.watchers > 0 {
                 let keys = std::mem::take(&mut self.databases[database]);
-                self.touch(database, |key| keys.contains_key(key));
+                self.touch(database, |key, had_ended| {
+                    !had_ended && keys.contains_key(key)
+                });
             } else {
                 self.databases[database].clear();
             }
