@@ -19,6 +19,8 @@ pub(crate) struct Real {
     /// How many commands were compared, and how many sequences tried again.
     pub(crate) steps: u64,
     pub(crate) retries: u64,
+    /// How many were never answered in time.
+    pub(crate) set_aside: u64,
     folder: PathBuf,
     child: Child,
 }
@@ -106,6 +108,7 @@ impl Real {
             config,
             steps: 0,
             retries: 0,
+            set_aside: 0,
             folder,
             child,
         };
