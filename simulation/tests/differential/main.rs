@@ -32,13 +32,14 @@ fn number(variable: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{variable} is {text:?}, which is no number")))
 }
 
+/// Each waits by computing, which would take the processors from the other's server.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// As many sequences as are asked for, on one kind of server.
 fn random_sequences(name: &str) {
     let Some(real) = Real::start(name) else {
         return;
     };
-    // Each waits by computing, which would take the processors from the other's server.
-    static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock();
     let cases = number("LEASELOCK_DIFFERENTIAL_SEQUENCES").unwrap_or(2_000);
     let seed = number("LEASELOCK_DIFFERENTIAL_SEED").unwrap_or_else(real::any_number);
