@@ -3,15 +3,15 @@
 
 mod beside;
 mod inbox;
+mod outcome;
 mod pushes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use self::inbox::Inbox;
+use self::outcome::Outcome;
 use super::config::{Address, Topology};
 use super::confirming::Confirming;
 use super::connect::Server;
@@ -57,7 +57,7 @@ struct Connections {
     /// The last one of a runtime that has ended.
     orphan: Option<Arc<Connection>>,
     /// Who is to be told what comes of the connection that is being made.
-    connecting: Option<Arc<watch::Sender<Option<Connected>>>>,
+    connecting: Option<Arc<Outcome>>,
     /// Where the last one was made, or could not be.
     tried: Option<Arc<Address>>,
     /// Why none is to be made until then.
@@ -87,14 +87,14 @@ impl Connections {
 /// The duty to say what came of connecting, discharged also where its task is dropped with its runtime.
 struct Connecting {
     link: Weak<Link>,
-    sender: Arc<watch::Sender<Option<Connected>>>,
+    outcome: Arc<Outcome>,
 }
 
 impl Connecting {
     fn end(&self, connected: Connected) {
         if let Some(link) = self.link.upgrade() {
             let mut connections = lock(&link.connections);
-            let is_this = |connecting: &mut Arc<_>| Arc::ptr_eq(connecting, &self.sender);
+            let is_this = |connecting: &mut Arc<_>| Arc::ptr_eq(connecting, &self.outcome);
             if connections.connecting.take_if(is_this).is_some() {
                 connections.failures = match &connected {
                     Ok(_) => 0,
@@ -110,17 +110,13 @@ impl Connecting {
             }
         }
         // Unless a suspect one took its place.
-        self.sender.send_if_modified(|told| {
-            let is_first = told.is_none();
-            told.get_or_insert(connected);
-            is_first
-        });
+        self.outcome.tell_first(connected);
     }
 }
 
 impl Drop for Connecting {
     fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
+        if !self.outcome.is_told() {
             self.end(Err(Failure::unsent(Error::unavailable(
                 "the runtime that was to connect to the server has ended",
             ))));
@@ -196,7 +192,7 @@ impl Link {
     /// The live connection, made now if there is none. That goes on where its caller gives up: those who come next may be
     /// as impatient.
     pub(super) async fn connection(&self) -> Connected {
-        let mut outcome = {
+        let outcome = {
             let mut connections = lock(&self.connections);
             if let Some(live) = &connections.live {
                 return Ok(live.clone());
@@ -205,31 +201,23 @@ impl Link {
                 return Err(failure);
             }
             match (&connections.connecting, &connections.failed) {
-                (Some(connecting), _) => connecting.subscribe(),
+                (Some(connecting), _) => connecting.clone(),
                 (None, Some((until, failure))) if !until.is_past() => {
                     return Err(failure.clone());
                 }
                 (None, _) => {
-                    let (sender, outcome) = watch::channel(None);
-                    let sender = Arc::new(sender);
-                    connections.connecting = Some(sender.clone());
+                    let outcome = Arc::<Outcome>::default();
+                    connections.connecting = Some(outcome.clone());
                     drop(connections);
                     self.begin_connecting(Connecting {
                         link: self.this.clone(),
-                        sender,
+                        outcome: outcome.clone(),
                     });
                     outcome
                 }
             }
         };
-        if let Ok(outcome) = outcome.wait_for(Option::is_some).await
-            && let Some(connected) = &*outcome
-        {
-            return connected.clone();
-        }
-        Err(Failure::unsent(Error::unavailable(
-            "the runtime that was to connect to the server has ended",
-        )))
+        outcome.heard().await
     }
 
     fn begin_connecting(&self, connecting: Connecting) {
@@ -393,7 +381,7 @@ impl Link {
             connection.reinstate();
             connections.live = Some(connection.clone());
             if let Some(connecting) = &connections.connecting {
-                connecting.send_replace(Some(Ok(connection.clone())));
+                connecting.tell(Ok(connection.clone()));
             }
             true
         });
@@ -434,7 +422,7 @@ impl Link {
         // Whoever waits for a connection need not wait until nobody answers.
         if let (Some(connecting), Some(over)) = (connections.connecting.take(), connections.over())
         {
-            connecting.send_replace(Some(Err(over)));
+            connecting.tell(Err(over));
         }
         if let Some(live) = connections.live.take() {
             live.retire();

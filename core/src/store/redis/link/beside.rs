@@ -50,7 +50,7 @@ impl Link {
             if was_tried && let Some(connecting) = connections.connecting.take() {
                 // A connection to a server that has vanished takes its time to fail.
                 let error = Error::unavailable(format!("the server has moved to {address}"));
-                connecting.send_replace(Some(Err(Failure::unsent(error))));
+                connecting.tell(Err(Failure::unsent(error)));
             }
             let live = connections.live.take_if(|live| leaves(&live.address));
             let suspect = connections.suspect.drain(..).filter_map(|it| it.upgrade());
