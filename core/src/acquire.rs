@@ -18,6 +18,7 @@ use crate::holding::{Holding, Start};
 use crate::lease::Lease;
 use crate::observe::LockEventKind;
 use crate::options::Request;
+use crate::seeded::{Bug, is_seeded};
 use crate::shared::{ClientCore, LEAVE_TIMEOUT};
 use crate::store::{Queued, Standing};
 use crate::undo::undo;
@@ -140,7 +141,7 @@ impl Attempt {
 
     /// The answer to the first command was that someone else holds the lock.
     fn on_held(&mut self) {
-        if !self.stale {
+        if !self.stale || is_seeded(Bug::TryForgets) {
             // What met a holder left nothing behind.
             self.sent_in = None;
         }
@@ -176,7 +177,7 @@ impl Attempt {
             &self.request,
             start,
             self.stale,
-            (self.first_claim == FirstClaim::Unanswered)
+            (self.first_claim == FirstClaim::Unanswered && !is_seeded(Bug::ClaimUncapped))
                 .then(|| Moment::now() + self.client.command_timeout),
             self.client.lease_span(&self.claim, start.token),
         );
@@ -287,6 +288,9 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.done {
             self.client.counters.cancelled.add();
+            if is_seeded(Bug::DropForgets) {
+                return;
+            }
             self.tell_end(|waited| LockEventKind::Cancelled { waited });
             self.undo_later();
         }

@@ -16,6 +16,7 @@ use crate::clock::{Moment, drift};
 use crate::error::{Error, LossReason};
 use crate::observe::Context;
 use crate::options::{Request, Unit};
+use crate::seeded::{Bug, is_seeded};
 use crate::state::LeaseState;
 use crate::store::Ownership;
 use crate::sync;
@@ -151,6 +152,11 @@ impl Holding {
             sent,
             window,
         } = start;
+        let sent = if is_seeded(Bug::DeadlineFromAnswer) {
+            Moment::now()
+        } else {
+            sent
+        };
         let options = request.options();
         let (ttl, max_hold) = (options.ttl, options.max_hold);
         // A wait may have been sent long before the grant that answers it.
@@ -264,6 +270,7 @@ impl Holding {
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
         let state = self.lock();
         state.unsure
+            && !is_seeded(Bug::LossKept)
             && matches!(
                 state.phase,
                 Phase::Lost(LossReason::Expired | LossReason::MaxHold)

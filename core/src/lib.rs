@@ -60,6 +60,7 @@ pub mod platform;
 pub mod port;
 mod released;
 mod releasing;
+mod seeded;
 mod shared;
 mod state;
 mod stats;
@@ -89,4 +90,6 @@ pub use stats::Stats;
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::environment::{Entered, Environment, Gate, Stream, enter};
+    #[cfg(feature = "seeded-bugs")]
+    pub use crate::seeded::{Bug, seed};
 }

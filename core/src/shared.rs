@@ -26,6 +26,7 @@ use crate::neighbours;
 use crate::observe::{LockEventKind, Observer};
 use crate::released::Released;
 use crate::releasing::{give_back_again, release_in_background};
+use crate::seeded::{Bug, is_seeded};
 use crate::state::LeaseState;
 use crate::stats::Counters;
 use crate::store::{
@@ -235,6 +236,7 @@ impl ClientCore {
     fn on_event(self: &Arc<Self>, event: Event) {
         if let Event::Reset { scope, is_new } = &event
             && *is_new
+            && !is_seeded(Bug::RenewedWhenDue)
         {
             // Whether the new connection's server has them is to be known now, and not when they are next due.
             self.keeper.renew_all(scope);
@@ -255,6 +257,7 @@ impl ClientCore {
         // claim, nothing is handed on: there, whoever gave up has been undone already.
         if let Event::Granted { lock, owner, .. } = event
             && self.store.may_be_late()
+            && !is_seeded(Bug::GrantKept)
             && !self.keeper.holds(&owner)
         {
             let client = self.clone();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{GiveBack, Holding, Phase, deadline, reason};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::seeded::{Bug, is_seeded};
 use crate::store::{Ownership, Releaser};
 
 impl Holding {
@@ -36,6 +37,9 @@ impl Holding {
     /// An attempt to extend to `ttl` had no answer: it may still be carried out within `command_timeout`, and shorten what
     /// a later renewal sets.
     pub(crate) fn unanswered_extend(&self, ttl: Duration, command_timeout: Duration) {
+        if is_seeded(Bug::ExtendForgets) {
+            return;
+        }
         let mut state = self.lock();
         let shortest = state.cap.map_or(ttl, |(cap, _)| cap.min(ttl));
         state.cap = Some((shortest, Moment::now() + command_timeout));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{Holding, Next, Phase, deadline, reason};
 use crate::clock::Moment;
+use crate::seeded::{Bug, is_seeded};
+use crate::state::LeaseState;
 use crate::store::{Ownership, Renewal};
 
 impl Holding {
@@ -82,10 +84,19 @@ impl Holding {
             state.cap = Some((shortest, until));
         }
         // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
-        let (_, told) = state.observe();
+        let (_, told) = if is_seeded(Bug::RenewalRevives) {
+            (LeaseState::Held, None)
+        } else {
+            state.observe()
+        };
         if told.is_some() {
             state.unsure = true;
         }
+        let sent = if is_seeded(Bug::RenewalFromAnswer) {
+            now
+        } else {
+            sent
+        };
         let next = match outcome {
             _ if state.phase != Phase::Live || state.detached => Next::Nothing,
             Some(ownership) if ownership.is_mine() => {
@@ -99,14 +110,14 @@ impl Holding {
                 };
                 Next::At(due)
             }
-            Some(ownership) => {
+            Some(ownership) if !is_seeded(Bug::DeposedGoesOn) => {
                 let told = state.lose(reason(ownership));
                 drop(state);
                 self.tell(told);
                 self.changed.notify_waiters();
                 return Next::Nothing;
             }
-            None => {
+            Some(_) | None => {
                 state.unsure = true;
                 let pause = (state.window.unwrap_or(state.ttl) / 10)
                     .clamp(Duration::from_millis(50), Duration::from_secs(1));
