@@ -1,0 +1,539 @@
+//! What must hold in every world, looked at as it happens: by what the clients say, and by what the server has.
+
+use std::sync::{Arc, Weak};
+
+use leaselock::Lease;
+
+use crate::worlds::plan::{Acquire, Plan, What};
+use crate::worlds::world::{Event, State};
+
+/// At most one live lease, or as many as share the name, by the clients' own deadlines.
+pub const ONE_LEASE: &str = "at most one live lease";
+/// While a client says that it holds a lock, the server says so, too.
+pub const HELD_IS_HELD: &str = "what is held here is held there";
+/// Tokens are unique, and grow in the order in which leases start.
+pub const TOKENS_GROW: &str = "tokens grow";
+/// A free name with a live waiter is taken soon.
+pub const TAKEN_SOON: &str = "a free name is taken soon";
+/// An acquire ends within its wait, and a little more.
+pub const WAIT_ENDS: &str = "an acquire ends within its wait";
+/// One without a limit ends when its turn has come.
+pub const TURN_COMES: &str = "everybody's turn comes";
+/// Nothing of an acquire that is over is left on the server.
+pub const NOTHING_LEFT: &str = "nothing is left";
+/// A loss is told.
+pub const LOSS_TOLD: &str = "a loss is told";
+/// A holder whose lease was ended elsewhere learns of it.
+pub const LEARNS: &str = "a holder learns that its lease has gone";
+/// A client closes in time.
+pub const CLOSES: &str = "a client closes";
+
+/// A free name is taken within so many µs.
+const SOON: u64 = 1_700_000;
+/// A keeper looks once a second.
+const TOLD_WITHIN: u64 = 1_400_000;
+/// What is late beside time-outs.
+const SLACK: u64 = 2_000_000;
+const SECOND: u64 = 1_000_000;
+
+/// An acquire, and the lease that came of it.
+pub(crate) struct Op {
+    pub(crate) id: usize,
+    pub(crate) acquire: Acquire,
+    pub(crate) began: Option<u64>,
+    pub(crate) started: Option<u64>,
+    /// The acquire failed, or all is done that was to be done with the lease.
+    pub(crate) over: Option<u64>,
+    pub(crate) token: u64,
+    pub(crate) lease: Weak<Lease>,
+    /// The holder gave it back.
+    pub(crate) given_back: bool,
+    pub(crate) is_detached: bool,
+    /// The server said nothing to its release: it is there until its TTL ends.
+    pub(crate) is_left_behind: bool,
+    /// When others ended it, or took its time from it.
+    pub(crate) deposed: Option<u64>,
+    /// When the holder has to have learned of that.
+    pub(crate) learns_by: Option<u64>,
+    pub(crate) told: bool,
+    lapsed: Option<u64>,
+    /// It was dropped, or its process has ended.
+    pub(crate) is_dead: bool,
+}
+
+impl Op {
+    /// How long its holder takes it to be held still, in µs.
+    fn held_for(&self) -> u64 {
+        if self.given_back || self.is_dead {
+            return 0;
+        }
+        let left = self.lease.upgrade().map(|lease| lease.expires_in());
+        left.map_or(0, |left| {
+            u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
+        })
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.began.is_some() && self.started.is_none() && self.over.is_none() && !self.is_dead
+    }
+}
+
+/// What the server has of a name.
+#[derive(Default, Clone)]
+pub(crate) struct Truth {
+    /// The operations that hold it.
+    pub(crate) holders: Vec<usize>,
+    is_taken: bool,
+    free_since: Option<u64>,
+    /// Releases by force that are under way.
+    pub(crate) forces: usize,
+    /// Whoever waits may have been told of a time until then, which was shortened since.
+    pub(crate) told_until: u64,
+}
+
+/// Keeps account of a world.
+pub(crate) struct Checker {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) truth: Vec<Truth>,
+    /// The server's clock went back, and its data was lost: the one thing that tokens do not survive.
+    pub(crate) went_back: bool,
+    pub(crate) lost_data: bool,
+    command_timeout: u64,
+    offset: Option<u64>,
+}
+
+impl Checker {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let most = plan.items.iter().map(|item| item.id + 1).max().unwrap_or(0);
+        let nothing = Acquire {
+            client: 0,
+            name: 0,
+            limit: 1,
+            ttl: 0,
+            wait: None,
+            renew: false,
+            max_hold: None,
+            cancelled: None,
+            then: Vec::new(),
+        };
+        let mut ops: Vec<Op> = (0..most)
+            .map(|id| Op {
+                id,
+                acquire: nothing.clone(),
+                began: None,
+                started: None,
+                over: Some(0),
+                token: 0,
+                lease: Weak::new(),
+                given_back: false,
+                is_detached: false,
+                is_left_behind: false,
+                deposed: None,
+                learns_by: None,
+                told: false,
+                lapsed: None,
+                is_dead: false,
+            })
+            .collect();
+        for item in &plan.items {
+            if let What::Acquire(acquire) = &item.what {
+                ops[item.id].acquire = acquire.clone();
+                ops[item.id].over = None;
+            }
+        }
+        Self {
+            ops,
+            truth: vec![Truth::default(); plan.names],
+            went_back: false,
+            lost_data: false,
+            command_timeout: plan.command_timeout * 1_000,
+            offset: None,
+        }
+    }
+}
+
+/// The lock's key.
+pub(crate) fn lock_key(name: usize) -> String {
+    format!("lock||app||{name}")
+}
+
+/// Its queue.
+pub(crate) fn queue_key(name: usize) -> String {
+    format!("{{lock||app||{name}}}||||queue")
+}
+
+fn holders_key(name: usize) -> String {
+    format!("{{lock||app||{name}}}||||holders")
+}
+
+/// The operation that an owner is of.
+fn op_of(owner: &str) -> Option<usize> {
+    let owner = owner.rsplit('|').next()?;
+    owner.strip_prefix("op")?.split(':').next()?.parse().ok()
+}
+
+/// The texts of a reply; nothing of what is not there.
+fn texts(reply: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(reply);
+    let mut lines = text.split("\r\n");
+    let mut texts = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with('$') && line != "$-1" {
+            texts.extend(lines.next().map(str::to_owned));
+        } else if let Some(number) = line.strip_prefix(':') {
+            texts.push(number.to_owned());
+        }
+    }
+    texts
+}
+
+impl State {
+    /// Sees who holds what on the server, where that may have changed.
+    pub(crate) fn look_at_truth(&mut self) {
+        let offset = self.offset();
+        if offset.is_some() && self.checker.offset == offset {
+            return;
+        }
+        self.see();
+        self.look_at_leases();
+    }
+
+    fn see(&mut self) {
+        if self.is_down() {
+            // What it had then it has still, or it is lost.
+            return;
+        }
+        self.checker.offset = self.offset();
+        let now = self.now();
+        for name in 0..self.checker.truth.len() {
+            let owner = texts(&self.command(&["GET", &lock_key(name)])).pop();
+            let holders: Vec<usize> = match owner.as_deref() {
+                Some("||shared") => {
+                    let ms = (self.server_clock() / 1_000).to_string();
+                    let from = format!("({ms}");
+                    let reply =
+                        self.command(&["ZRANGE", &holders_key(name), &from, "+inf", "BYSCORE"]);
+                    texts(&reply).iter().filter_map(|it| op_of(it)).collect()
+                }
+                Some(owner) => op_of(owner).into_iter().collect(),
+                None => Vec::new(),
+            };
+            let truth = &mut self.checker.truth[name];
+            truth.is_taken = if owner.as_deref() == Some("||shared") {
+                !holders.is_empty()
+            } else {
+                owner.is_some()
+            };
+            truth.free_since = match truth.free_since {
+                _ if truth.is_taken => None,
+                Some(since) => Some(since),
+                None => Some(now),
+            };
+            if truth.holders != holders {
+                let text = format!("    name {name} is held by {holders:?}");
+                self.record.note(now, 4, &[], || text);
+            }
+            let truth = &mut self.checker.truth[name];
+            truth.holders = holders;
+            if truth.forces > 0 {
+                let met = truth.holders.clone();
+                self.depose(&met);
+            }
+        }
+    }
+
+    /// These leases may have been ended by others.
+    pub(crate) fn depose(&mut self, ops: &[usize]) {
+        let now = self.now();
+        for &op in ops {
+            let op = &mut self.checker.ops[op];
+            op.deposed = op.deposed.or(Some(now));
+        }
+    }
+
+    /// All that hold anything now may be ended by what comes.
+    pub(crate) fn depose_all(&mut self) {
+        self.see();
+        let all: Vec<usize> = self
+            .checker
+            .truth
+            .iter()
+            .flat_map(|truth| truth.holders.clone())
+            .collect();
+        self.depose(&all);
+    }
+
+    /// What was deposed has to learn of it by then.
+    pub(crate) fn deposed_learn_by(&mut self, by: u64) {
+        let now = self.now();
+        for op in &mut self.checker.ops {
+            if op.deposed == Some(now) {
+                op.learns_by = Some(by);
+            }
+        }
+    }
+
+    /// While a client says that it holds a lock, the server says so, too.
+    pub(crate) fn look_at_leases(&mut self) {
+        if self.is_down() {
+            return;
+        }
+        let now = self.now();
+        for at in 0..self.checker.ops.len() {
+            let op = &self.checker.ops[at];
+            if op.started.is_none() || op.deposed.is_some() || op.held_for() == 0 {
+                continue;
+            }
+            if !self.checker.truth[op.acquire.name].holders.contains(&at) {
+                // It may have ended since the last look.
+                self.see();
+                let op = &self.checker.ops[at];
+                let truth = &self.checker.truth[op.acquire.name];
+                if !truth.holders.contains(&at) && op.deposed.is_none() {
+                    let how = format!(
+                        "op{at} takes name {} to be held for {} ms more, and the server has {:?}",
+                        op.acquire.name,
+                        op.held_for() / 1_000,
+                        truth.holders
+                    );
+                    self.record.violate(HELD_IS_HELD, now, || how);
+                }
+            }
+        }
+    }
+
+    /// A lease begins.
+    pub(crate) fn on_lease(&mut self, at: usize, lease: &Arc<Lease>) {
+        let now = self.now();
+        let token = lease.token();
+        self.record.note(now, 6, &token.to_le_bytes(), || {
+            format!("op{at} has a lease, token {token}")
+        });
+        let op = &mut self.checker.ops[at];
+        op.started = Some(now);
+        op.token = token;
+        op.lease = Arc::downgrade(lease);
+        let left = op.held_for();
+        let (name, limit) = (op.acquire.name, op.acquire.limit);
+        self.schedule((now + left).saturating_sub(1_000), Event::NearlyOver(at));
+        self.see();
+        self.look_at_leases();
+        // Tokens.
+        let began = self.checker.ops[at].began.unwrap_or(0);
+        let is_excused = self.checker.went_back && self.checker.lost_data;
+        let deposed = self.checker.ops[at].deposed;
+        for other in 0..self.checker.ops.len() {
+            let it = &self.checker.ops[other];
+            let Some(started) = it.started.filter(|_| other != at) else {
+                continue;
+            };
+            let is_of_turn = it.acquire.name == name
+                && (limit == 1 || it.acquire.limit == 1)
+                && deposed.is_none()
+                && it.deposed.is_none();
+            let is_before = started < began || is_of_turn;
+            if !is_excused && (it.token == token || is_before && it.token > token) {
+                let how = format!(
+                    "op{at} has token {token}, and op{other}, whose lease started before, {}",
+                    it.token
+                );
+                self.record.violate(TOKENS_GROW, now, || how);
+            }
+        }
+        // Who else has it.
+        if deposed.is_some() || left == 0 {
+            return;
+        }
+        let others: Vec<usize> = (0..self.checker.ops.len())
+            .filter(|&other| {
+                let it = &self.checker.ops[other];
+                let is_live = other != at && it.started.is_some() && it.deposed.is_none();
+                is_live && it.acquire.name == name && it.held_for() > 0
+            })
+            .collect();
+        let limits = others.iter().map(|&it| self.checker.ops[it].acquire.limit);
+        let is_alone = limit == 1 || limits.clone().any(|it| it == 1);
+        let with_permits = limits.filter(|&it| it > 1).max().unwrap_or(0).max(limit);
+        let has_readers = limit == 0
+            || others
+                .iter()
+                .any(|&it| self.checker.ops[it].acquire.limit == 0);
+        let is_crowded = with_permits > 1 && !has_readers && others.len() >= with_permits as usize;
+        if !others.is_empty() && (is_alone || is_crowded) {
+            let how =
+                format!("op{at} (limit {limit}) has a lease on name {name} beside {others:?}");
+            self.record.violate(ONE_LEASE, now, || how);
+        }
+    }
+
+    /// Looks at all that is to hold.
+    pub(crate) fn look(&mut self) {
+        if self.is_down() {
+            for truth in &mut self.checker.truth {
+                truth.free_since = None;
+            }
+        } else {
+            self.see();
+            self.look_at_leases();
+            self.look_for_rests();
+            self.look_at_waiters();
+        }
+        self.look_at_holders();
+    }
+
+    /// Nothing of an acquire that is over is left.
+    fn look_for_rests(&mut self) {
+        let now = self.now();
+        for name in 0..self.checker.truth.len() {
+            let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
+            let waiting = queue.iter().filter_map(|member| op_of(member));
+            let left: Vec<usize> = waiting
+                .chain(self.checker.truth[name].holders.iter().copied())
+                .collect();
+            for op in left {
+                let op = &self.checker.ops[op];
+                let process = &self.processes[op.acquire.client];
+                let Some(over) = op.over.filter(|_| !op.is_dead && !process.is_dead) else {
+                    continue;
+                };
+                let well_from = process.well_from;
+                let is_excused =
+                    op.is_left_behind || op.is_detached || op.started.is_some() && well_from > over;
+                let by = well_from.max(over) + self.checker.command_timeout + SLACK + SECOND;
+                if now > by && !is_excused {
+                    let how = format!(
+                        "op{} was over at {} ms, and the server has it for name {name} still",
+                        op.id,
+                        over / 1_000
+                    );
+                    self.record.violate(NOTHING_LEFT, now, || how);
+                }
+            }
+        }
+    }
+
+    fn look_at_waiters(&mut self) {
+        let now = self.now();
+        for op in &self.checker.ops {
+            if !op.is_waiting() {
+                continue;
+            }
+            let began = op.began.unwrap_or(now);
+            let process = &self.processes[op.acquire.client];
+            if process.is_dead || process.stopped_until > now {
+                continue;
+            }
+            if let Some(wait) = op.acquire.wait {
+                let by = (began + wait.max(250) * 1_000).max(process.stopped_until)
+                    + self.checker.command_timeout
+                    + SLACK;
+                if now > by {
+                    let how = format!(
+                        "op{} began at {} ms with a wait of {wait} ms, and goes on",
+                        op.id,
+                        began / 1_000
+                    );
+                    self.record.violate(WAIT_ENDS, now, || how);
+                }
+            }
+            let truth = &self.checker.truth[op.acquire.name];
+            let Some(since) = truth.free_since.map(|it| it.max(truth.told_until)) else {
+                continue;
+            };
+            if now > since.max(began).max(process.well_from) + SOON {
+                let how = format!(
+                    "name {} is free since {} ms, and op{} waits for it since {} ms",
+                    op.acquire.name,
+                    since / 1_000,
+                    op.id,
+                    began / 1_000
+                );
+                self.record.violate(TAKEN_SOON, now, || how);
+            }
+        }
+    }
+
+    fn look_at_holders(&mut self) {
+        let now = self.now();
+        let mut nearly_over = Vec::new();
+        for at in 0..self.checker.ops.len() {
+            let op = &self.checker.ops[at];
+            let process = &self.processes[op.acquire.client];
+            if op.started.is_none() || op.given_back || op.is_dead || process.is_dead {
+                continue;
+            }
+            let (left, well_from) = (op.held_for(), process.well_from);
+            let is_running = process.stopped_until <= now;
+            if left > 0 {
+                if left < 400_000 {
+                    nearly_over.push((now + left).saturating_sub(1_000));
+                }
+                let is_there = self.checker.truth[op.acquire.name].holders.contains(&at);
+                if let Some(deposed) = op.deposed
+                    && op.acquire.renew
+                    && op.acquire.max_hold.is_none()
+                    && !op.is_detached
+                    && !is_there
+                    && !self.is_down()
+                    && is_running
+                {
+                    let ttl = op.acquire.ttl * 1_000;
+                    let usual =
+                        deposed.max(well_from) + ttl / 3 + self.checker.command_timeout + SECOND;
+                    let by = op
+                        .learns_by
+                        .map_or(usual, |by| by.max(well_from))
+                        .min(usual);
+                    // One that was extended is renewed later.
+                    if now > by && !op.acquire.then.iter().any(|act| act.is_extension()) {
+                        let how = format!(
+                            "the lease of op{at} was ended at {} ms, and it goes on",
+                            deposed / 1_000
+                        );
+                        self.record.violate(LEARNS, now, || how);
+                    }
+                }
+                continue;
+            }
+            let op = &mut self.checker.ops[at];
+            let lapsed = *op.lapsed.get_or_insert(now);
+            let by = lapsed.max(well_from) + TOLD_WITHIN;
+            if now > by && is_running && !op.told && !op.is_detached {
+                self.record.violate(LOSS_TOLD, now, || {
+                    format!(
+                        "the lease of op{at} is over since {} ms, and nobody was told",
+                        lapsed / 1_000
+                    )
+                });
+            }
+        }
+        for at in nearly_over {
+            if at > now {
+                self.schedule(at, Event::NearlyOver(0));
+            }
+        }
+    }
+
+    /// When all clients have closed: nothing but what the dead have left, and that ends by itself.
+    pub(crate) fn look_at_the_end(&mut self) {
+        let now = self.now();
+        for key in texts(&self.command(&["KEYS", "*"])) {
+            let pttl = texts(&self.command(&["PTTL", &key])).pop();
+            if pttl.as_deref() == Some("-1") && !key.ends_with("||||fence") {
+                self.record
+                    .violate(NOTHING_LEFT, now, || format!("{key} has no TTL"));
+            }
+        }
+        for name in 0..self.checker.truth.len() {
+            let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
+            for op in queue.iter().filter_map(|member| op_of(member)) {
+                let it = &self.checker.ops[op];
+                if !self.processes[it.acquire.client].is_dead && !it.is_left_behind {
+                    self.record.violate(NOTHING_LEFT, now, || {
+                        format!("op{op} is in the queue of name {name}, and its client is closed")
+                    });
+                }
+            }
+        }
+    }
+}

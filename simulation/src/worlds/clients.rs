@@ -1,0 +1,294 @@
+//! The processes: a real client each, and what its users do.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use leaselock::simulation::Gate;
+use leaselock::{Client, Error, Lease};
+use tokio::runtime::Handle;
+
+use crate::worlds::plan::{Acquire, Act, Millis, Plan};
+use crate::worlds::world::{ProcessGate, World};
+
+/// A client in its process.
+#[derive(Clone)]
+pub(crate) struct Member {
+    world: Arc<World>,
+    process: usize,
+    pub(crate) client: Client,
+}
+
+/// Code of a process: it stands still while the process does.
+struct Behind<F> {
+    gate: ProcessGate,
+    code: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Behind<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.gate.pass(context) {
+            return Poll::Pending;
+        }
+        let polled = self.code.as_mut().poll(context);
+        self.gate.leave();
+        polled
+    }
+}
+
+impl Member {
+    pub(crate) fn new(world: &Arc<World>, process: usize, plan: &Plan) -> Self {
+        let gate = ProcessGate::new(world, process);
+        let client = gate.run(|| {
+            let mut builder = Client::builder()
+                .url("redis://server:6379")
+                .app_id("app")
+                .command_timeout(Duration::from_millis(plan.command_timeout))
+                .runtime(Handle::current());
+            if plan.dedicated {
+                builder = builder.dedicated_runtime();
+            }
+            builder.build().expect("a client")
+        });
+        Self {
+            world: world.clone(),
+            process,
+            client,
+        }
+    }
+
+    /// Runs code in the process.
+    pub(crate) fn spawn(&self, code: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(Behind {
+            gate: ProcessGate::new(&self.world, self.process),
+            code: Box::pin(code),
+        });
+    }
+
+    /// Begins an acquire at its time, and does with the lease what is to be done.
+    pub(crate) fn begin(&self, op: usize, at: Millis, acquire: Acquire) {
+        let member = self.clone();
+        self.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(at)).await;
+            member.acquire(op, acquire).await;
+        });
+    }
+
+    fn note(&self, kind: u8, text: impl FnOnce() -> String) {
+        self.world.with(|state| {
+            let now = state.now();
+            state.record.note(now, kind, &[], text);
+        });
+    }
+
+    async fn acquire(self, op: usize, plan: Acquire) {
+        self.world.with(|state| {
+            let now = state.now();
+            state.checker.ops[op].began = Some(now);
+        });
+        self.note(10, || format!("op{op} begins"));
+        let acquired = match self.ask(op, &plan) {
+            Ok(asking) => {
+                Cancelled {
+                    future: Some(asking),
+                    after: plan.cancelled,
+                }
+                .await
+            }
+            Err(error) => Some(Err(error)),
+        };
+        let lease = match acquired {
+            Some(Ok(Some(lease))) => Some(lease),
+            Some(Ok(None)) => {
+                self.note(11, || format!("op{op} found it held"));
+                None
+            }
+            Some(Err(error)) => {
+                self.note(12, || format!("op{op} failed: {error}"));
+                None
+            }
+            None => {
+                self.note(13, || format!("op{op} was cancelled"));
+                None
+            }
+        };
+        if let Some(lease) = lease {
+            let lease = Arc::new(lease);
+            let world = self.world.clone();
+            lease.on_lost(Box::new(move |reason| {
+                world.with(|state| {
+                    let now = state.now();
+                    state.checker.ops[op].told = true;
+                    state
+                        .record
+                        .note(now, 14, &[], || format!("op{op} lost its lease: {reason}"));
+                });
+            }));
+            self.world.with(|state| state.on_lease(op, &lease));
+            for act in &plan.then {
+                self.act(op, &lease, *act).await;
+            }
+            self.change(op, |it| it.given_back |= !it.is_detached);
+            self.note(15, || format!("op{op} drops its lease"));
+            drop(lease);
+        }
+        self.world.with(|state| {
+            let now = state.now();
+            state.checker.ops[op].over = Some(now);
+        });
+    }
+
+    fn change(&self, op: usize, change: impl FnOnce(&mut crate::worlds::checker::Op)) {
+        self.world.with(|state| change(&mut state.checker.ops[op]));
+    }
+
+    fn ask(&self, op: usize, plan: &Acquire) -> Result<Asking, Error> {
+        let ms = Duration::from_millis;
+        let name = plan.name.to_string();
+        let label = format!("op{op}");
+        macro_rules! asked {
+            ($asked:expr) => {{
+                let mut asked = $asked.ttl(ms(plan.ttl)).renew(plan.renew).label(label);
+                if let Some(max_hold) = plan.max_hold {
+                    asked = asked.max_hold(ms(max_hold));
+                }
+                match plan.limit {
+                    0 => asked = asked.shared(),
+                    1 => {}
+                    permits => asked = asked.permits(permits),
+                }
+                asked
+            }};
+        }
+        if plan.wait == Some(0) {
+            let asked = asked!(self.client.try_acquire(name));
+            return Ok(Box::pin(async move { asked.await }));
+        }
+        let mut asked = asked!(self.client.acquire(name));
+        if let Some(wait) = plan.wait {
+            asked = asked.wait(ms(wait));
+        }
+        Ok(Box::pin(async move { asked.await.map(Some) }))
+    }
+
+    async fn act(&self, op: usize, lease: &Arc<Lease>, act: Act) {
+        let ms = Duration::from_millis;
+        match act {
+            Act::Hold(time) => tokio::time::sleep(ms(time)).await,
+            Act::Extend(ttl) => {
+                self.shortens(op, lease);
+                self.note(16, || format!("op{op} extends its lease to {ttl} ms"));
+                let extended = lease.extend(Some(ms(ttl))).await;
+                let state = if extended.is_ok() { 17 } else { 18 };
+                self.note(state, || format!("op{op} has extended it: {extended:?}"));
+            }
+            Act::ExtendAndCancel(ttl, after) => {
+                self.shortens(op, lease);
+                self.note(19, || {
+                    format!("op{op} extends its lease to {ttl} ms, and gives that up")
+                });
+                let _ = tokio::time::timeout(ms(after), lease.extend(Some(ms(ttl)))).await;
+            }
+            Act::Release => {
+                self.change(op, |it| it.given_back = true);
+                self.note(20, || format!("op{op} releases"));
+                let released = lease.release().await;
+                let failed = released.is_err();
+                self.note(21 + u8::from(failed), || {
+                    format!("op{op} has released: {released:?}")
+                });
+                self.change(op, |it| it.is_left_behind |= failed);
+            }
+            Act::ReleaseAndCancel(after) => {
+                self.change(op, |it| it.given_back = true);
+                self.note(23, || format!("op{op} releases, and gives that up"));
+                let _ = tokio::time::timeout(ms(after), lease.release()).await;
+            }
+            Act::ReleaseByOwner => {
+                self.world.with(|state| state.depose(&[op]));
+                self.note(24, || format!("op{op} releases by its owner"));
+                let _ = self.client.release(lease.name(), lease.owner()).await;
+            }
+            Act::Detach => {
+                self.note(25, || format!("op{op} is left to its TTL"));
+                self.change(op, |it| it.is_detached = true);
+                lease.detach();
+            }
+        }
+    }
+
+    /// A lease is extended, perhaps to less than it has: nobody tells those who wait, who look when they were told that it ends.
+    fn shortens(&self, op: usize, lease: &Lease) {
+        let ttl = lease.ttl().max(lease.expires_in());
+        self.world.with(|state| {
+            let until = state.now() + u64::try_from(ttl.as_micros()).unwrap_or(0);
+            let name = state.checker.ops[op].acquire.name;
+            let told = &mut state.checker.truth[name].told_until;
+            *told = until.max(*told);
+        });
+    }
+
+    /// Releases a name by force.
+    pub(crate) fn force(&self, name: usize) {
+        let member = self.clone();
+        self.spawn(async move {
+            member.world.with(|state| {
+                state.checker.truth[name].forces += 1;
+                state.depose_holders(name);
+            });
+            let released = member.client.force_release(&name.to_string()).await;
+            member.note(26, || {
+                format!("name {name} was released by force: {released:?}")
+            });
+            member
+                .world
+                .with(|state| state.checker.truth[name].forces -= 1);
+        });
+    }
+
+    /// Closes the client.
+    pub(crate) fn close(&self) {
+        let member = self.clone();
+        self.spawn(async move {
+            let closed = member.client.close().await;
+            member.note(27, || {
+                format!("client {} has closed: {closed:?}", member.process)
+            });
+            member.world.with(|state| state.closed += 1);
+        });
+    }
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<Option<Lease>, Error>> + Send>>;
+
+/// A future that is dropped when it was polled so often.
+struct Cancelled {
+    future: Option<Asking>,
+    after: Option<u32>,
+}
+
+impl Future for Cancelled {
+    type Output = Option<Result<Option<Lease>, Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(future) = &mut this.future else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if let Some(after) = &mut this.after {
+            *after -= 1;
+            if *after == 0 {
+                this.future = None;
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,574 @@
+//! A world: its clock, its server, its processes, and what is still to happen in it, one thing after the other.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use leaselock::simulation::{Environment, Gate, Stream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::server::{Config, ConnId, Server, Snapshot};
+use crate::worlds::chance::Chance;
+use crate::worlds::checker::Checker;
+use crate::worlds::clients::Member;
+use crate::worlds::network::{Connection, End};
+use crate::worlds::plan::{Delays, Fault, Plan};
+use crate::worlds::record::Record;
+use crate::worlds::run::Setting;
+
+/// Where the clock of the clients begins: they have run for a day.
+const BOOT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where the server's clock begins, in µs since 1970.
+const SERVER_BEGINS: i64 = 1_790_000_000_000_000;
+/// How often all that is to hold is looked at.
+const TICK: u64 = 200_000;
+
+/// What may still happen. Connections, processes and faults by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A wish to connect arrives.
+    Connect(usize),
+    /// The client learns that it is connected.
+    Connected(usize),
+    /// Something sent to the server arrives.
+    Arrives(usize),
+    /// Something that the server has said arrives.
+    Answers(usize),
+    /// That the server has closed a connection arrives.
+    Ends(usize),
+    /// That the client has closed it arrives.
+    Leaves(usize),
+    /// The server hears in some other way that a connection has ended.
+    HangsUp(usize),
+    /// A process goes on.
+    GoesOn(usize),
+    /// The data is copied to a replica.
+    Copied(usize),
+    /// A fault begins.
+    Begins(usize),
+    /// The server is back.
+    ServerBack,
+    /// What is to hold is looked at.
+    Tick,
+    /// So is the lease of an operation, shortly before it ends.
+    NearlyOver(usize),
+}
+
+/// A process with a client in it.
+#[derive(Default)]
+pub(crate) struct Process {
+    pub(crate) is_dead: bool,
+    pub(crate) stopped_until: u64,
+    held_back: Vec<Waker>,
+    /// New connections are not answered, or refused, until then.
+    pub(crate) no_connections: Option<(bool, u64)>,
+    /// By then it has recovered from the last that went wrong.
+    pub(crate) well_from: u64,
+}
+
+/// The time of a world.
+struct Time {
+    start: Instant,
+    /// When it was over.
+    over: AtomicU64,
+}
+
+impl Time {
+    /// µs since the world began.
+    fn now(&self) -> u64 {
+        match self.over.load(Ordering::Relaxed) {
+            u64::MAX => u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            over => over,
+        }
+    }
+}
+
+/// All that changes in a world.
+pub(crate) struct State {
+    time: Arc<Time>,
+    pub(crate) chance: Chance,
+    shuffled: u32,
+    delays: Delays,
+    command_timeout: u64,
+    events: BinaryHeap<Reverse<(u64, u64, u64, Event)>>,
+    sequence: u64,
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) record: Record,
+    pub(crate) checker: Checker,
+    server: Option<Server>,
+    admin: Option<ConnId>,
+    /// What is kept while the server is down.
+    kept: Option<Snapshot>,
+    pub(crate) copies: Vec<(usize, Snapshot)>,
+    server_stopped_until: u64,
+    clock_offset: i64,
+    /// The number of the connection of each of the server's.
+    served: Vec<(ConnId, usize)>,
+    scripts: Option<(String, String)>,
+    pub(crate) faults: Vec<Fault>,
+    /// How many clients have closed.
+    pub(crate) closed: usize,
+}
+
+/// A world.
+pub(crate) struct World {
+    time: Arc<Time>,
+    state: Mutex<State>,
+    changed: Notify,
+    members: Mutex<Vec<Member>>,
+}
+
+thread_local! {
+    /// The process whose code runs.
+    static RUNNING: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+impl World {
+    pub(crate) fn new(plan: &Plan, setting: &Setting) -> Arc<Self> {
+        let time = Arc::new(Time {
+            start: Instant::now(),
+            over: AtomicU64::new(u64::MAX),
+        });
+        let state = State {
+            time: time.clone(),
+            chance: Chance::new(plan.seed),
+            shuffled: plan.shuffled,
+            delays: plan.delays,
+            command_timeout: plan.command_timeout * 1_000,
+            events: BinaryHeap::new(),
+            sequence: 0,
+            connections: Vec::new(),
+            processes: (0..plan.clients).map(|_| Process::default()).collect(),
+            record: Record::new(setting.with_steps),
+            checker: Checker::new(plan),
+            server: Some(Server::new(Config {
+                seed: plan.seed,
+                ..Config::default()
+            })),
+            admin: None,
+            kept: None,
+            copies: Vec::new(),
+            server_stopped_until: 0,
+            clock_offset: 0,
+            served: Vec::new(),
+            scripts: setting.script.clone(),
+            faults: Vec::new(),
+            closed: 0,
+        };
+        Arc::new(Self {
+            time,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            members: Mutex::default(),
+        })
+    }
+
+    /// The client of a process.
+    pub(crate) fn member(&self, process: usize) -> Member {
+        self.members()[process].clone()
+    }
+
+    pub(crate) fn set_members(&self, members: Vec<Member>) {
+        *self.members() = members;
+    }
+
+    /// What is left of the clients goes with the runtime.
+    pub(crate) fn forget_members(&self) {
+        let members = std::mem::take(&mut *self.members());
+        drop(members);
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the world, or changes it.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let before = state.next_at();
+        let result = look(&mut state);
+        if state.next_at() < before {
+            drop(state);
+            self.changed.notify_one();
+        }
+        result
+    }
+
+    /// Has things happen, one by one, until `is_over` says so.
+    pub(crate) async fn go_on(self: &Arc<Self>, mut is_over: impl FnMut(&mut State) -> bool) {
+        loop {
+            let next = self.with(|state| {
+                if is_over(state) || state.record.is_violated() {
+                    return None;
+                }
+                Some(state.next_at())
+            });
+            let Some(next) = next else { return };
+            let due = self.lock().take_due();
+            match due {
+                Some(event) => {
+                    self.happen(event);
+                    tokio::task::yield_now().await;
+                }
+                None => {
+                    let until = self.lock().instant(next);
+                    tokio::select! {
+                        biased;
+                        () = self.changed.notified() => {}
+                        () = tokio::time::sleep_until(until) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn happen(self: &Arc<Self>, event: Event) {
+        if let Event::Begins(fault) = event {
+            crate::worlds::faults::begin(self, fault);
+            return;
+        }
+        self.with(|state| match event {
+            Event::Connect(number) => state.on_connect(number),
+            Event::Connected(number) => state.on_connected(number),
+            Event::Arrives(number) => state.on_arrives(number),
+            Event::Answers(number) => state.on_answers(number),
+            Event::Ends(number) => state.on_ends(number),
+            Event::Leaves(number) => state.on_leaves(number),
+            Event::HangsUp(number) => state.hang_up(number),
+            Event::GoesOn(process) => state.go_on(process),
+            Event::Copied(fault) => {
+                if let Some(copy) = state.snapshot() {
+                    state.copies.push((fault, copy));
+                }
+            }
+            Event::ServerBack => state.bring_back(),
+            Event::Tick => {
+                let at = state.now() + TICK;
+                state.schedule(at, Event::Tick);
+                state.tick();
+                state.look();
+            }
+            Event::NearlyOver(_) => state.look_at_leases(),
+            Event::Begins(_) => {}
+        });
+    }
+}
+
+impl State {
+    // ---- time
+
+    /// µs since the world began.
+    pub(crate) fn now(&self) -> u64 {
+        self.time.now()
+    }
+
+    /// The world is over: no time passes any more.
+    pub(crate) fn end_of_time(&mut self) {
+        self.time.over.store(self.now(), Ordering::Relaxed);
+        self.record.close();
+    }
+
+    pub(crate) fn instant(&self, at: u64) -> Instant {
+        self.time.start + Duration::from_micros(at)
+    }
+
+    /// How long what was sent may be under way, as the clients rely on.
+    pub(crate) fn lasts(&self) -> u64 {
+        self.command_timeout
+    }
+
+    pub(crate) fn schedule(&mut self, at: u64, event: Event) {
+        let tie = self.chance.of(0..=u64::MAX);
+        self.sequence += 1;
+        self.events.push(Reverse((at, tie, self.sequence, event)));
+    }
+
+    fn next_at(&self) -> u64 {
+        self.events.peek().map_or(u64::MAX / 2, |next| next.0.0)
+    }
+
+    fn take_due(&mut self) -> Option<Event> {
+        if self.next_at() > self.now() {
+            return None;
+        }
+        self.events.pop().map(|next| next.0.3)
+    }
+
+    /// How long a message takes, in µs.
+    pub(crate) fn delay(&mut self) -> u64 {
+        1_000
+            * match self.delays {
+                Delays::None => 0,
+                Delays::Short => self.chance.pick(&[0, 0, 1, 1, 2]),
+                Delays::Long if self.chance.once_in(40) => 200,
+                Delays::Long => self.chance.of(0..=40),
+            }
+    }
+
+    // ---- processes
+
+    fn go_on(&mut self, process: usize) {
+        let now = self.now();
+        let process = &mut self.processes[process];
+        if process.stopped_until <= now {
+            for waker in process.held_back.drain(..) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// A process is stopped until `until`.
+    pub(crate) fn stop(&mut self, process: usize, until: u64) {
+        let stopped = &mut self.processes[process].stopped_until;
+        *stopped = until.max(*stopped);
+        self.schedule(until, Event::GoesOn(process));
+    }
+
+    /// Something goes wrong for a process, from which it has recovered `within` µs from `from`.
+    pub(crate) fn disturb(&mut self, process: usize, from: u64, within: u64) {
+        let process = &mut self.processes[process];
+        process.well_from = process.well_from.max(from + within);
+    }
+
+    /// Nobody is woken any more.
+    pub(crate) fn forget_wakers(&mut self) {
+        for process in &mut self.processes {
+            process.held_back.clear();
+        }
+        for connection in &mut self.connections {
+            connection.forget_waker();
+        }
+    }
+
+    // ---- the server
+
+    /// How much it has written so far.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.server.as_ref().map(Server::offset)
+    }
+
+    /// What its clock shows, in µs.
+    pub(crate) fn server_clock(&self) -> i64 {
+        SERVER_BEGINS + i64::try_from(self.now()).unwrap_or(i64::MAX / 2) + self.clock_offset
+    }
+
+    pub(crate) fn set_clock(&mut self, by: i64) {
+        self.clock_offset += by;
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.server.is_none()
+    }
+
+    pub(crate) fn stopped_until(&self) -> u64 {
+        self.server_stopped_until
+    }
+
+    pub(crate) fn stop_server(&mut self, until: u64) {
+        self.server_stopped_until = self.server_stopped_until.max(until);
+    }
+
+    pub(crate) fn accept(&mut self) -> ConnId {
+        let server = self.server.as_mut().expect("a server");
+        let id = server.connect();
+        self.served.push((id, self.connections.len()));
+        id
+    }
+
+    /// A connection's bytes arrive, and the server answers, also others.
+    pub(crate) fn feed(&mut self, number: usize, at_server: ConnId, bytes: &[u8]) {
+        let clock = self.server_clock();
+        let replaced;
+        let bytes = match &self.scripts {
+            Some(scripts) => {
+                replaced = crate::worlds::scripts::replaced(bytes, scripts);
+                &replaced[..]
+            }
+            None => bytes,
+        };
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        server.feed(at_server, bytes, clock);
+        let _ = number;
+        self.pass_on();
+        self.look_at_truth();
+    }
+
+    /// What the server has to say goes out.
+    pub(crate) fn pass_on(&mut self) {
+        for number in 0..self.connections.len() {
+            let Some(at_server) = self.connections[number].at_server else {
+                continue;
+            };
+            let Some(server) = &mut self.server else {
+                return;
+            };
+            let said = server.output(at_server);
+            let is_over = !server.is_connected(at_server);
+            if !said.is_empty() {
+                self.answer(number, said);
+            }
+            if is_over {
+                self.end(number);
+            }
+        }
+    }
+
+    /// The server's time goes on by itself.
+    fn tick(&mut self) {
+        let clock = self.server_clock();
+        if let Some(server) = &mut self.server {
+            server.tick(clock);
+            self.pass_on();
+        }
+    }
+
+    /// The server hears that a connection has ended.
+    pub(crate) fn hang_up(&mut self, number: usize) {
+        let Some(at_server) = self.connections[number].at_server.take() else {
+            return;
+        };
+        if let Some(server) = &mut self.server {
+            server.disconnect(at_server);
+        }
+        self.pass_on();
+    }
+
+    /// Has the server carry out a command, and gives its answer.
+    pub(crate) fn command(&mut self, words: &[&str]) -> Vec<u8> {
+        let clock = self.server_clock();
+        let Some(server) = &mut self.server else {
+            return Vec::new();
+        };
+        let admin = *self.admin.get_or_insert_with(|| server.connect());
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        server.feed(admin, request.as_bytes(), clock);
+        server.output(admin)
+    }
+
+    fn snapshot(&mut self) -> Option<Snapshot> {
+        Some(self.server.as_ref()?.snapshot())
+    }
+
+    /// The server ends; with `keeps` it comes back with that data.
+    pub(crate) fn take_down(&mut self, keeps: Option<Snapshot>, back_at: u64) {
+        self.server = None;
+        self.admin = None;
+        self.kept = keeps;
+        for number in 0..self.connections.len() {
+            if self.connections[number].at_server.is_some() {
+                self.end(number);
+            }
+        }
+        self.schedule(back_at, Event::ServerBack);
+    }
+
+    /// What the server has now, as it would have it on its disk.
+    pub(crate) fn saved(&mut self) -> Option<Snapshot> {
+        self.snapshot().map(Snapshot::without_scripts)
+    }
+
+    fn bring_back(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        let config = Config {
+            seed: self.chance.of(0..=u64::MAX),
+            ..Config::default()
+        };
+        self.server = Some(match self.kept.take() {
+            Some(kept) => Server::from_snapshot(config, &kept),
+            None => Server::new(config),
+        });
+    }
+}
+
+/// What the clients of a world have in place of the system's.
+pub(crate) struct Here(pub(crate) Arc<World>);
+
+impl Environment for Here {
+    fn since_boot(&self) -> Duration {
+        // Also where somebody has the state in hand, and looks at a lease.
+        BOOT + Duration::from_micros(self.0.time.now())
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.lock().chance.fill(bytes);
+    }
+
+    fn connect(&self, _: &str, _: u16) -> Arc<dyn Stream> {
+        let process = RUNNING.get().expect("only processes connect");
+        let number = self.0.with(|state| state.connect(process));
+        Arc::new(End::new(self.0.clone(), number))
+    }
+
+    fn gate(&self) -> Option<Arc<dyn Gate>> {
+        let gate = ProcessGate::new(&self.0, RUNNING.get()?);
+        Some(Arc::new(gate))
+    }
+}
+
+/// The gate of a process.
+pub(crate) struct ProcessGate {
+    world: Arc<World>,
+    process: usize,
+}
+
+impl ProcessGate {
+    pub(crate) fn new(world: &Arc<World>, process: usize) -> Self {
+        Self {
+            world: world.clone(),
+            process,
+        }
+    }
+
+    /// Runs code of the process.
+    pub(crate) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+        RUNNING.set(Some(self.process));
+        let result = code();
+        RUNNING.set(None);
+        result
+    }
+}
+
+impl Gate for ProcessGate {
+    fn pass(&self, context: &mut Context<'_>) -> bool {
+        let mut state = self.world.lock();
+        let now = state.now();
+        let process = &mut state.processes[self.process];
+        if process.is_dead {
+            return false;
+        }
+        if process.stopped_until > now {
+            process.held_back.push(context.waker().clone());
+            return false;
+        }
+        let shuffled = state.shuffled;
+        if state.chance.once_in(shuffled) {
+            drop(state);
+            context.waker().wake_by_ref();
+            return false;
+        }
+        drop(state);
+        RUNNING.set(Some(self.process));
+        true
+    }
+
+    fn leave(&self) {
+        RUNNING.set(None);
+    }
+}
