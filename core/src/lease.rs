@@ -332,6 +332,10 @@ impl Extending<'_> {
             None => {
                 if !lease.held() {
                     lease.leave_keeper();
+                    // It ran out meanwhile, and the store may have it for longer since.
+                    if lease.state() == LeaseState::Lost && outcome.is_none_or(Ownership::is_mine) {
+                        lease.client.let_go(&lease.holding);
+                    }
                 }
             }
         }

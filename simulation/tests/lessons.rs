@@ -1,0 +1,57 @@
+//! What seeds have found in the core, each as a plan of its own.
+
+use leaselock_simulation::worlds::{
+    Acquire, Act, Delays, Item, Millis, Outcome, Plan, Setting, What, run,
+};
+
+/// A world with one lock in it.
+fn world(seed: u64, delays: Delays, acquire: Acquire) -> Outcome {
+    let plan = Plan {
+        seed,
+        clients: 1,
+        names: 1,
+        command_timeout: 1_000,
+        dedicated: true,
+        shuffled: 0,
+        delays,
+        items: vec![Item {
+            id: 0,
+            at: 0,
+            what: What::Acquire(acquire),
+        }],
+    };
+    let outcome = run(
+        &plan,
+        &Setting {
+            with_steps: true,
+            ..Setting::default()
+        },
+    );
+    println!("{plan}{}", outcome.steps.join("\n"));
+    outcome
+}
+
+fn acquire(ttl: Millis, renew: bool, then: Vec<Act>) -> Acquire {
+    Acquire {
+        client: 0,
+        name: 0,
+        limit: 1,
+        ttl,
+        wait: Some(0),
+        renew,
+        max_hold: None,
+        cancelled: None,
+        then,
+    }
+}
+
+/// The lease ran out while its extension was under way, which the server had carried out: the lock stayed for the new TTL, and nobody
+/// gave it back.
+#[test]
+fn an_extension_that_is_answered_after_the_deadline_leaves_nothing() {
+    for seed in 0..50 {
+        let then = vec![Act::Hold(250), Act::Extend(20_000), Act::Hold(100)];
+        let outcome = world(seed, Delays::Long, acquire(300, false, then));
+        assert_eq!(outcome.violation, None);
+    }
+}
