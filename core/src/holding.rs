@@ -266,10 +266,11 @@ impl Holding {
         Some(Error::lost(self.claim.lock.name(), reason))
     }
 
-    /// Whether the lease ran out after a renewal without an answer, which may have set its TTL anew in the store.
+    /// Whether the lease ran out, and the store may have it for longer: after a renewal without an answer, which may have set its TTL
+    /// anew, or where less was counted on than the store was told, since a command was given up that may shorten it.
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
         let state = self.lock();
-        state.unsure
+        (state.unsure || state.longer || state.cap.is_some())
             && !is_seeded(Bug::LossKept)
             && matches!(
                 state.phase,

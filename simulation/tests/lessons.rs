@@ -55,3 +55,19 @@ fn an_extension_that_is_answered_after_the_deadline_leaves_nothing() {
         assert_eq!(outcome.violation, None);
     }
 }
+
+/// An extension to little was given up, so no more is counted on than that of the next one, to much, and the lease ran out with the server
+/// having it for long.
+#[test]
+fn a_lease_that_runs_out_by_an_extension_that_was_given_up_leaves_nothing() {
+    let then = vec![
+        Act::Hold(20),
+        Act::ExtendAndCancel(300, 0),
+        Act::Hold(30),
+        Act::Extend(30_000),
+        Act::Hold(700),
+    ];
+    let outcome = world(1, Delays::Short, acquire(500, false, then));
+    assert_eq!(outcome.leases, 1);
+    assert_eq!(outcome.violation, None);
+}
