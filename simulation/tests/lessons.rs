@@ -71,3 +71,23 @@ fn a_lease_that_runs_out_by_an_extension_that_was_given_up_leaves_nothing() {
     assert_eq!(outcome.leases, 1);
     assert_eq!(outcome.violation, None);
 }
+
+/// A renewal that gained nothing, because the one before it had been sent in the same tick of the clock, was the last one, as if the lease
+/// had a `max_hold`.
+#[test]
+fn a_lease_without_max_hold_is_renewed_again_after_a_renewal_that_gained_nothing() {
+    let then = vec![
+        Act::Hold(100),
+        Act::ExtendAndCancel(10_000, 0),
+        Act::Hold(3_000),
+        Act::Release,
+    ];
+    let outcome = world(1, Delays::None, acquire(500, true, then));
+    assert_eq!(outcome.leases, 1);
+    assert_eq!(outcome.violation, None);
+    let lost = outcome
+        .steps
+        .iter()
+        .any(|step| step.contains("lost its lease"));
+    assert!(!lost, "it was not renewed");
+}

@@ -44,7 +44,8 @@ impl Holding {
             Next::At((now + state.ttl / 20).min(state.deadline))
         } else {
             let ttl = self.bounded(state.ttl, now);
-            if ttl.is_zero() || deadline(now, ttl) <= state.deadline && !is_touched {
+            let gains = ttl == state.ttl || deadline(now, ttl) > state.deadline;
+            if ttl.is_zero() || !gains && !is_touched {
                 // `max_hold` leaves nothing to gain.
                 state.last = true;
                 Next::At(state.deadline)
