@@ -1,4 +1,4 @@
-//! Runs worlds by argument: `leaselock-simulation [--from SEED] [--count N] [--seed SEED] [--kind everything|exclusive|calm] [--threads N]
+//! Runs worlds by argument: `leaselock-simulation [--from SEED] [--count N] [--seed SEED] [--kind everything|exclusive|late|calm] [--threads N]
 //! [--enough N] [--whole]`.
 
 use std::process::ExitCode;
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
                 kind = match value.as_str() {
                     "exclusive" => Kind::Exclusive,
                     "calm" => Kind::Calm,
+                    "late" => Kind::Late,
                     _ => Kind::Everything,
                 }
             }

@@ -57,6 +57,8 @@ pub(crate) struct Op {
     pub(crate) learns_by: Option<u64>,
     pub(crate) told: bool,
     lapsed: Option<u64>,
+    /// Since when it is the first in line for a shared name that has room for it.
+    room_since: Option<u64>,
     /// It was dropped, or its process has ended.
     pub(crate) is_dead: bool,
 }
@@ -84,6 +86,7 @@ pub(crate) struct Truth {
     /// The operations that hold it.
     pub(crate) holders: Vec<usize>,
     is_taken: bool,
+    is_shared: bool,
     free_since: Option<u64>,
     /// Releases by force that are under way.
     pub(crate) forces: usize,
@@ -132,6 +135,7 @@ impl Checker {
                 learns_by: None,
                 told: false,
                 lapsed: None,
+                room_since: None,
                 is_dead: false,
             })
             .collect();
@@ -224,6 +228,7 @@ impl State {
             } else {
                 owner.is_some()
             };
+            truth.is_shared = truth.is_taken && owner.as_deref() == Some("||shared");
             truth.free_since = match truth.free_since {
                 _ if truth.is_taken => None,
                 Some(since) => Some(since),
@@ -386,6 +391,20 @@ impl State {
         let now = self.now();
         for name in 0..self.checker.truth.len() {
             let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
+            let head = queue.first().and_then(|member| op_of(member));
+            let truth = &self.checker.truth[name];
+            let (is_shared, held) = (truth.is_shared, truth.holders.len());
+            for op in &mut self.checker.ops {
+                let limit = op.acquire.limit as usize;
+                let has_room = is_shared && (limit == 0 || held < limit) && limit != 1;
+                op.room_since = if has_room && head == Some(op.id) && op.acquire.name == name {
+                    op.room_since.or(Some(now))
+                } else if op.acquire.name == name {
+                    None
+                } else {
+                    op.room_since
+                };
+            }
             let waiting = queue.iter().filter_map(|member| op_of(member));
             let left: Vec<usize> = waiting
                 .chain(self.checker.truth[name].holders.iter().copied())
@@ -437,12 +456,13 @@ impl State {
                 }
             }
             let truth = &self.checker.truth[op.acquire.name];
-            let Some(since) = truth.free_since.map(|it| it.max(truth.told_until)) else {
+            let since = truth.free_since.or(op.room_since);
+            let Some(since) = since.map(|it| it.max(truth.told_until)) else {
                 continue;
             };
             if now > since.max(began).max(process.well_from) + SOON {
                 let how = format!(
-                    "name {} is free since {} ms, and op{} waits for it since {} ms",
+                    "name {} is free, or has room, since {} ms, and op{} waits for it since {} ms",
                     op.acquire.name,
                     since / 1_000,
                     op.id,

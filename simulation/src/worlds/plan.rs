@@ -220,6 +220,9 @@ pub enum Kind {
     Everything,
     /// Exclusive locks, and no faults but those of networks and clients.
     Exclusive,
+    /// Exclusive locks of short TTLs that are extended to long ones, and connections that break with something under way, which
+    /// arrives late.
+    Late,
     /// No faults at all.
     Calm,
 }
@@ -263,7 +266,7 @@ impl Planner {
             command_timeout: chance.pick(&[1_000, 1_500, 2_000, 5_000]),
             lasts: chance.of(500..=6_000),
             ttls: chance.pick(&[SHORT, MIXED, MIXED, LONG, LONG]),
-            sharing: kind != Kind::Exclusive && chance.once_in(3),
+            sharing: !matches!(kind, Kind::Exclusive | Kind::Late) && chance.once_in(3),
             chance,
         }
     }
@@ -276,9 +279,12 @@ impl Planner {
             self.add(&mut items, What::Acquire(acquire));
         }
         let faults = match self.kind {
-            Kind::Calm => 0,
+            Kind::Calm | Kind::Late => 0,
             _ => self.chance.pick(&[0, 1, 1, 2, 2, 3, 4]),
         };
+        if self.kind == Kind::Late {
+            self.late(&mut items);
+        }
         let mut last = None;
         for _ in 0..faults {
             let fault = self.fault();
@@ -311,6 +317,48 @@ impl Planner {
                 Delays::Long,
             ]),
             items,
+        }
+    }
+
+    /// What is sent is held up, and the connection breaks meanwhile.
+    fn late(&mut self, items: &mut Vec<Item>) {
+        for item in &mut *items {
+            if let What::Acquire(acquire) = &mut item.what {
+                acquire.ttl = self.chance.pick(SHORT);
+                acquire.max_hold = None;
+                let soon = self.chance.pick(&[0, 0, 5, 50]);
+                let long = self.chance.of(500..=2_500);
+                acquire.then = vec![
+                    Act::Hold(soon),
+                    Act::Extend(10_000),
+                    Act::Hold(long),
+                    Act::Release,
+                ];
+            }
+        }
+        for _ in 0..self.chance.of(1..=3) {
+            let client = self.chance.index(self.clients);
+            let at = self.chance.of(0..=self.lasts);
+            let lasts = self.chance.of(1..=300);
+            let late = self.chance.of(0..=self.command_timeout * 3 / 5);
+            let stall = Fault::Stall {
+                client,
+                there: true,
+                back: self.chance.once_in(2),
+                lasts: lasts + 1,
+            };
+            let reset = Fault::Reset {
+                client,
+                late: Some(late),
+                unheard: 0,
+            };
+            for (at, fault) in [(at, stall), (at + lasts, reset)] {
+                items.push(Item {
+                    id: items.len(),
+                    at,
+                    what: What::Fault(fault),
+                });
+            }
         }
     }
 

@@ -108,6 +108,8 @@ pub(crate) struct State {
     pub(crate) copies: Vec<(usize, Snapshot)>,
     server_stopped_until: u64,
     clock_offset: i64,
+    /// When it was last asked for something, in µs, and how often since.
+    asked: (u64, i64),
     /// The number of the connection of each of the server's.
     served: Vec<(ConnId, usize)>,
     scripts: Option<(String, String)>,
@@ -156,6 +158,7 @@ impl World {
             copies: Vec::new(),
             server_stopped_until: 0,
             clock_offset: 0,
+            asked: (0, 0),
             served: Vec::new(),
             scripts: setting.script.clone(),
             faults: Vec::new(),
@@ -359,7 +362,17 @@ impl State {
 
     /// What its clock shows, in µs.
     pub(crate) fn server_clock(&self) -> i64 {
-        SERVER_BEGINS + i64::try_from(self.now()).unwrap_or(i64::MAX / 2) + self.clock_offset
+        SERVER_BEGINS
+            + i64::try_from(self.now()).unwrap_or(i64::MAX / 2)
+            + self.clock_offset
+            + self.asked.1
+    }
+
+    /// Whatever the server does takes a µs: the world's own clock goes by whole ms.
+    fn take_time(&mut self) {
+        let now = self.now();
+        let before = if self.asked.0 == now { self.asked.1 } else { 0 };
+        self.asked = (now, (before + 1).min(999));
     }
 
     pub(crate) fn set_clock(&mut self, by: i64) {
@@ -387,6 +400,7 @@ impl State {
 
     /// A connection's bytes arrive, and the server answers, also others.
     pub(crate) fn feed(&mut self, number: usize, at_server: ConnId, bytes: &[u8]) {
+        self.take_time();
         let clock = self.server_clock();
         let replaced;
         let bytes = match &self.scripts {
