@@ -1,5 +1,5 @@
 //! Runs worlds by argument: `leaselock-simulation [--from SEED] [--count N] [--seed SEED] [--kind everything|exclusive|late|calm] [--threads N]
-//! [--enough N] [--whole]`.
+//! [--enough N] [--whole] [--twice]`. `--twice` looks for seeds that are not the same world when they are run again.
 
 use std::process::ExitCode;
 

@@ -37,6 +37,8 @@ const SLACK: u64 = 2_000_000;
 const SECOND: u64 = 1_000_000;
 
 /// An acquire, and the lease that came of it.
+// Independent facts.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Op {
     pub(crate) id: usize,
     pub(crate) acquire: Acquire,
@@ -393,10 +395,10 @@ impl State {
             let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
             let head = queue.first().and_then(|member| op_of(member));
             let truth = &self.checker.truth[name];
-            let (is_shared, held) = (truth.is_shared, truth.holders.len());
+            let (is_shared, count) = (truth.is_shared, truth.holders.len());
             for op in &mut self.checker.ops {
                 let limit = op.acquire.limit as usize;
-                let has_room = is_shared && (limit == 0 || held < limit) && limit != 1;
+                let has_room = is_shared && (limit == 0 || count < limit) && limit != 1;
                 op.room_since = if has_room && head == Some(op.id) && op.acquire.name == name {
                     op.room_since.or(Some(now))
                 } else if op.acquire.name == name {
@@ -498,8 +500,7 @@ impl State {
                     && is_running
                 {
                     let ttl = op.acquire.ttl * 1_000;
-                    let usual =
-                        deposed.max(well_from) + ttl / 3 + self.checker.command_timeout + SECOND;
+                    let usual = deposed.max(well_from) + ttl / 3 + SECOND + SECOND / 2;
                     let by = op
                         .learns_by
                         .map_or(usual, |by| by.max(well_from))

@@ -91,16 +91,11 @@ impl Member {
             state.checker.ops[op].began = Some(now);
         });
         self.note(10, || format!("op{op} begins"));
-        let acquired = match self.ask(op, &plan) {
-            Ok(asking) => {
-                Cancelled {
-                    future: Some(asking),
-                    after: plan.cancelled,
-                }
-                .await
-            }
-            Err(error) => Some(Err(error)),
+        let asking = Cancelled {
+            future: Some(self.ask(op, &plan)),
+            after: plan.cancelled,
         };
+        let acquired = asking.await;
         let lease = match acquired {
             Some(Ok(Some(lease))) => Some(lease),
             Some(Ok(None)) => {
@@ -146,7 +141,7 @@ impl Member {
         self.world.with(|state| change(&mut state.checker.ops[op]));
     }
 
-    fn ask(&self, op: usize, plan: &Acquire) -> Result<Asking, Error> {
+    fn ask(&self, op: usize, plan: &Acquire) -> Asking {
         let ms = Duration::from_millis;
         let name = plan.name.to_string();
         let label = format!("op{op}");
@@ -166,13 +161,13 @@ impl Member {
         }
         if plan.wait == Some(0) {
             let asked = asked!(self.client.try_acquire(name));
-            return Ok(Box::pin(async move { asked.await }));
+            return Box::pin(async move { asked.await });
         }
         let mut asked = asked!(self.client.acquire(name));
         if let Some(wait) = plan.wait {
             asked = asked.wait(ms(wait));
         }
-        Ok(Box::pin(async move { asked.await.map(Some) }))
+        Box::pin(async move { asked.await.map(Some) })
     }
 
     async fn act(&self, op: usize, lease: &Arc<Lease>, act: Act) {

@@ -12,6 +12,9 @@ const RECOVERS: u64 = 1_500 * MS;
 /// A connection that is silent is found out by whoever asks next, within so much and the command time-out.
 const FOUND_OUT: u64 = 9_000 * MS;
 
+/// Where the next in line hears nothing any more and the name is free, one of the others finds out when it looks by itself.
+const OTHERS_LOOK: u64 = 4_500 * MS;
+
 /// A fault begins.
 pub(crate) fn begin(world: &Arc<World>, number: usize) {
     let fault = world.with(|state| {
@@ -33,9 +36,19 @@ pub(crate) fn begin(world: &Arc<World>, number: usize) {
 }
 
 impl State {
+    #[allow(clippy::too_many_lines, reason = "each fault is a few")]
     fn suffer(&mut self, fault: Fault, number: usize) {
         let now = self.now();
         let timeout = self.lasts();
+        if let Fault::Kill { .. } | Fault::Hole { .. } = fault {
+            self.others_look_by(now + OTHERS_LOOK);
+        }
+        if let Fault::Stop { lasts, .. }
+        | Fault::Stall { lasts, .. }
+        | Fault::NoConnections { lasts, .. } = fault
+        {
+            self.others_look_by(now + lasts * MS + OTHERS_LOOK);
+        }
         match fault {
             Fault::Reset {
                 client,
@@ -57,7 +70,8 @@ impl State {
                 lasts,
             } => {
                 let until = now + lasts * MS;
-                self.disturb(client, until, FOUND_OUT + timeout);
+                // Whoever gave it up meanwhile is on another one by then.
+                self.disturb(client, until, 2 * RECOVERS + timeout);
                 for at in self.of(client) {
                     self.connections[at].stall(there, back, until);
                 }
@@ -143,6 +157,12 @@ impl State {
                 self.set_clock(by * 1_000);
             }
             Fault::Force { .. } => {}
+        }
+    }
+
+    fn others_look_by(&mut self, by: u64) {
+        for truth in &mut self.checker.truth {
+            truth.told_until = truth.told_until.max(by);
         }
     }
 

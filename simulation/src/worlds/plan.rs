@@ -220,7 +220,7 @@ pub enum Kind {
     Everything,
     /// Exclusive locks, and no faults but those of networks and clients.
     Exclusive,
-    /// Exclusive locks of short TTLs that are extended to long ones, and connections that break with something under way, which
+    /// Exclusive locks of short TTLs that are extended to long ones or the other way round, and connections that break with something under way, which
     /// arrives late.
     Late,
     /// No faults at all.
@@ -324,14 +324,27 @@ impl Planner {
     fn late(&mut self, items: &mut Vec<Item>) {
         for item in &mut *items {
             if let What::Acquire(acquire) = &mut item.what {
-                acquire.ttl = self.chance.pick(SHORT);
+                let is_short = self.chance.once_in(2);
+                let (short, long) = (self.chance.pick(SHORT), self.chance.pick(&[10_000, 30_000]));
+                let (ttl, other) = if is_short {
+                    (short, long)
+                } else {
+                    (long, short)
+                };
+                acquire.ttl = ttl;
+                if self.chance.once_in(3) {
+                    acquire.cancelled = Some(u32::try_from(self.chance.of(1..=6)).unwrap_or(1));
+                }
+                if self.chance.once_in(4) {
+                    acquire.wait = Some(0);
+                }
                 acquire.max_hold = None;
                 let soon = self.chance.pick(&[0, 0, 5, 50]);
-                let long = self.chance.of(500..=2_500);
+                let while_long = self.chance.of(500..=2_500);
                 acquire.then = vec![
                     Act::Hold(soon),
-                    Act::Extend(10_000),
-                    Act::Hold(long),
+                    Act::Extend(other),
+                    Act::Hold(while_long),
                     Act::Release,
                 ];
             }
@@ -431,9 +444,11 @@ impl Planner {
     }
 
     fn hold(&mut self, ttl: Millis) -> Act {
-        Act::Hold(match self.chance.index(6) {
-            0 => 0,
-            1 => self.chance.of(0..=30),
+        Act::Hold(match self.chance.index(12) {
+            0 | 6 => 0,
+            1 | 7 => self.chance.of(0..=30),
+            // Long enough to be renewed, or not to be any more.
+            8 => self.chance.of(0..=9_000),
             2 => (ttl * 3 / 2).min(3_500),
             _ => self.chance.of(0..=1_500),
         })

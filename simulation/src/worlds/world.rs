@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -218,19 +219,16 @@ impl World {
             });
             let Some(next) = next else { return };
             let due = self.lock().take_due();
-            match due {
-                Some(event) => {
-                    self.happen(event);
-                    tokio::task::yield_now().await;
-                }
-                None => {
-                    let until = self.lock().instant(next);
-                    tokio::select! {
-                        biased;
-                        () = self.changed.notified() => {}
-                        () = tokio::time::sleep_until(until) => {}
-                    }
-                }
+            if let Some(event) = due {
+                self.happen(event);
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let until = self.lock().instant(next);
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep_until(until) => {}
             }
         }
     }
@@ -468,7 +466,7 @@ impl State {
         let admin = *self.admin.get_or_insert_with(|| server.connect());
         let mut request = format!("*{}\r\n", words.len());
         for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            let _ = write!(request, "${}\r\n{word}\r\n", word.len());
         }
         server.feed(admin, request.as_bytes(), clock);
         server.output(admin)
