@@ -1,1 +1,111 @@
-//! Seeded bugs are found.
+//! Bugs that are seeded are found, each within so many seeds that hold without it: in the core by its feature `seeded-bugs`, in the scripts
+//! by a text that is replaced on the way to the server. Most are those of the model (`model/src/config.rs`), in the real code.
+
+use leaselock_simulation::worlds::{
+    Bug, HELD_IS_HELD, Kind, LEARNS, NOTHING_LEFT, ONE_LEASE, Setting, TAKEN_SOON, TOKENS_GROW,
+    TURN_COMES, WAIT_ENDS, search,
+};
+
+/// Within so many seeds each is found.
+const SEEDS: u64 = 12_000;
+
+fn finds(setting: &Setting, kind: Kind, rules: &[&str]) {
+    let found = search(0, SEEDS, kind, setting, 2, 1);
+    let (seed, violation) = found.broken.first().expect("no seed finds it");
+    println!(
+        "{:?} by seed {seed} of {}: {violation:?}",
+        setting.bug, found.worlds
+    );
+    assert!(
+        rules.contains(&violation.rule),
+        "seed {seed} breaks another rule: {violation:?}"
+    );
+}
+
+fn core(bug: Bug, kind: Kind, rules: &[&str]) {
+    let bug = Some(bug);
+    finds(
+        &Setting {
+            bug,
+            ..Setting::default()
+        },
+        kind,
+        rules,
+    );
+}
+
+fn script(from: &str, to: &str, kind: Kind, rules: &[&str]) {
+    const SCRIPTS: [&str; 4] = [
+        include_str!("../../core/src/store/redis/scripts/wait.lua"),
+        include_str!("../../core/src/store/redis/scripts/hand_over.lua"),
+        include_str!("../../core/src/store/redis/scripts/holders.lua"),
+        include_str!("../../core/src/store/redis/scripts/renew.lua"),
+    ];
+    let known = SCRIPTS.iter().any(|script| script.contains(from))
+        || include_str!("../../core/src/store/redis/scripts/token.lua").contains(from)
+        || include_str!("../../core/src/store/redis/scripts/release.lua").contains(from);
+    assert!(known, "no script says {from:?}");
+    let script = Some((from.to_owned(), to.to_owned()));
+    finds(
+        &Setting {
+            script,
+            ..Setting::default()
+        },
+        kind,
+        rules,
+    );
+}
+
+macro_rules! in_the_core {
+    ($($name:ident: $bug:ident, $kind:ident, [$($rule:ident),+];)+) => {$(
+        #[test]
+        fn $name() {
+            core(Bug::$bug, Kind::$kind, &[$($rule),+]);
+        }
+    )+};
+}
+
+in_the_core! {
+    a_deadline_counts_from_sending: DeadlineFromAnswer, Everything, [HELD_IS_HELD, ONE_LEASE];
+    a_renewal_counts_from_sending: RenewalFromAnswer, Everything, [HELD_IS_HELD, ONE_LEASE];
+    undoing_is_repeated_after_a_broken_connection: UndoOnce, Late, [NOTHING_LEFT];
+    a_try_remembers_its_unanswered_take: TryForgets, Late, [NOTHING_LEFT];
+    an_acquire_that_is_dropped_is_undone: DropForgets, Everything, [NOTHING_LEFT, TAKEN_SOON];
+    a_claim_left_behind_is_remembered: ClaimUncapped, Late, [HELD_IS_HELD, ONE_LEASE];
+    a_grant_is_no_lease: GrantIsLease, Everything, [HELD_IS_HELD, ONE_LEASE, TOKENS_GROW];
+    waiters_ask_again_after_a_lost_connection: NoRecheck, Everything, [TAKEN_SOON, TURN_COMES, LEARNS];
+    waiters_look_by_themselves: NoFallback, Everything, [TAKEN_SOON, TURN_COMES];
+    a_deposed_holder_stops: DeposedGoesOn, Everything, [LEARNS];
+    a_take_needs_a_seed: TakeUnseeded, Everything, [TOKENS_GROW];
+    what_is_lost_here_is_given_back_there: LossKept, Everything, [NOTHING_LEFT];
+    a_release_that_is_dropped_goes_on: ReleaseDropped, Everything, [NOTHING_LEFT];
+}
+
+macro_rules! in_a_script {
+    ($($name:ident: $from:literal => $to:literal, $kind:ident, [$($rule:ident),+];)+) => {$(
+        #[test]
+        fn $name() {
+            script($from, $to, Kind::$kind, &[$($rule),+]);
+        }
+    )+};
+}
+
+in_a_script! {
+    a_wait_seeds_the_counter: "math.max(tonumber(redis.call('GET', KEYS[3]) or 0) or 0, now())"
+        => "(tonumber(redis.call('GET', KEYS[3]) or 0) or 0)", Everything, [TOKENS_GROW];
+    a_renewal_never_recreates: "return holder and -1 or 0"
+        => "if not holder then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1 end return -1",
+        Everything, [NOTHING_LEFT, ONE_LEASE, TOKENS_GROW, HELD_IS_HELD, TAKEN_SOON];
+    a_claim_sets_the_full_ttl: "  if cut or not longer then\n    redis.call('PEXPIRE', K, ttl)"
+        => "  if cut then\n    redis.call('PEXPIRE', K, ttl)", Everything, [HELD_IS_HELD, ONE_LEASE];
+    a_claim_never_shortens: "  if cut or not longer then\n    redis.call('PEXPIRE', K, ttl)"
+        => "  if true then\n    redis.call('PEXPIRE', K, ttl)", Late, [HELD_IS_HELD, ONE_LEASE];
+    the_next_in_line_is_told: "    publish(head, 'next'," => "    local _ = (head ..", Everything, [TAKEN_SOON];
+    a_hand_over_admits_no_more_than_there_is_room_for: "      if not head or not admits(limit_of(head)) then"
+        => "      if not head then", Everything, [ONE_LEASE, TOKENS_GROW, HELD_IS_HELD];
+    the_lock_lives_as_long_as_its_holders: "  elseif ends > tonumber(last[2]) then\n    redis.call('PEXPIRE', KEYS[1], left)\n  end\n  return 1"
+        => "  end\n  return 1", Everything, [HELD_IS_HELD, ONE_LEASE];
+    an_admission_leaves_the_longest_time: "  if holder == SHARED then\n    follow()\n  end\n  return {1, token, lost}"
+        => "  redis.call('PEXPIRE', K, ttl)\n  return {1, token, lost}", Everything, [HELD_IS_HELD, ONE_LEASE];
+    a_dead_permit_is_free_again: "    if ended[1] then" => "    if false then", Everything, [TAKEN_SOON, TURN_COMES, WAIT_ENDS, NOTHING_LEFT];
+}
