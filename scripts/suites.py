@@ -96,8 +96,12 @@ FAILED = {
 SPOILT = 8
 # Words in names of tests that look for what happens seldom: for these, once is enough.
 ONCE = re.compile(
-    "churn|bad_network|election|chaos|crashes|increment|holders|never|exclude|overlap|leak|cluster_changes|fork|seeded|correct"
+    "churn|bad_network|election|chaos|crashes|increment|holders|never|exclude|overlap|leak|cluster_changes|fork|seed|correct"
 )
+
+# Worlds by seeds; what needs servers of that crate is in the suite of Rust.
+SIMULATION = ["cargo", "test", "-p", "leaselock-simulation", "--features", "worlds", "--locked", "--quiet"]
+SIMULATION += ["--lib", "--test", "lessons", "--test", "schedules", "--test", "seeded_bugs", "--", "--test-threads", "2"]
 
 # Whole programs that begin and end, many of them: they compute, where the others wait.
 PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
@@ -169,6 +173,8 @@ TEST = [
     Suite("toolchains", ["nice", "-n", "10", *SERVERS, "npm", "run", "--silent", "test:toolchains"], "node"),
     Suite("frameworks-node", [], "node", alone=[*SERVERS, "npm", "run", "--silent", "test:frameworks"]),
     Suite("model", ["nice", "-n", "10", sys.executable, "scripts/rust_tests.py", "model"], "cargo"),
+    # With a core that has seams, which the rest of the workspace is not to be built with.
+    Suite("simulation", ["nice", "-n", "10", *SIMULATION], "cargo"),
 ]
 # How many suites run at the same time.
 AT_ONCE = {"test": 3, "check": 2}
