@@ -418,8 +418,8 @@ impl State {
                     continue;
                 };
                 let well_from = process.well_from;
-                let is_excused =
-                    op.is_left_behind || op.is_detached || op.started.is_some() && well_from > over;
+                let is_excused = op.is_left_behind || op.is_detached // A lease that could not be given back in time, or a clock that went back, which keeps it for as long.
+ || op.started.is_some() && (well_from > op.lapsed.map_or(over, |it| it.min(over)) || self.checker.went_back);
                 let by = well_from.max(over) + self.checker.command_timeout + SLACK + SECOND;
                 if now > by && !is_excused {
                     let how = format!(
