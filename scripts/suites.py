@@ -101,7 +101,7 @@ ONCE = re.compile(
 
 # Worlds by seeds; what needs servers of that crate is in the suite of Rust.
 SIMULATION = ["cargo", "test", "-p", "leaselock-simulation", "--features", "worlds", "--locked", "--quiet"]
-SIMULATION += ["--lib", "--test", "lessons", "--test", "schedules", "--test", "seeded_bugs", "--", "--test-threads", "2"]
+SIMULATION += ["--test", "lessons", "--test", "schedules", "--test", "seeded_bugs", "--", "--test-threads", "2"]
 
 # Whole programs that begin and end, many of them: they compute, where the others wait.
 PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
