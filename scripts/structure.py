@@ -41,6 +41,7 @@ FLOORS = {
         "backoff",
         "clock",
         "environment",
+        "seeded",
         "platform",
         "fork",
         "sync",

@@ -105,7 +105,7 @@ in_a_script! {
         => "      if not head then", Everything, [ONE_LEASE, TOKENS_GROW, HELD_IS_HELD];
     the_lock_lives_as_long_as_its_holders: "  elseif ends > tonumber(last[2]) then\n    redis.call('PEXPIRE', KEYS[1], left)\n  end\n  return 1"
         => "  end\n  return 1", Everything, [HELD_IS_HELD, ONE_LEASE];
-    an_admission_leaves_the_longest_time: "  if holder == SHARED then\n    follow()\n  end\n  return {1, token, lost}"
+    an_admission_leaves_the_longest_time: "  if holder == SHARED then\n    follow(holding == 1 and ttl)\n  end\n  return {1, token, lost}"
         => "  redis.call('PEXPIRE', K, ttl)\n  return {1, token, lost}", Everything, [HELD_IS_HELD, ONE_LEASE];
     a_dead_permit_is_free_again: "    if ended[1] then" => "    if false then", Everything, [TAKEN_SOON, TURN_COMES, WAIT_ENDS, NOTHING_LEFT];
 }
