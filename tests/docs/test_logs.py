@@ -64,7 +64,7 @@ def test_every_event_is_listed_with_its_fields() -> None:
     assert of_node == of_core.keys() - {"hook_failed"} | {"collected", "observers_behind"}
     package = (ROOT / "bindings-python" / "python" / "leaselock").rglob("*.py")
     of_python = {name for path in package for name in re.findall(r'"event": "(\w+)"', path.read_text())}
-    assert len(of_python) > 2
+    assert len(of_python) > 1
     assert listed.keys() == of_core.keys() | {"collected", "observers_behind"} | of_python
 
 

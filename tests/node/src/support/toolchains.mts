@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { after, it, type TestContext } from "node:test";
+import { it, type TestContext } from "node:test";
 import { Client } from "leaselock";
 import { makeProject, pack, root, run } from "./package.mjs";
 
@@ -47,23 +47,35 @@ export function tool(...path: string[]): string {
   return join(modules, ...path);
 }
 
+const folders: string[] = [];
+// Several tests use them, and the first that asks for one is not the last.
+process.once("exit", () => {
+  for (const made of folders) {
+    rmSync(made, { recursive: true, force: true });
+  }
+});
+
+/** A new folder, until the file's tests have ended. */
+function folderFor(what: string): string {
+  const made = mkdtempSync(join(builds, what));
+  folders.push(made);
+  return made;
+}
+
 /** The files to install: what `make dist` built, if that is to be tried, or else the clone, packed. */
 async function find(): Promise<string[]> {
   const built = process.env["LEASELOCK_TARBALLS"];
   if (built) {
     return built.split(delimiter);
   }
-  const packed = mkdtempSync(join(builds, "packed-"));
-  process.once("exit", () => rmSync(packed, { recursive: true, force: true }));
-  return [await pack(packed)];
+  return [await pack(folderFor("packed-"))];
 }
 
 let found: Promise<string[]> | undefined;
 
 /** A folder with the package installed, below which Node finds the packages of tests/toolchains too. */
 export async function project(files: Record<string, string>): Promise<string> {
-  const made = mkdtempSync(join(builds, "project-"));
-  after(() => rmSync(made, { recursive: true, force: true }));
+  const made = folderFor("project-");
   found ??= find();
   await makeProject(made, ...(await found));
   for (const [name, text] of Object.entries(files)) {
