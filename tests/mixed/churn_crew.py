@@ -153,7 +153,8 @@ class Crew:
         self._calm = now + int(seconds * DISTURBED * NS)
         self.calm_from = self._end
         self.killed: list[str] = []
-        self.stopped = 0
+        # From when to when one was stopped, in ns.
+        self.stopped: list[tuple[int, int]] = []
         self.programs: dict[str, Program] = {}
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
@@ -199,8 +200,9 @@ class Crew:
             look()
             language = languages[number % len(languages)]
             if number % 3 == 0:
+                began = time.monotonic_ns()
                 self.programs[language].stop_for(STOPPED_SECONDS)
-                self.stopped += 1
+                self.stopped.append((began, time.monotonic_ns()))
             else:
                 self.programs[language].kill()
                 self.killed.append(self.programs[language].tag)

@@ -52,7 +52,10 @@ def test_churn(url: str, request: pytest.FixtureRequest, churn_commands: dict[st
     verdict = churn_log.judge(events, limits)
     print(summary(verdict, crew))
     assert verdict.wrong == []
-    assert [event for event in events if event.kind == "failed"] == []
+    # Who is stopped in the middle of a transaction keeps a file from all others.
+    excused = [(began, ended + churn_log.NS) for began, ended in crew.stopped if url.startswith("file:")]
+    failed = [event for event in events if event.kind == "failed"]
+    assert [event for event in failed if not any(a <= event.time <= b for a, b in excused)] == []
     # What is judged has happened, and often.
     assert verdict.counts["acquired"] > 20 * seconds
     assert min(verdict.counts[kind] for kind in ("cancelled", "timeout", "lost", "extends", "left", "refused")) > 0
@@ -97,7 +100,7 @@ def summary(verdict: churn_log.Verdict, crew: Crew) -> str:
         [
             *(f"{counts[kind]} {kind}" for kind in kinds),
             f"{len(crew.killed)} killed",
-            f"{crew.stopped} stopped",
+            f"{len(crew.stopped)} stopped",
             f"free and wanted for {verdict.longest_wait:.2f} s at most, {verdict.longest_calm_wait:.3f} s when calm",
             f"the machine stood still for {verdict.stalls.longest():.2f} s at most",
         ]
