@@ -1,5 +1,5 @@
-//! What the core has from the system: time, chance, and where its tasks run. With the feature `simulation` a thread can be given others,
-//! which is the one place where that feature shows beside the socket's.
+//! What the core has from the system: time, chance, and where its tasks run. With the feature `simulation` a thread can be given others.
+//! Beside this the feature shows at the socket, and where it is told what comes of connecting (`link/outcome.rs`).
 
 #[cfg(feature = "simulation")]
 #[path = "environment/simulated.rs"]
