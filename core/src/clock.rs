@@ -21,6 +21,12 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment that is `duration` before `self`.
+    #[inline]
+    pub(crate) fn earlier(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration))
+    }
+
     /// Time from now to `self`, zero if it is past.
     #[inline]
     pub(crate) fn remaining(self) -> Duration {

@@ -24,6 +24,9 @@ use crate::sync;
 /// A lease is renewed when this part of its TTL has passed: two more attempts fit before it ends.
 const RENEW_AFTER: u32 = 3;
 
+/// A renewal is sent early enough to take this many times what the last answer took.
+const MARGIN: u32 = 2;
+
 /// A lease that began with a grant is held for the claim window only: it is renewed this soon. Shorter critical sections
 /// are over by then, and cost no renewal.
 const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(25);
@@ -375,8 +378,12 @@ impl HoldingState {
         if renew && self.window.is_some() {
             now + WINDOW_RENEW_AFTER
         } else if renew && !self.last {
-            // Counted from now rather than from sending: a slow reply must not make renewals back to back.
-            (now + self.capped(self.ttl) / RENEW_AFTER).min(self.deadline)
+            // Counted from now rather than from sending: a slow reply must not make renewals back to back. But where it was so
+            // slow that the next one might come too late, that is sent sooner.
+            let ttl = self.capped(self.ttl);
+            let took = ttl.saturating_sub(self.deadline.since(now));
+            let in_time = self.deadline.earlier(took * MARGIN).max(now);
+            (now + ttl / RENEW_AFTER).min(in_time)
         } else {
             self.deadline
         }

@@ -38,6 +38,8 @@ pub enum Delays {
     Short,
     /// Up to 40 ms, and now and then 200 ms.
     Long,
+    /// 200 ms and a little more, always.
+    Distant,
 }
 
 /// One thing that is planned.

@@ -313,6 +313,7 @@ impl State {
                 Delays::Short => self.chance.pick(&[0, 0, 1, 1, 2]),
                 Delays::Long if self.chance.once_in(40) => 200,
                 Delays::Long => self.chance.of(0..=40),
+                Delays::Distant => self.chance.of(200..=230),
             }
     }
 
