@@ -83,8 +83,10 @@ impl Map {
         address: &Address,
         begin: impl Fn(&Address) -> Arc<Node>,
     ) -> Arc<Node> {
-        let place = self.place(address, begin);
-        self.nodes[usize::from(place - 1)].clone()
+        let place = usize::from(self.place(address, &begin));
+        // There are more than can be counted: it is asked, and not kept.
+        let known = place.checked_sub(1).and_then(|at| self.nodes.get(at));
+        known.map_or_else(|| begin(address), Arc::clone)
     }
 
     /// One slot is at this address from now on; whether that is news.

@@ -81,7 +81,8 @@ pub(super) fn slow_commands(value: &Value) -> Option<Vec<SlowCommand>> {
         };
         Some(SlowCommand {
             command: text(words.first()?)?.to_ascii_uppercase(),
-            at: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(*at).ok()?),
+            at: SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_secs(u64::try_from(*at).ok()?))?,
             took: Duration::from_micros(u64::try_from(*took).ok()?),
         })
     };
@@ -101,8 +102,8 @@ pub(super) fn clock_offset(
         return None;
     };
     let seconds = Duration::from_secs(text(seconds)?.parse().ok()?);
-    let theirs =
-        SystemTime::UNIX_EPOCH + seconds + Duration::from_micros(text(micros)?.parse().ok()?);
+    let micros = Duration::from_micros(text(micros)?.parse().ok()?);
+    let theirs = SystemTime::UNIX_EPOCH.checked_add(seconds.checked_add(micros)?)?;
     let ours = sent_at + took / 2;
     let (ahead, offset) = match theirs.duration_since(ours) {
         Ok(offset) => (true, offset),

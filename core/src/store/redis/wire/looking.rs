@@ -228,7 +228,7 @@ fn millis_of(time: &Value) -> Option<u64> {
     };
     let mut parts = parts.iter().map(|part| text(part)?.parse::<u64>().ok());
     let (seconds, micros) = (parts.next()??, parts.next()??);
-    Some(seconds * 1000 + micros / 1000)
+    seconds.checked_mul(1000)?.checked_add(micros / 1000)
 }
 
 /// One step of a `SCAN`.
