@@ -3,6 +3,7 @@
 
 mod single;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,36 @@ pub(super) enum Step<T> {
     /// Send the next request.
     Again,
     Done(Result<T, Failure>),
+}
+
+/// How long an exchange may go on with request after request: a server that always has one more to be sent would have it go on
+/// for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Rounds {
+    until: Moment,
+    limit: Duration,
+}
+
+impl Rounds {
+    /// They begin now, and end after the command time-out.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            until: Moment::now() + limit,
+            limit,
+        }
+    }
+
+    /// Whether there may be another.
+    pub(super) fn another(self, address: impl Display) -> Result<(), Failure> {
+        if !self.until.is_past() {
+            return Ok(());
+        }
+        // What it has carried out by now nobody knows.
+        Err(Failure::unanswered(Error::unavailable(format!(
+            "the server at {address} has answered for {:?}, and still wants to be asked again; is it a Redis or a Valkey?",
+            self.limit
+        ))))
+    }
 }
 
 /// A connection, as far as it matters to an exchange.

@@ -7,7 +7,7 @@ use super::A_BATCH;
 use super::config::Address;
 use super::conn::{Arrivals, Completed, Conn};
 use super::connect::Server;
-use super::exchange::{Asking, At, Exchange, Releasing, Step};
+use super::exchange::{Asking, At, Exchange, Releasing, Rounds, Step};
 use super::failure;
 use super::link::Link;
 use super::socket::Socket;
@@ -30,6 +30,16 @@ pub(super) struct Line {
 pub(super) struct LineRequest {
     id: u64,
     exchange: Either,
+    rounds: Rounds,
+}
+
+impl LineRequest {
+    fn failed(&self, failure: Failure) -> LineDone {
+        match self.exchange {
+            Either::Asking(_) => LineDone::Asked(Err(failure)),
+            Either::Releasing(_) => LineDone::Released(Err(failure)),
+        }
+    }
 }
 
 enum Either {
@@ -53,6 +63,15 @@ impl Line {
             server,
             inbox_id,
             link,
+        }
+    }
+
+    fn request(&self, id: u64, exchange: Either) -> LineRequest {
+        let rounds = Rounds::new(self.server.health.silence());
+        LineRequest {
+            id,
+            exchange,
+            rounds,
         }
     }
 
@@ -100,9 +119,11 @@ impl Line {
                 Step::Again => None,
             },
         };
-        match finished {
-            Some(finished) => done.push((operation.id, finished)),
-            None => self.begin(operation, None),
+        let more = operation.rounds.another(&self.address);
+        match (finished, more) {
+            (Some(finished), _) => done.push((operation.id, finished)),
+            (None, Ok(())) => self.begin(operation, None),
+            (None, Err(failure)) => done.push((operation.id, operation.failed(failure))),
         }
     }
 }
@@ -115,7 +136,8 @@ impl LineStore for Line {
         asking.on_connection(self.at(is_seeded));
         let exchange = Either::Asking(asking);
         let limit = limit.map(|limit| limit.min(self.server.health.patience()));
-        self.begin(LineRequest { id, exchange }, limit);
+        let request = self.request(id, exchange);
+        self.begin(request, limit);
     }
 
     fn release(&mut self, id: u64, claim: &Arc<Claim>) {
@@ -124,7 +146,8 @@ impl LineStore for Line {
         let mut releasing = Releasing::new(prefix, releaser);
         releasing.on_connection(self.at(false));
         let exchange = Either::Releasing(releasing);
-        self.begin(LineRequest { id, exchange }, None);
+        let request = self.request(id, exchange);
+        self.begin(request, None);
     }
 
     fn is_unwritten(&self) -> bool {
@@ -165,10 +188,7 @@ impl LineStore for Line {
         let mut longest = None;
         for (operation, waited) in self.conn.overdue(now) {
             let failure = failure::unanswered(&self.address, waited);
-            let ended = match operation.exchange {
-                Either::Asking(_) => LineDone::Asked(Err(failure)),
-                Either::Releasing(_) => LineDone::Released(Err(failure)),
-            };
+            let ended = operation.failed(failure);
             done.push((operation.id, ended));
             longest = longest.max(Some(waited));
         }

@@ -298,6 +298,11 @@ impl Link {
         (self.host.spawn)(Box::pin(connection::drive(connection, link)));
     }
 
+    /// How long the server may be silent: the command time-out.
+    pub(super) fn silence(&self) -> Duration {
+        self.server.health.silence()
+    }
+
     /// Whether the server is of a cluster.
     pub(super) fn is_of_cluster(&self) -> bool {
         *self.server.config.topology() == Topology::Cluster

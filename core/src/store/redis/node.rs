@@ -11,7 +11,7 @@ use super::config::Address;
 use super::confirming::{self, Confirming};
 use super::connect::{self, Server};
 use super::connection::Connection;
-use super::exchange::{At, Exchange, Releasing, Step};
+use super::exchange::{At, Exchange, Releasing, Rounds, Step};
 use super::keys::Keys;
 use super::line::Line;
 use super::link::Link;
@@ -126,6 +126,7 @@ impl Node {
         let limit = limit.map(|limit| limit.min(patience));
         let is_of_cluster = self.link.is_of_cluster();
         let mut is_first = true;
+        let rounds = Rounds::new(self.server.health.silence());
         loop {
             let started = Moment::now();
             let confirming = exchange
@@ -151,6 +152,10 @@ impl Node {
                         }
                         self.pool.put_back(connection);
                         return Some(confirming::judged::<E>(result, confirmation));
+                    }
+                    if let Err(failure) = rounds.another(&connection.address) {
+                        self.pool.put_back(connection);
+                        return Some(Err(failure));
                     }
                 }
                 Err(failure) => {

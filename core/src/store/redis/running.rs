@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::confirming::{self, Confirming};
 use super::connection::{Awaited, Connection, Replied};
-use super::exchange::{At, Exchange, Step};
+use super::exchange::{At, Exchange, Rounds, Step};
 use super::link::Link;
 use super::redirection::{Redirection, Stop};
 use crate::clock::Moment;
@@ -58,6 +58,7 @@ pub(super) async fn go_on<E: Exchange>(
     (mut begun, mut confirming): Begun,
 ) -> Result<E::Output, Stop> {
     let is_of_cluster = link.is_of_cluster();
+    let rounds = Rounds::new(link.silence());
     loop {
         let (answer, late) = connection.answer(begun).await;
         let (sent, replies) = match answer {
@@ -78,6 +79,7 @@ pub(super) async fn go_on<E: Exchange>(
             }
             return confirming::judged::<E>(result, confirmation).map_err(Stop::Failed);
         }
+        rounds.another(&connection.address)?;
         (begun, confirming) = begin(link, connection, exchange, asking);
     }
 }

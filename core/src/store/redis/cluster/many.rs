@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::lock_info::LockInfo;
 use crate::name::LockId;
 use crate::store::redis::config::Address;
-use crate::store::redis::exchange::{Looking, RenewingOne};
+use crate::store::redis::exchange::{Looking, RenewingOne, Rounds};
 use crate::store::redis::keys::Keys;
 use crate::store::redis::node::Node;
 use crate::store::redis::redirection::{Redirection, Stop};
@@ -127,6 +127,7 @@ impl Cluster {
             Some(found) if found.is_shared() => {
                 let holders = keys.holders();
                 let mut known = Sharing::default();
+                let rounds = Rounds::new(self.timeout);
                 loop {
                     let (first, last) = known.next();
                     let (first, last) = (first.to_string(), last.to_string());
@@ -141,6 +142,7 @@ impl Cluster {
                     if known.is_whole() {
                         break;
                     }
+                    rounds.another(self.config.hosts())?;
                 }
                 Ok(found.shared_by(lock, known))
             }
