@@ -6,6 +6,8 @@ export PYTHON
 VENV := .venv/bin
 ONLY ?=
 TARGET ?=
+COUNT ?= 100000
+SEED ?= 1
 V ?=
 RUNTIME ?=
 
@@ -19,7 +21,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test check bench dist dist-test version docs docs-look clean
+.PHONY: help setup servers rust demo test fuzz check bench dist dist-test version docs docs-look clean
 .DEFAULT_GOAL := help
 
 help:
@@ -75,6 +77,10 @@ demo: .venv/.stamp-leaselock node_modules/.stamp-leaselock
 
 test: setup
 	@$(VENV)/python scripts/suites.py test $(ONLY)
+
+# Bytes, URLs, names and servers that nobody would make: `make fuzz COUNT=5000000 SEED=2 TARGET=replies`.
+fuzz:
+	@cargo run --locked -p leaselock-fuzz --features targets -- --count $(COUNT) --seed $(SEED) $(TARGET)
 
 check: .venv/.stamp-leaselock node_modules/.stamp-leaselock .venv/.stamp-docs scripts/docs/node_modules/.stamp
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')

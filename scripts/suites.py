@@ -103,6 +103,9 @@ ONCE = re.compile(
 SIMULATION = ["cargo", "test", "-p", "leaselock-simulation", "--features", "worlds", "--locked", "--quiet"]
 SIMULATION += ["--test", "lessons", "--test", "schedules", "--test", "seeded_bugs", "--", "--test-threads", "2"]
 
+# What nobody would send: 100,000 inputs and replies, in ten seconds of one core. Its core can be fed.
+FUZZ = ["cargo", "test", "-p", "leaselock-fuzz", "--features", "targets", "--locked", "--quiet", "--test", "hostile"]
+
 # Whole programs that begin and end, many of them: they compute, where the others wait.
 PROCESSES = [f"tests/python/test_{subject}.py" for subject in ("ends", "c_fork", "greenlets", "forking_servers")]
 
@@ -175,6 +178,7 @@ TEST = [
     Suite("model", ["nice", "-n", "10", sys.executable, "scripts/rust_tests.py", "model"], "cargo"),
     # With a core that has seams, which the rest of the workspace is not to be built with.
     Suite("simulation", ["nice", "-n", "10", *SIMULATION], "cargo"),
+    Suite("fuzz", ["nice", "-n", "10", *FUZZ], "cargo"),
 ]
 # How many suites run at the same time.
 AT_ONCE = {"test": 3, "check": 2}

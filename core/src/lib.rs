@@ -42,6 +42,9 @@ mod environment;
 mod error;
 #[doc(hidden)]
 pub mod fork;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod holding;
 mod keeper;

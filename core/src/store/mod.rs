@@ -6,6 +6,8 @@
 pub(crate) mod embedded;
 mod events;
 mod fate;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod quick;
 pub(crate) mod redis;
 mod requests;

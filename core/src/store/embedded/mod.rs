@@ -10,6 +10,8 @@ mod blocker;
 mod boot_clock;
 mod database;
 mod file_facts;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod glob;
 mod inbox;
 mod news;

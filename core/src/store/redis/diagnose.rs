@@ -240,3 +240,12 @@ fn transport(address: &Address, config: &Config) -> Transport {
         }
     }
 }
+
+/// A reply, taken for whatever a diagnosis asks for.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzzing(value: &Value, sent_at: SystemTime, took: Duration) {
+    let _ = look(value, fields);
+    let _ = look(value, lines);
+    let _ = look(value, slow_commands);
+    let _ = look(value, |value| clock_offset(value, sent_at, took));
+}

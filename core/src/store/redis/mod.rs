@@ -11,6 +11,8 @@ mod contended;
 mod diagnose;
 mod exchange;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod health;
 mod keys;
 mod line;

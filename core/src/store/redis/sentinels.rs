@@ -382,5 +382,14 @@ impl Locator for Arc<Sentinels> {
     }
 }
 
+/// Replies, taken for what a sentinel says of a service.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzzing(replies: &[redis::Value], asked: &Address) {
+    let url = "redis+sentinel://192.0.2.1,192.0.2.2/service";
+    if let Ok(config) = Config::parse(url, crate::access::ServerAccess::default()) {
+        let _ = answer::read(replies, asked, &config);
+    }
+}
+
 #[cfg(test)]
 mod tests;
