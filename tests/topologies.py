@@ -104,6 +104,10 @@ class Topology:
         for server in [*self.sentinels, *self.nodes]:
             server.stop()
 
+    def announced(self, server: Server) -> int:
+        """The port by which others know a data node: another one where something stands before it."""
+        return server.port
+
     def _server(self, *args: str, sentinel: str | None = None) -> Server:
         return Server(self.binary, *args, sentinel=sentinel, ports=node_port, die_with_parent=True)
 
@@ -117,12 +121,13 @@ class Sentinels(Topology):
         sync = ("--repl-diskless-sync-delay", "0")
         self.nodes = [self._server(*sync)]
         master = self.nodes[0].start()
-        self.nodes += [self._server(*sync, "--replicaof", "127.0.0.1", str(master.port)) for _ in range(2)]
+        port = self.announced(master)
+        self.nodes += [self._server(*sync, "--replicaof", "127.0.0.1", str(port)) for _ in range(2)]
         start_all(self.nodes[1:])
         # Sentinels that see the replicas in their first look at the master need not wait 10 s for the next.
         yield lambda: all(fields(r, "INFO").get("master_link_status") == "up" for r in self.nodes[1:])
         configuration = (
-            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} 1000\n"
             f"sentinel failover-timeout {SERVICE} 10000\n"
             f"sentinel parallel-syncs {SERVICE} 1\n"
@@ -160,7 +165,7 @@ class Sentinels(Topology):
         """The master, when all sentinels name the same."""
         until("the sentinels agree", lambda: len(self.named()) == 1)
         (port,) = self.named()
-        return next(s for s in self.nodes if s.port == port)
+        return next(s for s in self.nodes if self.announced(s) == port)
 
     def failover(self) -> Server:
         """Have the sentinels choose another master although this one lives; it."""
@@ -175,7 +180,7 @@ class Sentinels(Topology):
         return self.new_master(old)
 
     def new_master(self, old: Server) -> Server:
-        until("there is a new master", lambda: len(self.named()) == 1 and self.named() != {old.port})
+        until("there is a new master", lambda: len(self.named()) == 1 and self.named() != {self.announced(old)})
         new = self.master()
         until("it knows that it is one", lambda: fields(new, "INFO").get("role") == "master")
         return new

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::future::IntoFuture as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`, by `clients`
-/// clients.
+/// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end` or until there
+/// is a file `until`, by `clients` clients.
 #[derive(Deserialize)]
 struct Orders {
     tag: String,
@@ -25,6 +26,26 @@ struct Orders {
     end: u64,
     turns: String,
     log: String,
+    #[serde(default)]
+    until: Option<PathBuf>,
+    #[serde(default)]
+    command_timeout: Option<u64>,
+    #[serde(default)]
+    address_map: Vec<(String, String)>,
+}
+
+impl Orders {
+    fn client(&self) -> Result<Client, Error> {
+        let mut builder = Client::builder().address_map(self.address_map.iter().cloned());
+        if let Some(ms) = self.command_timeout {
+            builder = builder.command_timeout(Duration::from_millis(ms));
+        }
+        builder.build()
+    }
+
+    fn go_on(&self) -> bool {
+        now() < self.end && !self.until.as_ref().is_some_and(|until| until.exists())
+    }
 }
 
 /// One turn of a task, in milliseconds.
@@ -153,6 +174,7 @@ async fn main() -> Result<(), Error> {
     println!("{}", std::process::id());
     let orders = std::env::args().nth(1).expect("orders");
     let orders: Orders = serde_json::from_str(&orders).expect("orders");
+    let orders = Arc::new(orders);
     let turns = std::fs::read_to_string(&orders.turns).expect("turns");
     let turns: Vec<Turn> = turns
         .lines()
@@ -162,7 +184,7 @@ async fn main() -> Result<(), Error> {
     let log = OpenOptions::new().append(true).open(&orders.log);
     let log = Arc::new(log.expect("the log"));
     let clients: Vec<Client> = (0..orders.clients)
-        .map(|_| Client::from_env())
+        .map(|_| orders.client())
         .collect::<Result<_, _>>()?;
 
     let mut tasks = JoinSet::new();
@@ -173,9 +195,10 @@ async fn main() -> Result<(), Error> {
             who: format!("{}/{task}", orders.tag),
             log: Arc::clone(&log),
         };
+        let orders = Arc::clone(&orders);
         let mut at = orders.first + task * 61;
         tasks.spawn(async move {
-            while now() < orders.end {
+            while orders.go_on() {
                 take_turn(&client, &turns[at % turns.len()], &diary).await;
                 at += 1;
             }

@@ -12,7 +12,11 @@ const turns = fs
   .split("\n")
   .map((line) => JSON.parse(line));
 const log = fs.openSync(orders.log, "a");
-const clients = Array.from({ length: orders.clients }, () => new Client());
+const options = {
+  commandTimeout: orders.command_timeout ?? undefined,
+  addressMap: orders.address_map?.length ? Object.fromEntries(orders.address_map) : undefined,
+};
+const clients = Array.from({ length: orders.clients }, () => new Client(undefined, options));
 const now = () => process.hrtime.bigint();
 
 /** The lines of one task in the log, a write each. */
@@ -73,6 +77,7 @@ async function hold(lease, turn, diary) {
     if (!diary.writes(lease)) return;
     await sleep(pause);
   }
+  if (turn.block) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, turn.block);
   if (turn.extend !== null) {
     diary.note("extends", name, { token });
     await lease.extend(turn.extend).catch((error) => {
@@ -89,10 +94,12 @@ async function hold(lease, turn, diary) {
   }
 }
 
+const goOn = () => now() < BigInt(orders.end) && !(orders.until && fs.existsSync(orders.until));
+
 async function run(task) {
   const diary = new Diary(task);
   const client = clients[task % clients.length];
-  for (let at = orders.first + task * 61; now() < BigInt(orders.end); at++) {
+  for (let at = orders.first + task * 61; goOn(); at++) {
     await takeTurn(client, turns[at % turns.length], diary);
   }
 }

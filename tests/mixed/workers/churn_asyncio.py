@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 
-from churn_shared import Diary, Orders, Turn, counters
+from churn_shared import Diary, Orders, Turn, block, counters
 
 import leaselock
 
@@ -46,6 +46,8 @@ async def hold(lease: leaselock.AsyncLease, turn: Turn, diary: Diary) -> None:
         if not diary.writes(lease):
             return
         await asyncio.sleep(pause)
+    if turn.block is not None:
+        block(turn.block)
     if turn.extend is not None:
         diary.note("extends", lease.name, lease.token)
         with contextlib.suppress(leaselock.LeaseLostError):  # the next look says so
@@ -70,7 +72,7 @@ async def main() -> None:
     print(os.getpid(), flush=True)
     orders = Orders()
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(leaselock.AsyncClient()) for _ in range(orders.clients)]
+        clients = [await stack.enter_async_context(leaselock.AsyncClient(**orders.options)) for _ in range(orders.clients)]
         await asyncio.gather(*(run(clients[task % len(clients)], orders, task) for task in range(orders.tasks)))
         print("done", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -33,12 +34,13 @@ class Turn:
     pauses: list[float]
     extend: float | None
     leave: bool
+    block: float | None = None
 
 
 class Orders:
     """What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end`.
 
-    They do so by `clients` clients.
+    They do so by `clients` clients, made with `options`, and stop earlier when there is a file `until`.
     """
 
     def __init__(self) -> None:
@@ -47,6 +49,12 @@ class Orders:
         self.tasks: int = orders["tasks"]
         self.clients: int = orders["clients"]
         self._end: int = orders["end"]
+        self._until = orders.get("until")
+        self.options: dict[str, Any] = {}
+        if timeout := orders.get("command_timeout"):
+            self.options["command_timeout"] = timeout / 1000
+        if address_map := orders.get("address_map"):
+            self.options["address_map"] = dict(address_map)
         self._first: int = orders["first"]
         self._turns = [_turn(json.loads(line)) for line in Path(orders["turns"]).read_text().splitlines()]
         self.log = os.open(orders["log"], os.O_WRONLY | os.O_APPEND)
@@ -54,7 +62,7 @@ class Orders:
     def turns(self, task: int) -> Iterator[Turn]:
         """The turns of a task, one after the other until the end."""
         at = self._first + task * 61
-        while time.monotonic_ns() < self._end:
+        while time.monotonic_ns() < self._end and not (self._until and os.path.exists(self._until)):
             yield self._turns[at % len(self._turns)]
             at += 1
 
@@ -69,7 +77,13 @@ def _turn(plan: dict[str, Any]) -> Turn:
         [pause / 1000 for pause in plan["pauses"]],
         None if plan["extend"] is None else plan["extend"] / 1000,
         plan["leave"],
+        plan["block"] / 1000 if plan.get("block") else None,
     )
+
+
+def block(seconds: float) -> None:
+    """Keeps the whole interpreter from running: the GIL is held in a call of C."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
 
 
 class Diary:

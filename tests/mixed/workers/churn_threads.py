@@ -14,7 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from churn_shared import Diary, Orders, Turn, counters
+from churn_shared import Diary, Orders, Turn, block, counters
 
 import leaselock
 
@@ -84,6 +84,8 @@ def hold(lease: leaselock.Lease, turn: Turn, diary: Diary) -> None:
         if not diary.writes(lease):
             return
         time.sleep(pause)
+    if turn.block is not None:
+        block(turn.block)
     if turn.extend is not None:
         diary.note("extends", lease.name, lease.token)
         with contextlib.suppress(leaselock.LeaseLostError):  # the next look says so
@@ -107,7 +109,7 @@ def run(client: leaselock.Client, orders: Orders, task: int) -> None:
 def main() -> None:
     print(os.getpid(), flush=True)
     orders = Orders()
-    clients = [leaselock.Client() for _ in range(orders.clients)]
+    clients = [leaselock.Client(**orders.options) for _ in range(orders.clients)]
     with ThreadPoolExecutor(orders.tasks) as pool:
         others = [pool.submit(run, clients[task % len(clients)], orders, task) for task in range(1, orders.tasks)]
         run(clients[0], orders, 0)

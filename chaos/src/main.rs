@@ -1,0 +1,52 @@
+//! A TCP proxy that misbehaves as it is told: a line of its standard input is a command, and each is answered by a line.
+//!
+//! ```text
+//! open NAME             listens on a free port of 127.0.0.1: "PORT"
+//! NAME to PORT          new connections go to that port of 127.0.0.1
+//! NAME hold WAY         bytes wait until `pass`; connections stay open: a black hole where WAY is `both`
+//! NAME drop WAY         bytes are thrown away until `pass`, which then cuts the connections that lost any
+//! NAME lose WAY         throws the next bytes away and cuts their connection, as one that breaks in that instant
+//! NAME delay WAY MS     bytes arrive that late
+//! NAME deafen           what is published does not arrive, all else does
+//! NAME forget           the connections that there are carry nothing any more, not even an end; new ones work
+//! NAME half-open        the servers' ends are closed, the clients' stay open and carry nothing
+//! NAME cut              closes all connections
+//! NAME reset            the same, by RST
+//! NAME refuse           closes each new connection at once
+//! NAME pass             lets everything through again, first of all what waits
+//! NAME count            how many connections it has taken, and how many chunks it held, dropped or lost: "TAKEN TOUCHED"
+//! ```
+//!
+//! WAY is `to-server`, `to-client` or `both`. All but `open` and `count` are answered by `ok`. The end of its input ends it.
+
+mod listener;
+mod published;
+
+use std::collections::HashMap;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use listener::Listener;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let mut listeners: HashMap<String, Listener> = HashMap::new();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let answer = match words[..] {
+            ["open", name] => {
+                let (listener, port) = Listener::open().await?;
+                listeners.insert(name.to_owned(), listener);
+                port.to_string()
+            }
+            [name, ref command @ ..] => match listeners.get(name) {
+                Some(listener) => listener.obey(command),
+                None => format!("error: there is no {name}"),
+            },
+            [] => "error: an empty line".to_owned(),
+        };
+        println!("{answer}");
+    }
+    Ok(())
+}

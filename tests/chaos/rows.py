@@ -1,0 +1,298 @@
+"""The matrix as data: each fault, how it is caused, where it applies, and what must hold there.
+
+S1, that the fenced resource never accepts an older token after a newer one, and N, that nothing is left behind, are asked of
+every row, and that work goes on within a time (L1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import causes
+from scenes import COMMAND_TIMEOUT_MS, TTL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scenes import Scene
+
+ONE = ("one-redis", "one-valkey")
+SENTINEL = ("sentinel-redis", "sentinel-valkey")
+CLUSTER = ("cluster-redis", "cluster-valkey")
+SERVERS = (*ONE, SENTINEL[0], CLUSTER[1])
+EVERYWHERE = (*SERVERS, "file")
+UNAVAILABLE = frozenset({"STORE_UNAVAILABLE"})
+REFUSED = UNAVAILABLE | {"STORE_REFUSED"}
+# A TTL and half a second; and what a machine costs that runs many of these at once.
+FREE = TTL + 0.5 + 1.0
+# A lost message is made good by the fallback of whoever is first in line.
+FALLBACK = FREE + 3.0
+# A first command that got no answer fails, and is asked again.
+SILENT = FREE + COMMAND_TIMEOUT_MS / 1000 + 3.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault. `overlap` are the kinds of topology where two may hold at once, and only the tokens tell."""
+
+    name: str
+    cause: Callable[[Scene], None]
+    topologies: tuple[str, ...]
+    known: str
+    overlap: tuple[str, ...] = ()
+    errors: frozenset[str] = frozenset()
+    within: float = FREE
+    # No lease is lost.
+    kept: bool = False
+    # Failovers are wanted, and not those of a busy machine.
+    calm: bool = True
+    keep_data: bool = False
+    shift: bool = False
+    # Things about the work: two programs of a language, turns that are cancelled, that block their interpreter.
+    work: dict[str, Any] = field(default_factory=dict)
+    own_clock: bool = False
+
+
+TOKEN = "two holders may overlap: the token tells"
+ALL = ("one", "sentinel", "cluster")
+
+ROWS = [
+    Row(
+        "restart, data kept",
+        causes.restart,
+        SERVERS,
+        "the lock survives",
+        errors=UNAVAILABLE,
+        within=SILENT,
+        keep_data=True,
+    ),
+    Row("restart, data lost", causes.restart_empty, SERVERS, TOKEN, ALL, UNAVAILABLE, SILENT),
+    Row(
+        "server stopped past the TTL",
+        causes.stopped_servers,
+        SERVERS,
+        "`held` is false by the deadline; where a replica takes over, the token tells",
+        ("sentinel", "cluster"),
+        UNAVAILABLE,
+        SILENT,
+        calm=False,
+    ),
+    Row(
+        "client stopped past the TTL",
+        causes.stopped_clients,
+        EVERYWHERE,
+        "late writes are refused by their token; in a file, who is stopped in a transaction stops all others",
+        errors=UNAVAILABLE,
+        within=FALLBACK,
+        work={"each": 2},
+    ),
+    Row(
+        "holders and waiters killed",
+        causes.killed_clients,
+        EVERYWHERE,
+        "free again after the TTL; a dead head of the queue costs a claim window",
+        within=FALLBACK,
+        work={"each": 2},
+    ),
+    Row(
+        "black hole",
+        causes.network("hold both", causes.LONGER_THAN_TTL, silent=True),
+        SERVERS,
+        "`held` is false by the deadline; what was granted to nobody is given back",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "one direction stopped, to the server",
+        causes.network("hold to-server", 0.4, times=3, pause=0.3),
+        SERVERS,
+        "waited for, or asked again by another connection",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "one direction stopped, to the client",
+        causes.network("hold to-client", 0.4, times=3, pause=0.3),
+        SERVERS,
+        "an acquire whose reply comes too late is given back",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "half-open connections",
+        causes.network("half-open", 0.5, times=3),
+        SERVERS,
+        "found silent, and replaced",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "connections forgotten",
+        causes.network("forget", 0.7, times=2),
+        SERVERS,
+        "found silent, and replaced",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "connections reset",
+        causes.network("reset", 0.15, times=8),
+        SERVERS,
+        "replaced; users see nothing",
+        within=FALLBACK,
+    ),
+    Row(
+        "latency of half a TTL",
+        causes.network("delay to-client 500", 2.0),
+        SERVERS,
+        "slow, and no lease is held past its deadline",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "latency of two TTLs",
+        causes.network("delay to-client 2000", 3.0),
+        SERVERS,
+        "an acquire whose reply comes too late is given back",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "reply lost after commit",
+        causes.network("lose to-client", 0.12, times=12),
+        SERVERS,
+        "asked again for the same owner: nobody stands in his own way",
+        errors=UNAVAILABLE,
+        within=FALLBACK,
+    ),
+    Row("published message lost", causes.network("deafen", 2.0), SERVERS, "made good by the fallback", within=FALLBACK),
+    Row("SCRIPT FLUSH", causes.script_flush, SERVERS, "users see nothing", within=FALLBACK),
+    Row("CLIENT KILL, normal and pubsub", causes.client_kill, SERVERS, "users see nothing", within=FALLBACK),
+    Row("BUSY script", causes.busy, SERVERS, "tried again until the deadline", errors=UNAVAILABLE, within=FALLBACK),
+    Row("CLIENT PAUSE", causes.client_pause, SERVERS, "waited for", errors=UNAVAILABLE, within=FALLBACK),
+    Row(
+        "failover of a master cut off from replicas and sentinels",
+        causes.partitioned_master,
+        SENTINEL,
+        TOKEN + "; what the old master granted is unknown to the new one",
+        ("sentinel",),
+        UNAVAILABLE,
+        SILENT,
+        calm=False,
+    ),
+    Row(
+        "SENTINEL FAILOVER, the old master alive",
+        causes.sentinel_failover,
+        SENTINEL,
+        TOKEN,
+        ("sentinel",),
+        UNAVAILABLE,
+        SILENT,
+        calm=False,
+    ),
+    Row(
+        "master killed",
+        causes.killed_master,
+        (*SENTINEL, *CLUSTER),
+        TOKEN,
+        ("sentinel", "cluster"),
+        UNAVAILABLE,
+        SILENT,
+        calm=False,
+    ),
+    Row(
+        "min-replicas-to-write not met",
+        causes.too_few_replicas,
+        SERVERS,
+        "refuses the release too: the TTL frees the name",
+        errors=UNAVAILABLE,
+        within=SILENT,
+    ),
+    Row(
+        "CLUSTER FAILOVER of each shard",
+        causes.cluster_failover,
+        CLUSTER,
+        "the lease goes on; a slot's replica has all",
+        errors=UNAVAILABLE,
+        within=SILENT,
+        calm=False,
+    ),
+    Row("CLUSTER FAILOVER TAKEOVER, unreplicated", causes.takeover, CLUSTER, TOKEN, ("cluster",), UNAVAILABLE, SILENT),
+    Row(
+        "slots moved: MOVED, ASK, TRYAGAIN",
+        causes.moved_slots,
+        CLUSTER,
+        "leases live, acquire and release wait",
+        within=SILENT,
+    ),
+    Row(
+        "out of memory, noeviction",
+        causes.out_of_memory,
+        SERVERS,
+        "an acquire is refused; release and renew still work",
+        errors=REFUSED,
+        within=FALLBACK,
+        kept=True,
+    ),
+    Row("eviction, allkeys", causes.evict("allkeys-random"), SERVERS, TOKEN, ALL, REFUSED, FALLBACK),
+    Row("eviction, volatile", causes.evict("volatile-random"), SERVERS, TOKEN, ALL, REFUSED, FALLBACK),
+    Row("READONLY replica", causes.readonly, ONE, "never counted as held", errors=UNAVAILABLE, within=SILENT),
+    Row(
+        "ACL: scripts denied",
+        causes.acl("-eval", "-evalsha"),
+        SERVERS,
+        "refused in words, at once",
+        errors=REFUSED,
+        within=SILENT,
+    ),
+    Row(
+        "ACL: the second write of a take denied",
+        causes.acl("-incr"),
+        SERVERS,
+        "refused in words; scripts do not roll back: no lock is left",
+        errors=REFUSED,
+        within=SILENT,
+    ),
+    Row(
+        "server clock +1 h",
+        causes.clock(1),
+        ("one-redis", "sentinel-redis", "cluster-redis"),
+        TOKEN,
+        ALL,
+        UNAVAILABLE,
+        SILENT,
+        shift=True,
+    ),
+    Row(
+        "server clock -1 h",
+        causes.clock(-1),
+        ("one-redis", "sentinel-redis", "cluster-redis"),
+        "a living holder loses nothing; a dead one's name stays taken",
+        (),
+        UNAVAILABLE,
+        SILENT,
+        shift=True,
+    ),
+    Row(
+        "client clock +1 h and -1 h", causes.own_clock, EVERYWHERE, "no effect", within=FREE, kept=True, own_clock=True
+    ),
+    Row(
+        "GIL or event loop blocked past the TTL",
+        causes.nothing,
+        EVERYWHERE,
+        "the lease is kept",
+        within=FALLBACK,
+        kept=True,
+        work={"blocked": 1_600},
+    ),
+    Row(
+        "acquire cancelled",
+        causes.nothing,
+        EVERYWHERE,
+        "queue entry and grant are undone",
+        within=FREE,
+        kept=True,
+        work={"cancelled": True},
+    ),
+]

@@ -1,0 +1,167 @@
+"""Chaos: each fault of rows.py on each topology that it applies to, in every language, each beside others.
+
+    run.py [--write] [--rounds N] [--seconds S] [--at-once N] [WORD…]
+
+A row runs when its name or topology has each WORD. It ends with a table, and with status 1 where something was wrong.
+`--seconds` goes on with round after round for so long. `--write` puts the table into docs/chaos.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/mixed")]
+
+import table
+from churn_log import NS
+from judge import Facts, Verdict, judge
+from programs import rust_programs
+from rows import ROWS, Row
+from scenes import TTL_MS, Scene, Work, now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORKERS = ROOT / "tests/mixed/workers"
+# How long there is peace before the fault, and work after it.
+BEFORE = 1.0
+AFTER = 2.5
+
+
+@dataclass
+class Outcome:
+    """What came of one fault on one topology."""
+
+    row: Row
+    topology: str
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def run(row: Row, topology: str, programs: dict[str, str]) -> Outcome:
+    """One fault on one topology, and what came of it in each language."""
+    outcome = Outcome(row, topology)
+    began = time.monotonic()
+    try:
+        _run(row, topology, programs, outcome)
+    except Exception:  # noqa: BLE001 - whatever it is, this run is no good
+        outcome.wrong.append(traceback.format_exc())
+    outcome.seconds = time.monotonic() - began
+    for language, verdict in outcome.verdicts.items():
+        outcome.wrong += [f"{language}: {text}" for text in verdict.wrong]
+    _say(outcome)
+    return outcome
+
+
+def _run(row: Row, topology: str, programs: dict[str, str], outcome: Outcome) -> None:
+    kind, _, server = topology.partition("-")
+    commands = {
+        "rust": [programs["churn_worker"]],
+        "python": [sys.executable, str(WORKERS / "churn_threads.py")],
+        "asyncio": [sys.executable, str(WORKERS / "churn_asyncio.py")],
+        "node": ["node", str(WORKERS / "churn.mjs")],
+    }
+    with Scene(kind, server, programs, keep_data=row.keep_data, shift=row.shift) as scene:
+        if row.calm:
+            scene.calm()
+        before = ()
+        if row.own_clock:
+            before = ("env", f"LD_PRELOAD={scene.library()}", f"CLOCK_SHIFT={scene.folder}/shift")
+        with Work(scene, commands, before=before, **row.work) as work:
+            work.goes()
+            time.sleep(BEFORE)
+            row.cause(scene)
+            healed = now()
+            work.goes_on(row.within)
+            time.sleep(AFTER)
+            outcome.wrong += work.finish()
+        outcome.notes = scene.notes
+        for language, events in work.histories():
+            facts = Facts(
+                ttl=TTL_MS * NS // 1000,
+                healed=healed,
+                end=work.end,
+                within=row.within,
+                overlap=kind in row.overlap,
+                kept=row.kept,
+                silent=scene.silent,
+                forgotten=scene.forgotten,
+                errors=row.errors,
+                killed=scene.killed,
+            )
+            outcome.verdicts[language] = judge(events, facts)
+
+
+def _say(outcome: Outcome) -> None:
+    total = sum(verdict.operations for verdict in outcome.verdicts.values())
+    state = "ok    " if not outcome.wrong else "WRONG "
+    print(f"{state} {outcome.row.name} on {outcome.topology}: {total} operations, {outcome.seconds:.1f} s", flush=True)
+    for text in outcome.wrong[:12]:
+        print(f"       {text}", flush=True)
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("words", nargs="*")
+    options = parser.parse_args()
+    programs = rust_programs()
+    wanted = [
+        (row, topology)
+        for row in ROWS
+        for topology in row.topologies
+        if all(word in row.name or word in topology for word in options.words)
+    ]
+    began = time.monotonic()
+    outcomes: list[Outcome] = []
+    rounds = 0
+    while rounds < options.rounds or time.monotonic() - began < options.seconds:
+        rounds += 1
+        outcomes += run_all(wanted, programs, options.at_once)
+    took = time.monotonic() - began
+    text = table.of(outcomes)
+    print(text)
+    print(summary(outcomes, took))
+    if options.write:
+        table.write(text, summary(outcomes, took))
+    return 1 if not outcomes or any(outcome.wrong for outcome in outcomes) else 0
+
+
+def run_all(wanted: Sequence[tuple[Row, str]], programs: dict[str, str], at_once: int) -> list[Outcome]:
+    """All of them, so many at a time."""
+    order = list(wanted)
+    random.shuffle(order)
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda each: run(*each, programs), order))
+
+
+def summary(outcomes: list[Outcome], took: float) -> str:
+    verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts.values()]
+    wrong = sum(1 for outcome in outcomes if outcome.wrong)
+    counts: Counter[str] = sum((verdict.counts for verdict in verdicts), Counter())
+    return (
+        f"{len(outcomes)} runs, {len(verdicts)} histories, {sum(v.undecided for v in verdicts)} undecided operations; "
+        f"{sum(v.operations for v in verdicts):,} operations, of them {counts['acquired']:,} leases; "
+        f"{sum(v.violations for v in verdicts)} fence violations, {counts['refused']} late writes refused, "
+        f"{sum(v.overlaps for v in verdicts)} overlaps that only tokens told apart; {wrong} runs wrong; {took:.0f} s."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
