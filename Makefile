@@ -9,6 +9,10 @@ TARGET ?=
 COUNT ?= 100000
 SEED ?= 1
 V ?=
+WORDS ?=
+ROUNDS ?=
+SECONDS ?=
+WRITE ?=
 RUNTIME ?=
 
 # The Node addon's builder names its target even where that is this machine; where all builds do, they share artefacts.
@@ -21,13 +25,14 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test fuzz check bench dist dist-test version docs docs-look clean
+.PHONY: help setup servers rust demo test fuzz check chaos bench dist dist-test version docs docs-look clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    build, then watch three workers of two languages share one lock'
 	@echo 'make test    every test of every language   (one suite: make test ONLY=python)'
 	@echo 'make check   formatters, linters, type checkers   (one: make check ONLY=clippy)'
+	@echo 'make chaos   every fault on every topology in every language   (some: make chaos WORDS="reply cluster"; an hour: SECONDS=3600)'
 	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
 	@echo 'make dist    what a release is made of, into dist/   (some: make dist ONLY=wheel TARGET=x86_64-unknown-linux-gnu)'
 	@echo 'make dist-test   installs what is in dist/ into clean places, and runs it there   (some: ONLY=wheel RUNTIME="CPython 3.12")'
@@ -84,6 +89,10 @@ fuzz:
 
 check: .venv/.stamp-leaselock node_modules/.stamp-leaselock .venv/.stamp-docs scripts/docs/node_modules/.stamp
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')
+
+# Each fault on each topology in each language; docs/chaos.md says more. `WRITE=1` writes its table there.
+chaos: setup
+	@$(VENV)/python tests/chaos/run.py $(if $(WRITE),--write) $(addprefix --rounds=,$(ROUNDS)) $(addprefix --seconds=,$(SECONDS)) $(WORDS)
 
 # The results are in benches/RESULTS.md. `ROWS=core` runs the core alone, for regressions.
 bench: servers node_modules/.stamp-packages

@@ -202,6 +202,7 @@ CHECK = [
         [str(VENV / "mypy"), "tests/frameworks/python"],
         env={"MYPYPATH": "tests/frameworks/python:tests"},
     ),
+    Suite("mypy chaos", [str(VENV / "mypy"), "tests/chaos"], env={"MYPYPATH": "tests/chaos:tests/mixed:tests"}),
     Suite("mypy cli", [str(VENV / "mypy"), "tests/cli"], env={"MYPYPATH": "tests/cli"}),
     # It imports all modules, and that for Django wants settings.
     Suite(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from churn_log import NS
@@ -214,11 +215,15 @@ def _replica_of(scene: Scene, node: Server) -> Server:
     return next(each for each in scene.nodes if f"myself,slave {identity}" in str(ask(each, "CLUSTER", "NODES")))
 
 
+def _says(node: Server, text: str, *words: str) -> bool:
+    return text in str(ask(node, "CLUSTER", *words))
+
+
 def cluster_failover(scene: Scene) -> None:
     for node in scene.masters():
         replica = _replica_of(scene, node)
-        until("the failover begins", lambda replica=replica: ask(replica, "CLUSTER", "FAILOVER") == "OK")
-        until("it is over", lambda replica=replica: "myself,master" in str(ask(replica, "CLUSTER", "NODES")))
+        until("the failover begins", partial(_says, replica, "OK", "FAILOVER"))
+        until("it is over", partial(_says, replica, "myself,master", "NODES"))
         time.sleep(0.2)
 
 
@@ -237,7 +242,7 @@ def takeover(scene: Scene) -> None:
 
 
 def moved_slots(scene: Scene) -> None:
-    """The slots of all the names that are in use go to the next primary, half-moved for a while: ASK, TRYAGAIN, MOVED."""
+    """The slots of all names in use go to the next primary, half-moved for a while: ASK, TRYAGAIN, MOVED."""
     masters = scene.masters()
     identities = [str(node.command("CLUSTER", "MYID")) for node in masters]
     slots = {
@@ -284,7 +289,7 @@ def network(
                 silence(scene, begin)
                 scene.clients("pass")
 
-        if command.split()[0] in {"cut", "reset", "half-open", "refuse"}:
+        if command.split(maxsplit=1)[0] in {"cut", "reset", "half-open", "refuse"}:
             tell()
         else:
             touched(scene, tell)
@@ -315,6 +320,6 @@ def killed_clients(scene: Scene) -> None:
             scene.killed.add(tag)
 
 
-def nothing(scene: Scene) -> None:
+def nothing(_: Scene) -> None:
     """The turns themselves are the fault."""
     time.sleep(2.5)

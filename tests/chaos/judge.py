@@ -1,7 +1,7 @@
 """The judge of one language's history: what its programs wrote to the log of `tests/mixed/churn_log.py` during a fault.
 
-Each line with a token is a write to a fenced resource, which refuses a token that is older than one it has seen. All that
-is asked has a yes or a no: a history that cannot be judged to its end is wrong.
+Each line with a token is a write to a fenced resource, which refuses a token that is older than one it has seen. All
+that is asked has a yes or a no: a history that cannot be judged to its end is wrong.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class Facts:
     within: float
     # Two may hold a name at once, and only their tokens tell.
     overlap: bool = False
-    # No lease may be lost.
+    # No lease may be lost, also where holders block themselves.
     kept: bool = False
-    # Nothing is renewed from when to when, for whoever has one of these tags: no look after the deadline may say `held`.
+    blocked: bool = False
+    # Nothing is renewed from when to when, for whoever has this tag: no look after the deadline may say `held`.
     silent: list[tuple[int, int, str]] = field(default_factory=list)
     # The store forgot what it had at the first, and could be reached again at the second.
     forgotten: list[tuple[int, int]] = field(default_factory=list)
@@ -92,8 +93,8 @@ def judge(events: list[Event], facts: Facts) -> Verdict:
     for code, times in verdict.codes.items():
         if code not in facts.errors:
             verdict.wrong.append(f"{times} times {code}, which nobody is to see here")
-    if facts.kept and (lost := verdict.counts["lost"] + verdict.counts["gone"]):
-        verdict.wrong.append(f"{lost} leases were lost, which none is to be here")
+    if facts.kept:
+        _kept(events, leases, facts, stalls, verdict)
     if not verdict.counts["released"]:
         verdict.wrong.append("nothing was ever released")
     return verdict
@@ -198,6 +199,19 @@ def _told(leases: list[Lease], facts: Facts, stalls: Stalls, verdict: Verdict) -
                 # A third of the TTL, and the time-out of a renewal, a sixth.
                 if told - stalls.within(back, looks[-1]) > facts.ttl // 2 + SLACK:
                     verdict.wrong.append(f"{lease} said held {told / NS:.2f} s after the store forgot it")
+
+
+def _kept(events: list[Event], leases: list[Lease], facts: Facts, stalls: Stalls, verdict: Verdict) -> None:
+    """No lease is lost, but for one that a machine which stood still could not renew in time."""
+    reasons = {(e.who, e.name, e.token): e.more or e.kind for e in reversed(events) if e.kind in {"lost", "gone"}}
+    for lease in leases:
+        # It is renewed at a third of the TTL, and once more after a failure.
+        # Whoever looks late, and was not blocked on purpose, was kept from running: he could not renew either.
+        late = not facts.blocked and lease.lost - lease.looks[-1][0] > facts.ttl // 4
+        if lease.lost and not late and stalls.within(lease.lost - facts.ttl, lease.lost) < facts.ttl // 4:
+            last = (lease.lost - lease.looks[-1][0]) / NS
+            reason = reasons[lease.who, lease.name, lease.token]
+            verdict.wrong.append(f"{lease} was lost ({reason}), {last:.2f} s after it was last seen held")
 
 
 def _goes_on(events: list[Event], facts: Facts, stalls: Stalls, verdict: Verdict) -> None:

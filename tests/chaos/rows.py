@@ -1,7 +1,7 @@
 """The matrix as data: each fault, how it is caused, where it applies, and what must hold there.
 
-S1, that the fenced resource never accepts an older token after a newer one, and N, that nothing is left behind, are asked of
-every row, and that work goes on within a time (L1).
+S1, that the fenced resource never accepts an older token after a newer one, and N, that nothing is left behind, are
+asked of every row, and that work goes on within a time (L1).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def run(row: Row, topology: str, programs: dict[str, str]) -> Outcome:
     began = time.monotonic()
     try:
         _run(row, topology, programs, outcome)
-    except Exception:  # noqa: BLE001 - whatever it is, this run is no good
+    except Exception:
         outcome.wrong.append(traceback.format_exc())
     outcome.seconds = time.monotonic() - began
     for language, verdict in outcome.verdicts.items():
@@ -76,7 +76,7 @@ def _run(row: Row, topology: str, programs: dict[str, str], outcome: Outcome) ->
     with Scene(kind, server, programs, keep_data=row.keep_data, shift=row.shift) as scene:
         if row.calm:
             scene.calm()
-        before = ()
+        before: tuple[str, ...] = ()
         if row.own_clock:
             before = ("env", f"LD_PRELOAD={scene.library()}", f"CLOCK_SHIFT={scene.folder}/shift")
         with Work(scene, commands, before=before, **row.work) as work:
@@ -96,6 +96,7 @@ def _run(row: Row, topology: str, programs: dict[str, str], outcome: Outcome) ->
                 within=row.within,
                 overlap=kind in row.overlap,
                 kept=row.kept,
+                blocked=bool(row.work.get("blocked")),
                 silent=scene.silent,
                 forgotten=scene.forgotten,
                 errors=row.errors,
@@ -148,7 +149,7 @@ def run_all(wanted: Sequence[tuple[Row, str]], programs: dict[str, str], at_once
     order = list(wanted)
     random.shuffle(order)
     with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda each: run(*each, programs), order))
+        return list(pool.map(lambda each: run(each[0], each[1], programs), order))
 
 
 def summary(outcomes: list[Outcome], took: float) -> str:

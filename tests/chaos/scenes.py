@@ -19,7 +19,6 @@ import churn_log
 from churn_crew import Program
 from churn_log import BEAT_SECONDS, NS
 from proxies import Proxies
-
 from servers import Server, binaries
 from topologies import Cluster, Sentinels, fields, node_port, start, until
 
@@ -28,7 +27,6 @@ import leaselock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from topologies import Condition
     from typing_extensions import Self
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -72,7 +72,8 @@ async def main() -> None:
     print(os.getpid(), flush=True)
     orders = Orders()
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(leaselock.AsyncClient(**orders.options)) for _ in range(orders.clients)]
+        made = [leaselock.AsyncClient(**orders.options) for _ in range(orders.clients)]
+        clients = [await stack.enter_async_context(client) for client in made]
         await asyncio.gather(*(run(clients[task % len(clients)], orders, task) for task in range(orders.tasks)))
         print("done", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):

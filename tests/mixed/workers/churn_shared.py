@@ -49,7 +49,7 @@ class Orders:
         self.tasks: int = orders["tasks"]
         self.clients: int = orders["clients"]
         self._end: int = orders["end"]
-        self._until = orders.get("until")
+        self._until = Path(orders["until"]) if orders.get("until") else None
         self.options: dict[str, Any] = {}
         if timeout := orders.get("command_timeout"):
             self.options["command_timeout"] = timeout / 1000
@@ -62,7 +62,7 @@ class Orders:
     def turns(self, task: int) -> Iterator[Turn]:
         """The turns of a task, one after the other until the end."""
         at = self._first + task * 61
-        while time.monotonic_ns() < self._end and not (self._until and os.path.exists(self._until)):
+        while time.monotonic_ns() < self._end and not (self._until and self._until.exists()):
             yield self._turns[at % len(self._turns)]
             at += 1
 
