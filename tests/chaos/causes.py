@@ -313,6 +313,20 @@ def stopped_clients(scene: Scene) -> None:
         scene.silent.append((begin, now() + NS, f"{program.tag}/"))
 
 
+def partitioned(scene: Scene) -> None:
+    """The host of the first program of each language loses its network."""
+    host = scene.hosts[0]
+    begin = now()
+    host.cut(off=True)
+    try:
+        time.sleep(2 * LONGER_THAN_TTL)
+        for tag in scene.programs:
+            if tag.endswith(".0"):
+                silence(scene, begin, f"{tag}/")
+    finally:
+        host.cut(off=False)
+
+
 def killed_clients(scene: Scene) -> None:
     for tag, program in scene.programs.items():
         if tag.endswith(".0"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import causes
-from scenes import COMMAND_TIMEOUT_MS, TTL
+from scenes import COMMAND_TIMEOUT_MS, TTL, TTL_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,8 @@ UNAVAILABLE = frozenset({"STORE_UNAVAILABLE"})
 REFUSED = UNAVAILABLE | {"STORE_REFUSED"}
 # A TTL and half a second; and what a machine costs that runs many of these at once.
 FREE = TTL + 0.5 + 1.0
+# Where no lease may be lost the machine gets time to renew.
+KEPT_MS = 3_000
 # A lost message is made good by the fallback of whoever is first in line.
 FALLBACK = FREE + 3.0
 # A first command that got no answer fails, and is asked again.
@@ -45,6 +47,7 @@ class Row:
     within: float = FREE
     # No lease is lost.
     kept: bool = False
+    ttl: int = TTL_MS
     # Failovers are wanted, and not those of a busy machine.
     calm: bool = True
     keep_data: bool = False
@@ -234,6 +237,7 @@ ROWS = [
         errors=REFUSED,
         within=FALLBACK,
         kept=True,
+        ttl=KEPT_MS,
     ),
     Row("eviction, allkeys", causes.evict("allkeys-random"), SERVERS, TOKEN, ALL, REFUSED, FALLBACK),
     Row("eviction, volatile", causes.evict("volatile-random"), SERVERS, TOKEN, ALL, REFUSED, FALLBACK),
@@ -275,7 +279,14 @@ ROWS = [
         shift=True,
     ),
     Row(
-        "client clock +1 h and -1 h", causes.own_clock, EVERYWHERE, "no effect", within=FREE, kept=True, own_clock=True
+        "client clock +1 h and -1 h",
+        causes.own_clock,
+        EVERYWHERE,
+        "no effect",
+        within=FREE,
+        kept=True,
+        ttl=KEPT_MS,
+        own_clock=True,
     ),
     Row(
         "GIL or event loop blocked past the TTL",
@@ -284,7 +295,8 @@ ROWS = [
         "the lease is kept",
         within=FALLBACK,
         kept=True,
-        work={"blocked": 1_600},
+        ttl=KEPT_MS,
+        work={"blocked": KEPT_MS * 3 // 2},
     ),
     Row(
         "acquire cancelled",
@@ -293,6 +305,16 @@ ROWS = [
         "queue entry and grant are undone",
         within=FREE,
         kept=True,
+        ttl=KEPT_MS,
         work={"cancelled": True},
+    ),
+    Row(
+        "hosts partitioned, by real addresses",
+        causes.partitioned,
+        ("hosts-redis", "hosts-valkey"),
+        "`held` is false by the deadline on the host that is cut off; the others go on",
+        errors=UNAVAILABLE,
+        within=SILENT,
+        work={"each": 2},
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shlex
 import shutil
@@ -45,20 +46,70 @@ def now() -> int:
     return time.monotonic_ns()
 
 
-def turn(dice: random.Random, *, cancelled: bool, blocked: int) -> dict[str, Any]:
+def turn(dice: random.Random, *, ttl: int, cancelled: bool, blocked: int) -> dict[str, Any]:
     """One turn in milliseconds: mostly short, and some that have to be renewed."""
     long = dice.random() < 0.03
     return {
         "name": dice.choice(NAMES),
-        "ttl": TTL_MS,
+        "ttl": ttl,
         "renew": True,
         "wait": 20_000,
         "cancel": dice.randint(0, 60) if cancelled and dice.random() < 0.5 else None,
-        "pauses": [LOOK_MS] * (TTL_MS * 3 // 2 // LOOK_MS) if long else [dice.randint(0, 8)],
-        "extend": TTL_MS if dice.random() < 0.05 else None,
+        "pauses": [LOOK_MS] * (ttl * 3 // 2 // LOOK_MS) if long else [dice.randint(0, 8)],
+        "extend": ttl if dice.random() < 0.05 else None,
         "block": blocked if long and blocked else None,
         "leave": False,
     }
+
+
+class Host:
+    """A network namespace with an address of its own: to programs in it, another machine."""
+
+    def __init__(self) -> None:
+        number = uuid.uuid4().hex[:8]
+        self.name = f"leaselock-{number}"
+        self._link = f"ll-{number}"
+        self._net = f"10.{random.randrange(64, 128)}.{random.randrange(256)}"
+
+    def address(self, end: int) -> str:
+        """1 is where the server is, 2 where the programs are."""
+        return f"{self._net}.{end}"
+
+    def cut(self, *, off: bool) -> None:
+        """Takes the cable out, or puts it in again."""
+        _ip("link", "set", self._link, "down" if off else "up")
+
+    def __enter__(self) -> Self:
+        try:
+            _ip("netns", "add", self.name)
+            _ip("link", "add", self._link, "type", "veth", "peer", "name", "up", "netns", self.name)
+            _ip("addr", "add", f"{self.address(1)}/30", "dev", self._link)
+            _ip("link", "set", self._link, "up")
+            _ip("-n", self.name, "addr", "add", f"{self.address(2)}/30", "dev", "up")
+            _ip("-n", self.name, "link", "set", "dev", "up", "up")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # The pair goes with one of its ends.
+        for command in (["ip", "link", "del", self._link], ["ip", "netns", "del", self.name]):
+            subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def hosts_can_be_made() -> bool:
+    """Whether this machine lets us make network namespaces."""
+    try:
+        with Host() as host:
+            subprocess.run(["ip", "netns", "exec", host.name, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
 
 
 class Behind(Server):
@@ -91,6 +142,7 @@ class Scene:
         self.killed: set[str] = set()
         self.programs: dict[str, Program] = {}
         self.work: Work | None = None
+        self.hosts: list[Host] = []
         self._keep_data = keep_data
         self._shift = shift
         self._stack = contextlib.ExitStack()
@@ -137,6 +189,13 @@ class Scene:
     def node_number(self, node: Server) -> int:
         return self.nodes.index(node)
 
+    def host(self, number: int) -> tuple[list[str], str]:
+        """What starts the programs of this number, and the URL that they have."""
+        if not self.hosts:
+            return [], self.url
+        host = self.hosts[number]
+        return ["ip", "netns", "exec", host.name], f"redis://{host.address(1)}:{self.nodes[0].port}"
+
     def shift(self, milliseconds: int) -> None:
         """Moves the servers' wall clock so far from ours."""
         with (self.folder / "shift").open("r+b") as file:
@@ -146,6 +205,12 @@ class Scene:
         binary = binaries().get(self.server) or ""
         if self.kind == "file":
             self.url = f"file:{self.folder}/locks.db"
+            return
+        if self.kind == "hosts":
+            self.hosts = [self._stack.enter_context(Host()) for _ in range(2)]
+            bind = ("--protected-mode", "no", "--bind", "127.0.0.1", *(host.address(1) for host in self.hosts))
+            self.nodes = [Server(binary, *bind, die_with_parent=True).start()]
+            self.url = self.nodes[0].url
             return
         if self._shift:
             binary = self._shifted(binary)
@@ -238,6 +303,7 @@ class Work:
         scene: Scene,
         commands: dict[str, list[str]],
         *,
+        ttl: int = TTL_MS,
         each: int = 1,
         cancelled: bool = False,
         blocked: int = 0,
@@ -248,7 +314,7 @@ class Work:
         self._until = scene.folder / "until"
         self._dice = random.Random()
         self._turns = scene.folder / "turns"
-        turns = (turn(self._dice, cancelled=cancelled, blocked=blocked) for _ in range(3_000))
+        turns = (turn(self._dice, ttl=ttl, cancelled=cancelled, blocked=blocked) for _ in range(3_000))
         self._turns.write_text("".join(json.dumps(each) + "\n" for each in turns))
         self.logs = {language: scene.folder / f"log-{language}" for language in commands}
         self.each = each
@@ -291,7 +357,8 @@ class Work:
             "address_map": self.scene.address_map,
         }
         app_id = f"{self.scene.app_id}-{language}"
-        program = Program(self._commands[language], orders, self.scene.url, app_id)
+        prefix, url = self.scene.host(number)
+        program = Program([*prefix, *self._commands[language]], orders, url, app_id)
         self.scene.programs[program.tag] = program
 
     def goes(self) -> None:
@@ -317,6 +384,9 @@ class Work:
                 program.done(END_SECONDS)
             except AssertionError as error:
                 wrong.append(str(error))
+                # Where it hangs a debugger can say.
+                if look := os.environ.get("CHAOS_HUNG"):
+                    subprocess.run([look, str(program._pid)], check=False)
         if wrong:
             return wrong
         for program in alive:
@@ -340,10 +410,16 @@ class Work:
         options: dict[str, Any] = {"address_map": dict(self.scene.address_map)} if self.scene.address_map else {}
         with leaselock.Client(self.scene.url, app_id=app_id, command_timeout=timeout, **options) as client:
             for name in NAMES:
-                try:
-                    client.acquire(name, ttl=TTL, wait=LEFT_SECONDS).release()
-                except leaselock.LeaselockError as error:
-                    return [f"{app_id} {name} is not free at the end: {error}"]
+                deadline = time.monotonic() + LEFT_SECONDS
+                while True:
+                    try:
+                        client.acquire(name, ttl=TTL, wait=LEFT_SECONDS).release()
+                        break
+                    except leaselock.LeaselockError as error:
+                        # A machine that is busy may be slower than a command's time-out.
+                        again = isinstance(error, leaselock.StoreUnavailableError)
+                        if not again or time.monotonic() > deadline:
+                            return [f"{app_id} {name} is not free at the end: {error}"]
         deadline = time.monotonic() + LEFT_SECONDS
         while left := self.scene.keys(app_id):
             if time.monotonic() > deadline:
