@@ -125,13 +125,14 @@ impl Driver {
     }
 
     /// Writes what can be written now; whether all is. A failure shows again in the next read, behind what the server said
-    /// before.
+    /// before, and there is nothing to write until the system tells of it: whoever tried on and on would keep a runtime of
+    /// one thread from ever hearing of that.
     fn flush(&self) -> bool {
         let mut conn = lock(&self.connection.conn);
         let flushed = conn
             .as_mut()
             .map(|conn| conn.flush(&mut &self.connection.socket));
-        !matches!(flushed, Some(Ok(false)))
+        !matches!(flushed, Some(Ok(false) | Err(_)))
     }
 
     /// Reads what is there, and tells whoever waits for it; `None` when the connection is of no more use.
