@@ -14,6 +14,8 @@ ROUNDS ?=
 SECONDS ?=
 WRITE ?=
 RUNTIME ?=
+PAUSES ?= 20
+CREWS ?= 1
 
 # The Node addon's builder names its target even where that is this machine; where all builds do, they share artefacts.
 CARGO_BUILD_TARGET ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -25,7 +27,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test fuzz check chaos bench dist dist-test version docs docs-look clean
+.PHONY: help setup servers rust demo test fuzz check chaos bench jepsen dist dist-test version docs docs-look clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +36,7 @@ help:
 	@echo 'make check   formatters, linters, type checkers   (one: make check ONLY=clippy)'
 	@echo 'make chaos   every fault on every topology in every language   (some: make chaos WORDS="reply cluster"; an hour: SECONDS=3600)'
 	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
+	@echo 'make jepsen  what paused programs lose, with this lock and with its peers   (longer: PAUSES=500 CREWS=12; some rows: ONLY=redlock)'
 	@echo 'make dist    what a release is made of, into dist/   (some: make dist ONLY=wheel TARGET=x86_64-unknown-linux-gnu)'
 	@echo 'make dist-test   installs what is in dist/ into clean places, and runs it there   (some: ONLY=wheel RUNTIME="CPython 3.12")'
 	@echo 'make docs    build the pages and the references of all languages into site/   (in a browser: make docs-look)'
@@ -98,6 +101,11 @@ chaos: setup
 bench: servers node_modules/.stamp-packages
 	@benches/setup.sh
 	@benches/.venv/bin/python benches/run.py $(ROWS)
+
+# What paused programs lose with this lock and with others: docs/jepsen.md. `ONLY=redlock` runs the rows with that word.
+jepsen: setup
+	@benches/setup.sh peers
+	@$(VENV)/python tests/jepsen/run.py --pauses $(PAUSES) --crews $(CREWS) --only '$(ONLY)'
 
 # What registries get: wheels, sdist, crates, npm packages, the command line. Its tools go into .venv-dist and .dist.
 dist:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the contestants and builds this project for `make bench`, all of it in release mode and below benches/.
+# `setup.sh peers` installs only those for Node and Java, which `make jepsen` needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,15 +11,8 @@ export CARGO_TARGET_DIR="$PWD/benches/target"
 unset CARGO_BUILD_TARGET
 python=benches/.venv/bin/python
 
-say 'installing the Python contestants'
-[ -x $python ] || "${PYTHON:-python3}" -m venv benches/.venv
-$python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
-
 say 'installing the Node contestants'
 npm --prefix benches/node install --ignore-scripts --no-audit --no-fund --loglevel=error
-
-say 'building the Rust contestants'
-cargo build --quiet --release --locked --manifest-path benches/rust/Cargo.toml
 
 if command -v mvn >/dev/null && command -v javac >/dev/null; then
   say 'building the Java contestant'
@@ -26,6 +20,14 @@ if command -v mvn >/dev/null && command -v javac >/dev/null; then
 else
   say 'there is no Maven or no JDK: the rows are without Redisson'
 fi
+if [ "${1:-}" = peers ]; then exit; fi
+
+say 'installing the Python contestants'
+[ -x $python ] || "${PYTHON:-python3}" -m venv benches/.venv
+$python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
+
+say 'building the Rust contestants'
+cargo build --quiet --release --locked --manifest-path benches/rust/Cargo.toml
 
 say 'building the Python package'
 .venv/bin/maturin build --quiet --release --locked -i $python -o benches/target/wheels

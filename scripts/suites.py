@@ -165,6 +165,8 @@ TEST = [
     Suite(
         "mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"], again=pytest_again
     ),
+    # It starts its own servers, and 55 programs, which wait for each other.
+    Suite("jepsen", [*RUN_PYTEST, "tests/jepsen"], "pytest"),
     Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest", again=pytest_again),
     Suite(
         "docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"], again=pytest_again
@@ -197,6 +199,7 @@ CHECK = [
         env={"MYPYPATH": "examples/demo:examples/django:tests/docs"},
     ),
     Suite("mypy mixed", [str(VENV / "mypy"), "tests/mixed"], env={"MYPYPATH": "tests/mixed"}),
+    Suite("mypy jepsen", [str(VENV / "mypy"), "tests/jepsen"], env={"MYPYPATH": "tests/jepsen:tests"}),
     Suite(
         "mypy frameworks",
         [str(VENV / "mypy"), "tests/frameworks/python"],
