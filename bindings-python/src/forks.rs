@@ -25,7 +25,8 @@ static KEPT: AtomicU8 = AtomicU8::new(HERE);
 static MARK: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const KEPT).cast_mut());
 
 fn mark() -> &'static AtomicU8 {
-    // SAFETY: it points to `KEPT`, or to a page that is never given back.
+    // SAFETY: it points to `KEPT`, or to a page of the system's, aligned and never given back, which only atomics touch
+    // once the pointer is there.
     unsafe { &*MARK.load(Ordering::Relaxed) }
 }
 
@@ -76,7 +77,8 @@ extern "C" fn in_child() {
 /// Moves the mark to a page that the system empties in every child; before Linux 4.14 it cannot.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn emptied_in_children() {
-    // SAFETY: a new page of our own, which is not given back once the mark is there.
+    // SAFETY: what is mapped, written and given back is one new page of the system's, which nobody else knows before it is
+    // stored in `MARK`; stored there it is never given back, and when the system empties it, all its bytes are a valid `u8`.
     unsafe {
         let size = size_of::<AtomicU8>();
         let (protection, kind) = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from debian import NotHereError
 from places import BrokenError
 from report import Report, Row
+from sbom import faults, read
 from sources import links
 from toolchain import DIST, DOWNLOADS, ROOT, say, tool, version
 
@@ -36,6 +37,7 @@ def gates(report: Report, _server: str, only: str) -> None:
         *(("locked", path, locked) for path in sdists),
         *(("auditwheel", path, auditwheel) for path in linux),
         *(("abi3audit", path, abi3audit) for path in wheels),
+        *(("sbom", path, sbom_gate) for path in [*wheels, *sorted(DIST.glob("*.cdx.json"))]),
         *(("files", path, crate_files) for path in crates),
         *(("links", path, wheel_links) for path in wheels),
         *(("actionlint", path, actionlint) for path in WORKFLOWS),
@@ -77,6 +79,12 @@ def auditwheel(wheel: Path) -> None:
 def abi3audit(wheel: Path) -> None:
     """It uses nothing of CPython but the stable ABI of the release in its name."""
     told([tool("abi3audit"), "--strict", str(wheel)])
+
+
+def sbom_gate(path: Path) -> None:
+    """It has an SBOM, which names what the lock file does and nothing of this machine."""
+    if wrong := faults(path.name, read(path)):
+        raise BrokenError(f"the SBOM of {path.name}: " + "; ".join(wrong))
 
 
 def locked(sdist: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+from sbom import without_paths
 from sources import sources
 from toolchain import BUILD, DIST, environment, output, run, tool
 
@@ -19,12 +20,14 @@ FILES = ["Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "LICENSE"]
 
 
 def build_wheels(targets: list[Target]) -> None:
-    """A wheel for each target."""
+    """A wheel for each target, with an SBOM in it (PEP 770)."""
     for target in targets:
         command = [tool("maturin"), "build", "--release", "--locked", "--target", target.triple, "--out", str(DIST)]
         if target.zig:
             command += ["--zig", "--compatibility", target.wheel]
         run(command, env=environment(target), cwd=sources())
+    for wheel in DIST.glob("leaselock-*.whl"):
+        without_paths(wheel)
 
 
 def build_sdist(_targets: list[Target]) -> None:
