@@ -71,7 +71,7 @@ def crates() -> list[str]:
     fetched = ask([deny, "fetch", "db"])
     if fetched.returncode:
         raise unreachable(fetched.stdout + fetched.stderr)
-    done = ask([deny, "--log-level", "warn", "check", "--disable-fetch", "-D", "warnings", "advisories"])
+    done = ask([deny, "--offline", "--log-level", "warn", "check", "-D", "warnings", "advisories"])
     return [done.stderr + done.stdout] if done.returncode else []
 
 
