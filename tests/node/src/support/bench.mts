@@ -53,9 +53,9 @@ export function unique(): string {
 }
 
 /** A test, once on each server. */
-export function test(title: string, body: (bench: Bench) => Promise<void>): void {
+export function test(title: string, body: (bench: Bench) => Promise<void>, timeout = 60_000): void {
   for (const server of servers) {
-    nodeTest(`${title} [${server.name}]`, { timeout: 60_000 }, async (t) => {
+    nodeTest(`${title} [${server.name}]`, { timeout }, async (t) => {
       const bench = new Bench(t, server);
       try {
         await body(bench);
