@@ -109,7 +109,7 @@ class Numbers:
 
 def main() -> None:
     kind, url, app_id, cycles = sys.argv[1:]
-    told = []
+    told: list[dict[str, float]] = []
     started = time.monotonic()
     if kind == "sync":
         with Client(url, app_id=app_id) as client:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import SERVERS
+from conftest import PARAMS
 
 if TYPE_CHECKING:
     from resp import Connection
@@ -27,7 +27,7 @@ SECONDS = 600
 @pytest.mark.alone
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts in /proc")
-@pytest.mark.parametrize("server", SERVERS[:1] or [None], indirect=True, ids=["first"])
+@pytest.mark.parametrize("server", PARAMS[:1], indirect=True, ids=["first"])
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_many_cycles_leave_nothing(server: dict[str, Any], app_id: str, redis: Connection, kind: str) -> None:
     program = [sys.executable, str(Path(__file__).with_name("leaking.py")), kind, server["url"], app_id, str(CYCLES)]
