@@ -31,24 +31,22 @@ pub(super) enum Step<T> {
 
 /// How long an exchange may go on with request after request: a server that always has one more to be sent would have it go on
 /// for ever.
-#[derive(Clone, Copy)]
 pub(super) struct Rounds {
-    until: Moment,
     limit: Duration,
+    /// Most are over with the first request, and need no clock.
+    until: Option<Moment>,
 }
 
 impl Rounds {
-    /// They begin now, and end after the command time-out.
+    /// They end when the command time-out has passed since the first was answered.
     pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            until: Moment::now() + limit,
-            limit,
-        }
+        Self { limit, until: None }
     }
 
     /// Whether there may be another.
-    pub(super) fn another(self, address: impl Display) -> Result<(), Failure> {
-        if !self.until.is_past() {
+    pub(super) fn another(&mut self, address: impl Display) -> Result<(), Failure> {
+        let now = Moment::now();
+        if now < *self.until.get_or_insert(now + self.limit) {
             return Ok(());
         }
         // What it has carried out by now nobody knows.

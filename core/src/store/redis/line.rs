@@ -119,11 +119,13 @@ impl Line {
                 Step::Again => None,
             },
         };
-        let more = operation.rounds.another(&self.address);
-        match (finished, more) {
-            (Some(finished), _) => done.push((operation.id, finished)),
-            (None, Ok(())) => self.begin(operation, None),
-            (None, Err(failure)) => done.push((operation.id, operation.failed(failure))),
+        let finished = finished.or_else(|| {
+            let more = operation.rounds.another(&self.address);
+            more.err().map(|failure| operation.failed(failure))
+        });
+        match finished {
+            Some(finished) => done.push((operation.id, finished)),
+            None => self.begin(operation, None),
         }
     }
 }

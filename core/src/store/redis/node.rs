@@ -126,7 +126,7 @@ impl Node {
         let limit = limit.map(|limit| limit.min(patience));
         let is_of_cluster = self.link.is_of_cluster();
         let mut is_first = true;
-        let rounds = Rounds::new(self.server.health.silence());
+        let mut rounds = Rounds::new(self.server.health.silence());
         loop {
             let started = Moment::now();
             let confirming = exchange

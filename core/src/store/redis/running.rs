@@ -58,7 +58,7 @@ pub(super) async fn go_on<E: Exchange>(
     (mut begun, mut confirming): Begun,
 ) -> Result<E::Output, Stop> {
     let is_of_cluster = link.is_of_cluster();
-    let rounds = Rounds::new(link.silence());
+    let mut rounds = Rounds::new(link.silence());
     loop {
         let (answer, late) = connection.answer(begun).await;
         let (sent, replies) = match answer {

@@ -127,7 +127,7 @@ impl Cluster {
             Some(found) if found.is_shared() => {
                 let holders = keys.holders();
                 let mut known = Sharing::default();
-                let rounds = Rounds::new(self.timeout);
+                let mut rounds = Rounds::new(self.timeout);
                 loop {
                     let (first, last) = known.next();
                     let (first, last) = (first.to_string(), last.to_string());
