@@ -27,6 +27,9 @@ const RENEW_AFTER: u32 = 3;
 /// A renewal is sent early enough to take this many times what the last answer took.
 const MARGIN: u32 = 2;
 
+/// Between two renewals there is this part of the TTL at least, in which its holder may extend the lease.
+const PAUSE_PART: u32 = 20;
+
 /// A lease that began with a grant is held for the claim window only: it is renewed this soon. Shorter critical sections
 /// are over by then, and cost no renewal.
 const WINDOW_RENEW_AFTER: Duration = Duration::from_millis(25);
@@ -382,8 +385,11 @@ impl HoldingState {
             // slow that the next one might come too late, that is sent sooner.
             let ttl = self.capped(self.ttl);
             let took = ttl.saturating_sub(self.deadline.since(now));
-            let in_time = self.deadline.earlier(took * MARGIN).max(now);
-            (now + ttl / RENEW_AFTER).min(in_time)
+            let in_time = self.deadline.earlier(took * MARGIN);
+            let soonest = now + ttl / PAUSE_PART;
+            (now + ttl / RENEW_AFTER)
+                .min(in_time.max(soonest))
+                .min(self.deadline)
         } else {
             self.deadline
         }

@@ -118,7 +118,9 @@ def test_a_signal_ends_it_while_a_lost_command_is_ended(leaselock: Program, name
 
 
 def test_ctrl_c_at_a_terminal(leaselock: Program, name: str) -> None:
-    terminal = leaselock.terminal("leaselock", "run", "--forever", name, "--", "sh", "-c", "echo re''ady; exec sleep 60")
+    terminal = leaselock.terminal(
+        "leaselock", "run", "--forever", name, "--", "sh", "-c", "echo re''ady; exec sleep 60"
+    )
     terminal.expect_exact("ready")
     assert pid_of(terminal)
     terminal.sendintr()

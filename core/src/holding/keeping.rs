@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Holding, Next, Phase, deadline, reason};
+use super::{Holding, Next, PAUSE_PART, Phase, deadline, reason};
 use crate::clock::Moment;
 use crate::seeded::{Bug, is_seeded};
 use crate::state::LeaseState;
@@ -41,7 +41,7 @@ impl Holding {
             Next::At(state.deadline)
         } else if state.busy {
             // An extension is under way: look again when it is likely to be over.
-            Next::At((now + state.ttl / 20).min(state.deadline))
+            Next::At((now + state.ttl / PAUSE_PART).min(state.deadline))
         } else {
             let ttl = self.bounded(state.ttl, now);
             let gains = ttl == state.ttl || deadline(now, ttl) > state.deadline;
