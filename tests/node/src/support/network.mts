@@ -10,7 +10,7 @@ export class CountingListener {
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
 
-  private constructor() {
+  private constructor(private readonly host: string) {
     this.#server = createServer((socket) => {
       this.connections += 1;
       this.#sockets.add(socket);
@@ -21,9 +21,9 @@ export class CountingListener {
     });
   }
 
-  static async start(): Promise<CountingListener> {
-    const listener = new CountingListener();
-    listener.#server.listen(0, "127.0.0.1");
+  static async start(host = "127.0.0.1"): Promise<CountingListener> {
+    const listener = new CountingListener(host);
+    listener.#server.listen(0, host);
     await once(listener.#server, "listening");
     return listener;
   }
@@ -33,7 +33,7 @@ export class CountingListener {
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return `redis://${this.host}:${this.port}`;
   }
 
   async stop(): Promise<void> {
