@@ -68,6 +68,8 @@ struct State {
     /// So many connections, the first ones, are forgotten.
     forgotten: AtomicUsize,
     open: AtomicUsize,
+    /// What is closed is reset.
+    resets: AtomicBool,
     cut: watch::Sender<u64>,
     end: watch::Sender<bool>,
 }
@@ -93,6 +95,7 @@ impl Proxy {
             held_back: Mutex::default(),
             forgotten: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            resets: AtomicBool::new(false),
             cut: watch::Sender::new(0),
             end: watch::Sender::new(false),
         });
@@ -150,6 +153,12 @@ impl Proxy {
     /// Closes every connection there is. Forgotten ones hear nothing of it.
     pub fn cut(&self) {
         self.state.cut.send_modify(|times| *times += 1);
+    }
+
+    /// The same by a reset; from now on whatever is closed is.
+    pub fn reset(&self) {
+        self.state.resets.store(true, SeqCst);
+        self.cut();
     }
 
     /// Forgets every connection there is, as a NAT or a balancer does: from now on they carry nothing either way, not
@@ -218,22 +227,28 @@ async fn pair(client: TcpStream, number: usize, state: Arc<State>) {
     let forgotten = || number < state.forgotten.load(SeqCst);
     let holds_back = || state.held_back.lock().unwrap().contains(&number);
     state.open.fetch_add(1, SeqCst);
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, &state.to_server, holds_back, forgotten) => {}
-        () = pump(from_server, to_client, &state.to_client, || false, forgotten) => {}
+        () = pump(&mut from_client, &mut to_server, &state.to_server, holds_back, forgotten) => {}
+        () = pump(&mut from_server, &mut to_client, &state.to_client, || false, forgotten) => {}
         () = async {
             while cut.changed().await.is_ok() && forgotten() {}
         } => {}
         _ = end.wait_for(|ended| *ended) => {}
     }
+    if state.resets.load(SeqCst) {
+        // Closed with no time to linger, and without an end before, it is reset.
+        let linger = Some(Duration::ZERO);
+        let _ = socket2::SockRef::from(to_client.as_ref()).set_linger(linger);
+        to_client.forget();
+    }
     state.open.fetch_sub(1, SeqCst);
 }
 
 async fn pump(
-    mut source: OwnedReadHalf,
-    mut sink: OwnedWriteHalf,
+    source: &mut OwnedReadHalf,
+    sink: &mut OwnedWriteHalf,
     way: &Direction,
     holds_back: impl Fn() -> bool,
     forgotten: impl Fn() -> bool,

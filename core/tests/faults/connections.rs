@@ -1,11 +1,10 @@
 //! Scripts forgotten, connections killed, clients paused, a server that is busy: nothing of it reaches the user.
 
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use leaselock::{ErrorKind, LeaseState};
 
+use crate::common::proxy::Proxy;
 use crate::common::{Server, ms};
 use crate::{client_at, client_with, gone_within, keys, queued, sleep, timed, wait_for};
 
@@ -209,43 +208,6 @@ fn occupy_port(port: u16, millis: u64) {
     running.join().unwrap();
 }
 
-/// Resets the connections that go by it, on threads of its own.
-struct Resetter {
-    port: u16,
-    ends: Arc<Mutex<Vec<[Arc<TcpStream>; 2]>>>,
-}
-
-impl Resetter {
-    fn start(target: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let ends = Arc::<Mutex<Vec<_>>>::default();
-        let all = ends.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let server = TcpStream::connect(("127.0.0.1", target)).unwrap();
-                let pair = [Arc::new(client.unwrap()), Arc::new(server)];
-                for (from, to) in [(0, 1), (1, 0)] {
-                    let (from, to) = (pair[from].clone(), pair[to].clone());
-                    std::thread::spawn(move || std::io::copy(&mut &*from, &mut &*to));
-                }
-                all.lock().unwrap().push(pair);
-            }
-        });
-        Self { port, ends }
-    }
-
-    fn reset(&self) {
-        for [client, server] in self.ends.lock().unwrap().drain(..) {
-            // Closed with no time to linger, which both threads have left by then, it is reset.
-            let linger = Some(std::time::Duration::ZERO);
-            socket2::SockRef::from(&*client).set_linger(linger).unwrap();
-            client.shutdown(Shutdown::Read).unwrap();
-            server.shutdown(Shutdown::Both).unwrap();
-        }
-    }
-}
-
 /// A connection that is reset while nobody looks is found out by the first write to it. That fails, and whoever drives the
 /// connection has to hear of the reset from the system, which a runtime of one thread asks only when it has nothing to do.
 #[test]
@@ -253,17 +215,18 @@ fn a_reset_that_shows_in_a_write_hangs_no_runtime_of_one_thread() {
     for server in Server::each(&[]) {
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let resetter = Resetter::start(server.port);
-            let url = format!("redis://127.0.0.1:{}", resetter.port);
+            // The network goes on while the client's runtime does not.
+            let network = tokio::runtime::Runtime::new().unwrap();
+            let proxy = network.block_on(Proxy::start(server.port));
             let runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = { runtime }.enable_all().build().unwrap();
             runtime.block_on(async {
-                let client = client_with(&url, ms(1_000));
+                let client = client_with(&proxy.url(), ms(1_000));
                 drop(client.acquire("res").await.unwrap());
                 for _ in 0..5 {
                     client.inspect("res").await.unwrap();
                     sleep(50).await;
-                    resetter.reset();
+                    proxy.reset();
                     // The runtime's only thread is busy, and hears nothing of it.
                     std::thread::sleep(ms(100));
                     let inspecting = client.clone();

@@ -21,18 +21,11 @@ use crate::store::embedded;
 /// No error says more than so many bytes of what was wrong.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// All that can be read, in pieces of `size`; `None` when there is garbage, after whatever came before it.
+/// All that can be read, in pieces of `size`, and whether that is all: after garbage nothing is read.
 fn read(bytes: &[u8], size: usize) -> (Vec<Incoming>, bool) {
     let (mut replies, mut found) = (Replies::new(), Vec::new());
     for piece in bytes.chunks(size) {
-        let mut left = piece;
-        while !left.is_empty() {
-            let space = replies.space();
-            let count = left.len().min(space.len());
-            space[..count].copy_from_slice(&left[..count]);
-            replies.filled(count);
-            left = &left[count..];
-        }
+        replies.feed(piece);
         loop {
             match replies.next() {
                 Ok(Some(incoming)) => found.push(incoming),

@@ -44,6 +44,18 @@ impl Replies {
         }
     }
 
+    /// Takes in what was read elsewhere than from a socket.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let count = bytes.len().min(space.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
     /// Where to put what is read next; then [`filled`](Self::filled).
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {

@@ -10,14 +10,7 @@ fn read(bytes: &[u8], size: usize) -> Result<Vec<Value>, Garbage> {
     let mut replies = Replies::new();
     let mut values = Vec::new();
     for piece in bytes.chunks(size) {
-        let mut left = piece;
-        while !left.is_empty() {
-            let space = replies.space();
-            let count = left.len().min(space.len());
-            space[..count].copy_from_slice(&left[..count]);
-            replies.filled(count);
-            left = &left[count..];
-        }
+        replies.feed(piece);
         while let Some(incoming) = replies.next()? {
             values.push(match incoming {
                 Incoming::Reply(value) => value,
