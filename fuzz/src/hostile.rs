@@ -241,7 +241,7 @@ async fn step(client: &Client, leases: &mut Vec<Lease>, choices: &mut Choices) {
                 .flatten(),
         ),
         2 | 3 => {
-            leases.extend(bounded("wait", client.acquire("res").wait(WAIT).into_future()).await)
+            leases.extend(bounded("wait", client.acquire("res").wait(WAIT).into_future()).await);
         }
         4 => {
             let shared = client.acquire("res").shared().wait(WAIT);

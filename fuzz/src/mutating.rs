@@ -99,7 +99,7 @@ impl Mutator {
             let length = self.chance.usize(..200);
             input = (0..length).map(|_| self.chance.u8(..)).collect();
         }
-        for _ in 0..1 + self.chance.usize(..6) {
+        for _ in 0..=self.chance.usize(..6) {
             self.change(&mut input);
         }
         input.truncate(LONGEST);

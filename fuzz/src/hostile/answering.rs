@@ -213,7 +213,7 @@ impl Answering {
 
     /// Any value, nested so deep at most.
     fn value(&mut self, depth: u8) -> Vec<u8> {
-        if depth == 0 || self.choices.next() % 3 == 0 {
+        if depth == 0 || self.choices.next().is_multiple_of(3) {
             return format!("{}\r\n", self.choices.one_of(ATOMS)).into();
         }
         let count = self.choices.next() % 9;
@@ -286,7 +286,7 @@ impl Answering {
                 format!("*1\r\n*2\r\n{},{}\r\n", bulk("owner"), NOW / 1_000 + 5_000)
             }
             "ZRANGE" => {
-                let count = if self.choices.next() % 4 == 0 {
+                let count = if self.choices.next().is_multiple_of(4) {
                     1_000
                 } else {
                     1
@@ -295,7 +295,7 @@ impl Answering {
             }
             "SCAN" => format!("*2\r\n{}*1\r\n{}", bulk("0"), bulk("lock||fuzz||res")),
             "SUBSCRIBE" | "SSUBSCRIBE" => {
-                self.inbox = second.to_owned();
+                second.clone_into(&mut self.inbox);
                 let mut bytes = Vec::new();
                 for (at, channel) in words[1..].iter().enumerate() {
                     let kind = if name == "SUBSCRIBE" {
