@@ -27,7 +27,7 @@ fn main() {
     let (mut total, mut bad) = (0, false);
     let began = Instant::now();
     for target in chosen {
-        let begun = Instant::now();
+        let since = Instant::now();
         let wanted = (count * target.share).div_ceil(shares);
         let inputs = corpus(target.name).expect("a corpus");
         let mut mutator = Mutator::new(inputs.clone(), seed);
@@ -56,7 +56,7 @@ fn main() {
         println!(
             "{}: {tried} in {runs} runs, {:.1} s",
             target.name,
-            begun.elapsed().as_secs_f64()
+            since.elapsed().as_secs_f64()
         );
     }
     println!(
