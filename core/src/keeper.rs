@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
-use self::schedule::Schedule;
+use self::schedule::{Kept, Schedule};
 use crate::clock::Moment;
 use crate::holding::{Holding, Next};
 use crate::name::LockId;
@@ -52,7 +52,7 @@ impl Keeper {
         schedule.last_id += 1;
         let id = schedule.last_id;
         schedule.due.insert((due, id));
-        schedule.leases.insert(id, (due, holding));
+        schedule.leases.insert(id, Kept::new(due, holding));
         schedule.active = true;
         let start = !std::mem::replace(&mut schedule.started, true);
         let wake = schedule.wakes_at.is_none_or(|at| due < at);
@@ -70,9 +70,9 @@ impl Keeper {
     pub(crate) fn remove(&self, id: u64) -> bool {
         let mut schedule = self.lock();
         match schedule.leases.remove(&id) {
-            Some((due, holding)) => {
-                schedule.due.remove(&(due, id));
-                schedule.unwatch(id, &holding.claim.lock);
+            Some(kept) => {
+                schedule.due.remove(&(kept.due, id));
+                schedule.unwatch(id, &kept.holding.claim.lock);
                 true
             }
             None => false,
@@ -83,9 +83,9 @@ impl Keeper {
     pub(crate) fn reschedule(&self, id: u64, due: Moment) {
         let mut schedule = self.lock();
         let schedule = &mut *schedule;
-        if let Some((at, _)) = schedule.leases.get_mut(&id) {
-            schedule.due.remove(&(*at, id));
-            *at = due;
+        if let Some(kept) = schedule.leases.get_mut(&id) {
+            schedule.due.remove(&(kept.due, id));
+            kept.due = due;
             schedule.due.insert((due, id));
             if schedule.wakes_at.is_none_or(|at| due < at) {
                 self.wake.notify_one();
@@ -100,8 +100,8 @@ impl Keeper {
         }
     }
 
-    /// Has every lease on a lock in `scope` renewed now, in as few pipelines as it takes; but for those that are being tried again, which have a
-    /// pace of their own.
+    /// Has every lease on a lock in `scope` renewed now, or where that was so a moment ago, soon, in as few pipelines as it takes; but
+    /// for those that are being tried again, which have a pace of their own.
     pub(crate) fn renew_all(&self, scope: &Scope) {
         if self.lock().hurry_all(Moment::now(), scope) {
             self.wake.notify_one();
@@ -135,7 +135,7 @@ impl Keeper {
         schedule
             .leases
             .values()
-            .any(|(_, holding)| *holding.claim.owner == *owner)
+            .any(|kept| *kept.holding.claim.owner == *owner)
     }
 
     /// Whether the keeper is in charge of no lease.
@@ -149,7 +149,7 @@ impl Keeper {
         schedule
             .leases
             .iter()
-            .map(|(id, (_, holding))| (*id, holding.clone()))
+            .map(|(id, kept)| (*id, kept.holding.clone()))
             .collect()
     }
 

@@ -23,7 +23,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long whoever may wait waits for a lock.
 const WAIT: Duration = Duration::from_millis(700);
 /// An operation has ended by then, many time-outs later: whoever asks again and again for ever has not.
-const LIMIT: Duration = Duration::from_secs(12);
+const LIMIT: Duration = Duration::from_secs(3);
 /// Every answer takes so long, so that time goes on.
 const ANSWER_TAKES: Duration = Duration::from_millis(1);
 /// More is asked for by no operation that comes to an end.

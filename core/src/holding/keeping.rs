@@ -103,8 +103,10 @@ impl Holding {
             Some(ownership) if ownership.is_mine() => {
                 state.extended(sent, ttl, self.hold_until);
                 // What was sent for a longer TTL since would explain it.
-                state.longer = ownership == Ownership::MineForLonger && ttl == state.ttl;
-                let due = if state.longer {
+                let longer = ownership == Ownership::MineForLonger && ttl == state.ttl;
+                let was_longer = std::mem::replace(&mut state.longer, longer);
+                // Cut down at once; a server that goes on saying so is asked again in due time.
+                let due = if longer && !was_longer {
                     now
                 } else {
                     state.due(self.renew, now)

@@ -11,14 +11,15 @@ use crate::store::Scope;
 
 /// Timers stand still while the machine is suspended and deadlines do not: look at the clock this often.
 const TICK: Duration = Duration::from_secs(1);
-/// A lease whose lock someone has touched is renewed at once; and if it was still there, no sooner than this part of the TTL
-/// later for the next touch. However often a store tells, renewals are four times as many as without.
-const TOUCH_PART: u32 = 12;
+/// A lease of which there is news (someone has touched its lock, its connection was lost) is renewed at once; and for the next
+/// news no sooner than this part of the TTL later. However often a store tells, and however often it closes the connection,
+/// renewals are four times as many as without, and whoever wants to extend the lease has his turn.
+const CALM_PART: u32 = 12;
 
 #[derive(Default)]
 pub(super) struct Schedule {
     pub(super) due: BTreeSet<(Moment, u64)>,
-    pub(super) leases: BTreeMap<u64, (Moment, Arc<Holding>)>,
+    pub(super) leases: BTreeMap<u64, Kept>,
     /// Those that were renewed, by their locks: the store tells when such a lock is touched.
     watched: HashMap<LockId, Watched>,
     pub(super) last_id: u64,
@@ -29,26 +30,53 @@ pub(super) struct Schedule {
     pub(super) active: bool,
 }
 
+/// A lease that the keeper is in charge of.
+pub(super) struct Kept {
+    pub(super) due: Moment,
+    pub(super) holding: Arc<Holding>,
+    /// It is due as early as this since there was news of it.
+    is_hurried: bool,
+    /// Not to be renewed for news before this.
+    calm_until: Option<Moment>,
+}
+
+impl Kept {
+    pub(super) fn new(due: Moment, holding: Arc<Holding>) -> Self {
+        Self {
+            due,
+            holding,
+            is_hurried: false,
+            calm_until: None,
+        }
+    }
+
+    /// When to renew it for news that came at `now`.
+    fn calm(&self, now: Moment) -> Moment {
+        self.calm_until.map_or(now, |calm| calm.max(now))
+    }
+}
+
 /// A lease whose lock the store watches.
 struct Watched {
     id: u64,
     /// When to renew the lease, since its lock was touched after the last renewal was sent.
     touched: Option<Moment>,
-    /// Not to be renewed for a touch before this.
-    calm_until: Option<Moment>,
 }
 
 impl Schedule {
-    /// Renews the lease of number `id` at `at`, if that is earlier than it is due.
-    pub(super) fn hurry(&mut self, id: u64, at: Moment) -> bool {
-        match self.leases.get_mut(&id) {
-            Some((due, holding)) if at < *due && holding.is_worth_hurrying() => {
-                self.due.remove(&(*due, id));
-                *due = at;
-                self.due.insert((at, id))
-            }
-            _ => false,
+    /// There is news of the lease of number `id`: renews it at once, or as soon as it may be, if that is earlier than it is due.
+    pub(super) fn hurry(&mut self, id: u64, now: Moment) -> bool {
+        let Some(kept) = self.leases.get_mut(&id) else {
+            return false;
+        };
+        let at = kept.calm(now);
+        if at >= kept.due || !kept.holding.is_worth_hurrying() {
+            return false;
         }
+        self.due.remove(&(kept.due, id));
+        kept.due = at;
+        kept.is_hurried = true;
+        self.due.insert((at, id))
     }
 
     fn watched(&mut self, id: u64, lock: &LockId) -> Option<&mut Watched> {
@@ -58,20 +86,19 @@ impl Schedule {
 
     /// The lock of the lease of number `id` was touched; whether the lease is to be renewed earlier for that.
     fn touched(&mut self, id: u64, lock: &LockId, now: Moment) -> bool {
-        let mut at = now;
+        let at = self.leases.get(&id).map(|kept| kept.calm(now));
         if let Some(watched) = self.watched(id, lock) {
-            at = watched.calm_until.map_or(now, |calm| calm.max(now));
-            watched.touched = Some(at);
+            watched.touched = at;
         }
-        self.hurry(id, at)
+        self.hurry(id, now)
     }
 
-    /// Renews every lease on a lock in `scope` at `at`; whether one is earlier than it was due.
-    pub(super) fn hurry_all(&mut self, at: Moment, scope: &Scope) -> bool {
+    /// There is news of every lease on a lock in `scope`; whether one is due earlier than it was.
+    pub(super) fn hurry_all(&mut self, now: Moment, scope: &Scope) -> bool {
         let leases = self.leases.iter();
-        let within = leases.filter(|(_, (_, holding))| scope.holds(&holding.claim.lock));
+        let within = leases.filter(|(_, kept)| scope.holds(&kept.holding.claim.lock));
         let ids: Vec<u64> = within.map(|(id, _)| *id).collect();
-        ids.into_iter().filter(|id| self.hurry(*id, at)).count() > 0
+        ids.into_iter().filter(|id| self.hurry(*id, now)).count() > 0
     }
 
     /// Someone has touched `lock`; whether a lease is to be renewed earlier for that.
@@ -83,7 +110,7 @@ impl Schedule {
     /// Someone has touched every lock in `scope`.
     pub(super) fn on_flushed(&mut self, scope: &Scope, now: Moment) -> bool {
         let leases = self.leases.iter();
-        let all: Vec<_> = leases.map(|(id, it)| (*id, it.1.clone())).collect();
+        let all: Vec<_> = leases.map(|(id, it)| (*id, it.holding.clone())).collect();
         let touched = all.iter();
         let touched = touched.filter(|(_, holding)| scope.holds(&holding.claim.lock));
         let touched = touched.filter(|(id, holding)| self.touched(*id, &holding.claim.lock, now));
@@ -92,21 +119,20 @@ impl Schedule {
 
     /// A renewal of the lease of number `id` is about to be sent: the store tells when its lock is touched after that.
     pub(super) fn on_renewing(&mut self, id: u64, holding: &Holding, now: Moment, term: Duration) {
-        if !self.leases.contains_key(&id) {
+        let lock = &holding.claim.lock;
+        let watched = self.watched(id, lock);
+        let is_watched = watched.is_some();
+        let is_touched = watched.is_some_and(|watched| watched.touched.take().is_some());
+        let Some(kept) = self.leases.get_mut(&id) else {
             return;
-        }
-        if let Some(watched) = self.watched(id, &holding.claim.lock) {
-            if watched.touched.take().is_some() {
-                watched.calm_until = Some(now + term / TOUCH_PART);
-            }
-            return;
-        }
-        let watched = Watched {
-            id,
-            touched: None,
-            calm_until: None,
         };
-        self.watched.insert(holding.claim.lock.clone(), watched);
+        if std::mem::take(&mut kept.is_hurried) || is_touched {
+            kept.calm_until = Some(now + term / CALM_PART);
+        }
+        if !is_watched {
+            let watched = Watched { id, touched: None };
+            self.watched.insert(lock.clone(), watched);
+        }
     }
 
     /// When to renew a lease because its lock was touched since its last renewal was sent.
@@ -131,8 +157,8 @@ impl Schedule {
                 break;
             }
             self.due.pop_first();
-            if let Some((_, holding)) = self.leases.get(&id) {
-                let holding = holding.clone();
+            if let Some(kept) = self.leases.get(&id) {
+                let holding = kept.holding.clone();
                 let touched = self.touched_at(id, &holding.claim.lock);
                 taken.push((id, holding, touched.is_some_and(|at| at <= until)));
             }
