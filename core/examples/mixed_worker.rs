@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use leaselock::{Client, Error, Lease};
+use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -60,6 +61,17 @@ async fn run(client: &Client, leases: &Leases, request: &Value) -> Result<Value,
                 "held": lease.held(),
                 "expires_in": lease.expires_in().as_secs_f64() * 1000.0,
             })
+        }
+        "looks" => {
+            let (lease, mut seen) = (leases.get(request), Vec::new());
+            let mut at = 0;
+            while Some(at) < request["until"].as_i64() {
+                let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+                at = now.tv_sec() * 1_000_000_000 + now.tv_nsec();
+                seen.push(json!([at, lease.held()]));
+                tokio::time::sleep(Duration::from_micros(500)).await;
+            }
+            seen.into()
         }
         "check" => {
             leases.get(request).check()?;

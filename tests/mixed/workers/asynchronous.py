@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import leaselock
@@ -32,6 +33,12 @@ async def run(op: str, request: dict[str, Any]) -> Any:
     if op == "look":
         lease = leases[request["lease"]]
         return {"state": lease.state, "held": lease.held, "expires_in": lease.expires_in * 1000}
+    if op == "looks":
+        lease, seen = leases[request["lease"]], []
+        while not seen or seen[-1][0] < request["until"]:
+            seen.append((time.monotonic_ns(), lease.held))
+            await asyncio.sleep(0.0005)
+        return seen
     if op == "check":
         return leases[request["lease"]].check()
     if op == "wait_lost":

@@ -25,6 +25,14 @@ async function run(request) {
       return await client.release(request.name, request.owner);
     case "look":
       return { state: lease.state, held: lease.held, expires_in: lease.expiresIn };
+    case "looks": {
+      const seen = [];
+      while (!seen.length || seen.at(-1)[0] < request.until) {
+        seen.push([Number(process.hrtime.bigint()), lease.held]);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      return seen;
+    }
     case "check":
       lease.check();
       return null;
