@@ -250,6 +250,8 @@ class Outcome:
     ok: bool
     seconds: float
     counts: tuple[int, int, int]
+    # Seconds of processors, of all that it started and waited for.
+    cpu: float = 0.0
     failed: tuple[str, ...] = ()
     spoilt: tuple[str, ...] = ()
 
@@ -257,7 +259,8 @@ class Outcome:
         """Both as one."""
         passed, failed, skipped = (a + b for a, b in zip(self.counts, other.counts, strict=True))
         names = (*self.failed, *other.failed)
-        return Outcome(self.suite, self.ok and other.ok, self.seconds + other.seconds, (passed, failed, skipped), names)
+        seconds, cpu = self.seconds + other.seconds, self.cpu + other.cpu
+        return Outcome(self.suite, self.ok and other.ok, seconds, (passed, failed, skipped), cpu, names)
 
     @property
     def may_be_spoilt(self) -> bool:
@@ -272,8 +275,8 @@ class Outcome:
         if not other.ok:
             return self
         passed, failed, skipped = self.counts
-        seconds = self.seconds + other.seconds
-        return Outcome(self.suite, True, seconds, (passed + failed, 0, skipped), (), self.failed)
+        seconds, cpu = self.seconds + other.seconds, self.cpu + other.cpu
+        return Outcome(self.suite, True, seconds, (passed + failed, 0, skipped), cpu, (), self.failed)
 
 
 def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outcome:
@@ -304,11 +307,14 @@ def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outc
             if closing.search(line):
                 for i, kind in enumerate(kinds):
                     counts[i] += sum(map(int, kind.findall(line)))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     ok = process.returncode == 0
     if suite.counted and ok and counts[0] == 0:
         show(f"{suite.name}: the runner ended well but no test ran; that counts as a failure\n")
         ok = False
-    return Outcome(suite, ok, time.monotonic() - started, (counts[0], counts[1], counts[2]), tuple(failed))
+    seconds, cpu = time.monotonic() - started, usage.ru_utime + usage.ru_stime
+    return Outcome(suite, ok, seconds, (counts[0], counts[1], counts[2]), cpu, tuple(failed))
 
 
 class Show:
@@ -333,7 +339,7 @@ class Show:
         with self._lock:
             self._running.remove(suite.name)
             _write("".join(lines))
-            end = f"{'ok' if outcome.ok else 'FAILED'} after {outcome.seconds:.0f} s"
+            end = f"{'ok' if outcome.ok else 'FAILED'} after {outcome.seconds:.0f} s, {outcome.cpu:.0f} s of processors"
             _write(f"... {suite.name}: {end}; still at it: {', '.join(self._running) or 'none'}\n")
         return outcome
 
@@ -369,7 +375,8 @@ def sum_up(kind: str, outcomes: list[Outcome]) -> int:
     for o in outcomes:
         passed, failed, skipped = o.counts
         detail = f"{passed} passed, {failed} failed, {skipped} skipped" if o.suite.counted else ""
-        print(f"  {'ok    ' if o.ok else 'FAILED'} {o.suite.name:<16} {o.seconds:6.1f} s  {detail}".rstrip())
+        costs = f"{o.seconds:6.1f} s, {o.cpu:6.1f} s of processors"
+        print(f"  {'ok    ' if o.ok else 'FAILED'} {o.suite.name:<24} {costs}  {detail}".rstrip())
     for o in outcomes:
         for name in o.spoilt:
             print(f"  spoilt once, and passed alone: {name}")

@@ -35,7 +35,8 @@ def run(op: str, request: dict[str, Any]) -> Any:
         lease = leases[request["lease"]]
         return {"state": lease.state, "held": lease.held, "expires_in": lease.expires_in * 1000}
     if op == "looks":
-        lease, seen = leases[request["lease"]], []
+        lease = leases[request["lease"]]
+        seen: list[tuple[int, bool]] = []
         while not seen or seen[-1][0] < request["until"]:
             seen.append((time.monotonic_ns(), lease.held))
             time.sleep(0.0005)
