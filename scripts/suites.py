@@ -66,7 +66,8 @@ def node_again(names: tuple[str, ...]) -> list[str]:
 class Suite:
     """One command, or none; `counted` is how its output tells what ran (none: its exit code says it all).
 
-    `alone` is another command, for tests that a busy machine would spoil: it runs when all suites have ended.
+    `alone` is another command, for tests that a busy machine would spoil: it runs when all suites have ended, its tests
+    one by one.
     `again` makes a command that runs just the tests of these names.
     """
 
@@ -98,6 +99,10 @@ SPOILT = 8
 ONCE = re.compile(
     "churn|bad_network|election|chaos|crashes|increment|holders|never|exclude|overlap|leak|cluster_changes|fork|seed|correct"
 )
+
+# The crates whose core has seams: built together, with one core.
+SEAMS = ["-p", "leaselock-simulation", "--features", "leaselock-simulation/worlds", "-p", "leaselock-fuzz"]
+SEAMS += ["--features", "leaselock-fuzz/targets"]
 
 # Worlds by seeds; what needs servers of that crate is in the suite of Rust.
 SIMULATION = ["cargo", "test", "-p", "leaselock-simulation", "--features", "worlds", "--locked", "--quiet"]
@@ -184,6 +189,8 @@ TEST = [
 ]
 # How many suites run at the same time.
 AT_ONCE = {"test": 3, "check": 2}
+# How many commands for tests that a busy machine would spoil: two of them take a fifth of two cores.
+ALONE_AT_ONCE = 2
 
 # An exception that nothing needs any more is a failure, too.
 LAPSED = ("unnecessary-skip", "unmatched-skip", "license-not-encountered")
@@ -192,6 +199,8 @@ DENY = ["--log-level", "warn", "--locked", "check", *(word for lint in LAPSED fo
 CHECK = [
     Suite("rustfmt", ["cargo", "fmt", "--all", "--check"]),
     Suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    # What the rest of the workspace is not to be built with: a core with seams.
+    Suite("clippy seams", ["cargo", "clippy", *SEAMS, "--all-targets", "--locked", "--", "-D", "warnings"]),
     Suite("rustdoc", ["cargo", "doc", "--workspace", "--no-deps", "--locked"], env={"RUSTDOCFLAGS": "-D warnings"}),
     Suite("docs", ["scripts/docs/build.sh"]),
     Suite("ruff", [str(VENV / "ruff"), "check", "."]),
@@ -356,13 +365,13 @@ def look_for_programs() -> None:
 
 
 def run_all(suites: list[Suite], at_once: int) -> list[Outcome]:
-    """Runs the suites side by side, then one by one what must run alone."""
+    """Runs the suites side by side, and then, with little beside it, what a busy machine would spoil."""
     show = Show(live=len(suites) == 1)
     with ThreadPoolExecutor(at_once) as pool:
         outcomes = list(pool.map(lambda suite: show.run(suite, suite.command), suites))
-    for i, (suite, first) in enumerate(zip(suites, outcomes, strict=True)):
-        if suite.alone:
-            outcomes[i] = first.and_then(show.run(suite, suite.alone))
+    with ThreadPoolExecutor(ALONE_AT_ONCE) as pool:
+        alone = list(pool.map(lambda suite: show.run(suite, suite.alone), suites))
+    outcomes = [one.and_then(other) for one, other in zip(outcomes, alone, strict=True)]
     for i, outcome in enumerate(outcomes):
         if outcome.may_be_spoilt and (again := outcome.suite.again):
             outcomes[i] = outcome.passed_again(show.run(outcome.suite, again(outcome.failed)))
