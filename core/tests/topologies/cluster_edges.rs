@@ -6,7 +6,9 @@ use std::time::Instant;
 use leaselock::{Client, ErrorKind};
 use tokio::task::JoinSet;
 
+use super::callers::{Caller, KINDS};
 use super::cluster::client;
+use crate::APP;
 use crate::common::proxy::Proxy;
 use crate::common::topology::Cluster;
 use crate::common::{Server, binaries, fresh, ms, until};
@@ -182,6 +184,42 @@ async fn locks_of_a_slot_that_is_half_moved_are_seen() {
         cluster.move_keys(&moved, None);
         cluster.end_move(&moved);
         assert!(lease.release().await.unwrap());
+    }
+}
+
+/// The script that hands over empties the queue, which then cannot be told from one that is at the other node already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_hands_over_in_a_slot_that_is_on_its_way_succeeds() {
+    for binary in binaries() {
+        let cluster = Cluster::start(&binary);
+        for kind in KINDS {
+            let (holder, waiter) = (
+                Caller::warm(kind, &cluster.url()).await,
+                client(&cluster, APP),
+            );
+            let name = fresh();
+            let held = holder.acquire(&name, None).await.unwrap();
+            let waiting = {
+                let (waiter, name) = (waiter.clone(), name.clone());
+                tokio::spawn(async move { waiter.acquire(name).wait(ms(30_000)).await })
+            };
+            until("it waits", ms(5_000), async || {
+                let found = waiter.inspect(&name).await.unwrap();
+                found.is_some_and(|found| found.waiters == 1)
+            })
+            .await;
+            let slot = cluster.slot_of(&format!("lock||{APP}||{name}"));
+            let from = cluster.owner_of(slot);
+            let moved = cluster.begin_move(slot, (from + 1) % 3);
+            let releasing = tokio::spawn(held.release());
+            tokio::time::sleep(ms(300)).await;
+            cluster.move_keys(&moved, None);
+            cluster.end_move(&moved);
+            let released = releasing.await.unwrap();
+            assert!(released.expect("an answer"), "{}, {kind:?}", binary.name);
+            let lease = waiting.await.unwrap().expect("granted");
+            assert!(lease.release().await.unwrap());
+        }
     }
 }
 

@@ -35,6 +35,8 @@ const WRONG_SLOT: &[&str] = &["MOVED"];
 
 /// What a server says that has no connection left for us. It passes, as those of others end.
 const FULL: &str = "max number of clients";
+/// What a script is told, in words that all releases share, of a key that is not there, in a slot that is on its way elsewhere.
+const ON_ITS_WAY: &str = "non local key in a cluster node";
 
 /// The server's words, where a reply, or a part of it, says that this is the wrong server to ask.
 pub(super) fn words_of_wrong_server(reply: &Value, is_of_cluster: bool) -> Option<String> {
@@ -47,6 +49,16 @@ pub(super) fn words_of_wrong_server(reply: &Value, is_of_cluster: bool) -> Optio
             .find_map(|part| words_of_wrong_server(part, is_of_cluster)),
         _ => None,
     }
+}
+
+/// The failure of a script that came to its end only in part: of a slot that is on its way, it had emptied a key, or not found one.
+pub(super) fn of_half_a_script(replies: &[Value]) -> Option<Failure> {
+    replies.iter().find_map(|reply| match reply {
+        Value::ServerError(error) if words_of(error).contains(ON_ITS_WAY) => {
+            Some(Failure::unanswered(from_server(error)))
+        }
+        _ => None,
+    })
 }
 
 /// Whether the server does not know the command at all.
@@ -79,7 +91,8 @@ fn one_of(codes: &'static [&'static str], error: &ServerError) -> Option<&'stati
 /// The error of a command that the server answered with an error.
 pub(super) fn from_server(error: &ServerError) -> Error {
     let words = words_of(error);
-    if one_of(TEMPORARY, error).is_some() || words.contains(FULL) {
+    let passes = [FULL, ON_ITS_WAY].iter().any(|of| words.contains(of));
+    if one_of(TEMPORARY, error).is_some() || passes {
         return Error::unavailable(format!(
             "the server cannot do it now, and was asked until the time-out: {words}"
         ));

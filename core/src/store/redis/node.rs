@@ -12,6 +12,7 @@ use super::confirming::{self, Confirming};
 use super::connect::{self, Server};
 use super::connection::Connection;
 use super::exchange::{At, Exchange, Releasing, Rounds, Step};
+use super::failure;
 use super::keys::Keys;
 use super::line::Line;
 use super::link::Link;
@@ -144,6 +145,10 @@ impl Node {
                         }
                         let error = Stop::Elsewhere(redirection).into_failure().error;
                         return Some(Err(Failure::unanswered(error)));
+                    }
+                    if is_of_cluster && let Some(failure) = failure::of_half_a_script(replies) {
+                        self.pool.put_back(connection);
+                        return Some(Err(failure));
                     }
                     is_first = false;
                     if let Step::Done(result) = exchange.on_replies(replies, sent) {

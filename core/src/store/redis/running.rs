@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::confirming::{self, Confirming};
 use super::connection::{Awaited, Connection, Replied};
 use super::exchange::{At, Exchange, Rounds, Step};
+use super::failure;
 use super::link::Link;
 use super::redirection::{Redirection, Stop};
 use crate::clock::Moment;
@@ -70,8 +71,13 @@ pub(super) async fn go_on<E: Exchange>(
         };
         let replies = &replies[usize::from(asking).min(replies.len())..];
         let (replies, confirmation) = confirming::split(confirming, replies);
-        if is_of_cluster && let Some(redirection) = Redirection::of(replies, &connection.address) {
-            return Err(Stop::Elsewhere(redirection));
+        if is_of_cluster {
+            if let Some(redirection) = Redirection::of(replies, &connection.address) {
+                return Err(Stop::Elsewhere(redirection));
+            }
+            if let Some(failure) = failure::of_half_a_script(replies) {
+                return Err(Stop::Failed(failure));
+            }
         }
         if let Step::Done(result) = exchange.on_replies(replies, sent) {
             if let Some(at) = exchange.seeded() {
