@@ -172,6 +172,8 @@ TEST = [
     ),
     # It starts its own servers, and 55 programs, which wait for each other.
     Suite("jepsen", [*RUN_PYTEST, "tests/jepsen"], "pytest"),
+    # It starts its own servers and some programs, six times at once, which wait for faults and for each other.
+    Suite("chaos", [*RUN_PYTEST, "tests/chaos"], "pytest"),
     Suite("cli", [*PYTEST, *SPREAD, "tests/cli"], "pytest", again=pytest_again),
     Suite(
         "docs", [*PYTEST, *SPREAD, "tests/docs"], "pytest", alone=[*PYTEST, *ALONE, "tests/docs"], again=pytest_again

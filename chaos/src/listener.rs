@@ -1,8 +1,8 @@
 //! One port of the proxy, its connections, and what happens to them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -43,6 +43,8 @@ struct State {
     to_client: Way,
     deaf: AtomicBool,
     refuse: AtomicBool,
+    /// What clients hear in place of each chunk of the server's.
+    instead: Mutex<Option<Arc<[u8]>>>,
     taken: AtomicUsize,
     touched: AtomicUsize,
     /// So many connections, the first ones, are forgotten.
@@ -107,6 +109,10 @@ impl Listener {
                     way.delay_ms.store(ms, Relaxed);
                 }
             }
+            ["answer", file] => match std::fs::read(file) {
+                Ok(bytes) => *state.instead() = Some(bytes.into()),
+                Err(error) => return format!("error: {file}: {error}"),
+            },
             ["deafen"] => state.deaf.store(true, Relaxed),
             ["forget"] => state.forgotten.store(state.taken.load(Relaxed), Relaxed),
             ["half-open"] => state.ends.send_modify(|ends| ends.half_open += 1),
@@ -125,9 +131,17 @@ impl Listener {
 }
 
 impl State {
+    fn instead(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
+        self.instead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pass(&self) {
         self.refuse.store(false, Relaxed);
         self.deaf.store(false, Relaxed);
+        // Who was told nonsense is told no more.
+        if self.instead().take().is_some() {
+            self.ends.send_modify(|ends| ends.cut += 1);
+        }
         for way in [&self.to_server, &self.to_client] {
             way.hold.store(false, Relaxed);
             way.lose.store(false, Relaxed);
@@ -163,11 +177,11 @@ async fn connection(client: TcpStream, number: usize, state: Arc<State>) {
         way: &state.to_server,
         state: &state,
         number,
-        published: false,
+        to_client: false,
     };
     let towards_client = Pump {
         way: &state.to_client,
-        published: true,
+        to_client: true,
         ..towards_server
     };
     let now = tokio::select! {
@@ -199,8 +213,7 @@ struct Pump<'a> {
     way: &'a Way,
     state: &'a State,
     number: usize,
-    /// Whether what was published may be among them.
-    published: bool,
+    to_client: bool,
 }
 
 impl Pump<'_> {
@@ -255,7 +268,11 @@ impl Pump<'_> {
             self.touch();
             return true;
         }
-        let chunk = if self.published && self.state.deaf.load(Relaxed) {
+        let instead = self.to_client.then(|| self.state.instead().clone());
+        let chunk = if let Some(bytes) = instead.flatten() {
+            self.touch();
+            bytes.to_vec()
+        } else if self.to_client && self.state.deaf.load(Relaxed) {
             let left = published::without(chunk);
             if left.len() < chunk.len() {
                 self.touch();

@@ -15,6 +15,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+/// Whoever failed tries something else a moment later.
+const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
 /// What the program was told to do: `tag` is its name in the log, `tasks` how many take turns until `end` or until there
 /// is a file `until`, by `clients` clients.
 #[derive(Deserialize)]
@@ -137,7 +140,10 @@ async fn take_turn(client: &Client, turn: &Turn, diary: &Diary) {
         Err(error) if error.kind() == ErrorKind::LockTimeout => {
             diary.outcome("timeout", &turn.name, "");
         }
-        Err(error) => diary.failed(&turn.name, &error),
+        Err(error) => {
+            diary.failed(&turn.name, &error);
+            sleep(AFTER_FAILURE).await;
+        }
     }
 }
 
@@ -169,11 +175,9 @@ async fn hold(lease: &Lease, turn: &Turn, diary: &Diary) -> Result<(), Error> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    println!("{}", std::process::id());
-    let orders = std::env::args().nth(1).expect("orders");
-    let orders: Orders = serde_json::from_str(&orders).expect("orders");
+/// Works as it was told; its clients.
+async fn work(orders: &str) -> Result<Vec<Client>, Error> {
+    let orders: Orders = serde_json::from_str(orders).expect("orders");
     let orders = Arc::new(orders);
     let turns = std::fs::read_to_string(&orders.turns).expect("turns");
     let turns: Vec<Turn> = turns
@@ -209,15 +213,31 @@ async fn main() -> Result<(), Error> {
     }
 
     println!("done");
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = lines.next_line().await {
-        let stats: Vec<_> = clients.iter().map(Client::stats).collect();
-        let held: u64 = stats.iter().map(|stats| stats.held).sum();
-        let waiting: u64 = stats.iter().map(|stats| stats.waiting).sum();
-        println!("{}", json!({ "held": held, "waiting": waiting }));
-    }
-    for client in &clients {
+    Ok(clients)
+}
+
+async fn close(clients: &[Client]) -> Result<(), Error> {
+    for client in clients {
         client.close().await?;
     }
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    println!("{}", std::process::id());
+    let mut clients = work(&std::env::args().nth(1).expect("orders")).await?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line.is_empty() {
+            let stats: Vec<_> = clients.iter().map(Client::stats).collect();
+            let held: u64 = stats.iter().map(|stats| stats.held).sum();
+            let waiting: u64 = stats.iter().map(|stats| stats.waiting).sum();
+            println!("{}", json!({ "held": held, "waiting": waiting }));
+        } else {
+            close(&clients).await?;
+            clients = work(&line).await?;
+        }
+    }
+    close(&clients).await
 }

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from churn_log import NS
 from resp import RedisError
-from scenes import LANGUAGES, TTL, now
+from scenes import TTL, now
 from topologies import Cluster, Sentinels, ask, fields, until
+from work import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +22,25 @@ if TYPE_CHECKING:
 
 LONGER_THAN_TTL = TTL * 1.6
 HOUR_MS = 3_600_000
+# What servers never say, each a chunk of what clients hear.
+MIB = 1 << 20
+NONSENSE = (
+    b"$536870912\r\n" + bytes(MIB),
+    b"*1\r\n" * MIB,
+    b"*1000000000\r\n" + b":1\r\n" * MIB,
+    b"+" + b"x" * MIB,
+    b"*3\r\n$1\r\nx\r\n*0\r\n$-1\r\n",
+    b"\x00\xff\xfe\x01 not redis at all\r\n",
+)
+# How much more memory a program may need for that.
+MEMORY = 64 * MIB
 
 
 def touched(scene: Scene, cause: Callable[[], object]) -> None:
     """Carries it out, and makes sure that it met somebody."""
     before = scene.touched()
     cause()
-    met = scene.touched() - before
-    assert met, "the fault met nobody"
-    scene.notes.append(f"{met} chunks met it")
+    assert scene.touched() > before, "the fault met nobody"
 
 
 def silence(scene: Scene, begin: int, tag: str = "") -> None:
@@ -90,6 +101,11 @@ def busy(scene: Scene) -> None:
         time.sleep(0.5)
         for node in masters:
             node.command("SCRIPT", "KILL")
+            until("it is over", partial(_set, node, "busy-reply-threshold", "5000"))
+
+
+def _set(node: Server, setting: str, value: str) -> bool:
+    return bool(ask(node, "CONFIG", "SET", setting, value) == "OK")
 
 
 def client_pause(scene: Scene) -> None:
@@ -297,6 +313,36 @@ def network(
     return cause
 
 
+def certificates(scene: Scene) -> None:
+    """The servers show certificates that clients are not to trust."""
+    begin = now()
+    for certificate in ("expired", "wronghost", "stranger"):
+        scene.show(certificate)
+        time.sleep(1.2)
+    silence(scene, begin)
+    scene.show("good")
+    plain = scene.plain()
+    assert not plain, f"{plain} connections without TLS"
+
+
+def nonsense(scene: Scene) -> None:
+    """Whatever the servers say, clients hear something else."""
+    before = {tag: program.peak() for tag, program in scene.programs.items()}
+    file = scene.folder / "nonsense"
+    for answer in NONSENSE:
+        file.write_bytes(answer)
+
+        def tell() -> None:
+            scene.clients(f"answer {file}")
+            time.sleep(0.4)
+            scene.clients("pass")
+
+        touched(scene, tell)
+    more = {tag: program.peak() - before[tag] for tag, program in scene.programs.items()}
+    scene.notes.append(f"{max(more.values()) // MIB} MiB of memory more at most")
+    assert max(more.values()) < MEMORY, f"more memory, in bytes: {more}"
+
+
 # -- clients --
 
 
@@ -328,9 +374,9 @@ def partitioned(scene: Scene) -> None:
 
 
 def killed_clients(scene: Scene) -> None:
-    for tag, program in scene.programs.items():
+    for tag in scene.programs:
         if tag.endswith(".0"):
-            program.kill()
+            scene.crew.pop(tag).kill()
             scene.killed.add(tag)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A timer and a look may be late by so much on a busy machine, beside what the beats tell of it.
 SLACK = NS // 4
+# Stands for all that wanted a name and failed.
+FAILED = "failed"
 ENDS = OUTCOMES | {"released", "gone", "left", "late"}
 
 
@@ -25,7 +27,7 @@ class Facts:
     """What happened, in ns of CLOCK_MONOTONIC, and what is asked for that."""
 
     ttl: int
-    # When the fault was over; the end of the work.
+    # When the fault was over; from when on nobody began anything.
     healed: int
     end: int
     # How long no name may go without a write after that.
@@ -34,13 +36,15 @@ class Facts:
     overlap: bool = False
     # No lease may be lost, also where holders block themselves.
     kept: bool = False
+    # Its holders block themselves: whoever looks late was not kept from running by the machine.
     blocked: bool = False
     # Nothing is renewed from when to when, for whoever has this tag: no look after the deadline may say `held`.
     silent: list[tuple[int, int, str]] = field(default_factory=list)
     # The store forgot what it had at the first, and could be reached again at the second.
     forgotten: list[tuple[int, int]] = field(default_factory=list)
-    # Codes of errors that users may see.
+    # Codes of errors that users may see, and words of which each must have been in one that they saw.
     errors: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
     killed: set[str] = field(default_factory=set)
 
 
@@ -90,9 +94,12 @@ def judge(events: list[Event], facts: Facts) -> Verdict:
     _overlaps(leases, facts, verdict)
     _told(leases, facts, stalls, verdict)
     _goes_on(events, facts, stalls, verdict)
+    said = [event.more for event in events if event.kind == "failed"]
     for code, times in verdict.codes.items():
         if code not in facts.errors:
-            verdict.wrong.append(f"{times} times {code}, which nobody is to see here")
+            text = next(each for each in said if each.startswith(code))
+            verdict.wrong.append(f"{times} times {code}, which nobody is to see here: {text}")
+    verdict.wrong += [f"nobody was told: {text}" for text in facts.words if not any(text in each for each in said)]
     if facts.kept:
         _kept(events, leases, facts, stalls, verdict)
     if not verdict.counts["released"]:
@@ -204,6 +211,8 @@ def _told(leases: list[Lease], facts: Facts, stalls: Stalls, verdict: Verdict) -
 def _kept(events: list[Event], leases: list[Lease], facts: Facts, stalls: Stalls, verdict: Verdict) -> None:
     """No lease is lost, but for one that a machine which stood still could not renew in time."""
     reasons = {(e.who, e.name, e.token): e.more or e.kind for e in reversed(events) if e.kind in {"lost", "gone"}}
+    if not any(lease.looks[-1][0] - lease.begin > facts.ttl for lease in leases):
+        verdict.wrong.append("no lease had to be renewed")
     for lease in leases:
         # It is renewed at a third of the TTL, and once more after a failure.
         # Whoever looks late, and was not blocked on purpose, was kept from running: he could not renew either.
@@ -228,14 +237,20 @@ def _goes_on(events: list[Event], facts: Facts, stalls: Stalls, verdict: Verdict
                 verdict.wrong.append(f"{name} was wanted and had no holder for {gap:.2f} s after the fault")
 
     for event in sorted(events, key=lambda event: event.time):
-        if event.kind == "beat" or event.time > facts.end or event.who.split("/")[0] in facts.killed:
+        if event.kind == "beat" or event.who.split("/")[0] in facts.killed:
             continue
+        waiting = wanted.setdefault(event.name, {})
         if event.kind == "wants":
-            wanted.setdefault(event.name, {})[event.who] = event.time
-        else:
-            if event.kind == "holds":
-                look(event.name, event.time)
-            wanted.get(event.name, {}).pop(event.who, None)
+            waiting[event.who] = event.time
+            continue
+        if event.kind in {"holds", "timeout"}:
+            look(event.name, event.time)
+        since = waiting.pop(event.who, event.time)
+        if event.token:
+            waiting.pop(FAILED, None)
             seen[event.name] = event.time
+        elif event.kind == "failed":
+            # It goes on to be wanted: a name of which all fails has no holder either.
+            waiting.setdefault(FAILED, since)
     for name in wanted:
         look(name, facts.end)

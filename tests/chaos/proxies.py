@@ -23,6 +23,15 @@ class Proxies:
         self.ports[name] = int(self._ask(f"open {name}"))
         return self.ports[name]
 
+    def front(self, name: str, port: int) -> int:
+        """Listens for TLS under a new name, before that port; its own."""
+        self.ports[name] = int(self._ask(f"front {name} {port}"))
+        return self.ports[name]
+
+    def plain(self, name: str) -> int:
+        """How many of its connections did not begin with TLS."""
+        return int(self._ask(f"{name} plain"))
+
     def tell(self, name: str, command: str) -> None:
         answer = self._ask(f"{name} {command}")
         assert answer == "ok", f"{name} {command}: {answer}"

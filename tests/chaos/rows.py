@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import causes
-from scenes import COMMAND_TIMEOUT_MS, TTL, TTL_MS
+from scenes import TTL, TTL_MS
+from work import COMMAND_TIMEOUT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +51,20 @@ class Row:
     ttl: int = TTL_MS
     # Failovers are wanted, and not those of a busy machine.
     calm: bool = True
+    # What the servers are like: they keep data, have a clock of their own, speak TLS.
     keep_data: bool = False
     shift: bool = False
+    tls: bool = False
+    # What users must have been told.
+    words: tuple[str, ...] = ()
     # Things about the work: two programs of a language, turns that are cancelled, that block their interpreter.
     work: dict[str, Any] = field(default_factory=dict)
     own_clock: bool = False
+
+    @property
+    def apart(self) -> bool:
+        """Whether it wants servers or programs that no other row can have."""
+        return self.keep_data or self.shift or self.tls or self.own_clock or not self.calm
 
 
 TOKEN = "two holders may overlap: the token tells"
@@ -259,6 +269,24 @@ ROWS = [
         within=SILENT,
     ),
     Row(
+        "TLS: expired, another host's, of an unknown authority",
+        causes.certificates,
+        SERVERS,
+        "refused in words; nobody falls back to plain text",
+        errors=REFUSED,
+        within=SILENT,
+        tls=True,
+        words=("it has expired", "it is for another host name", "nobody whom this client trusts vouches for it"),
+    ),
+    Row(
+        "replies that make no sense",
+        causes.nonsense,
+        SERVERS,
+        "huge, deep, endless, of wrong types: errors in words, in bounded memory",
+        errors=REFUSED,
+        within=SILENT,
+    ),
+    Row(
         "server clock +1 h",
         causes.clock(1),
         ("one-redis", "sentinel-redis", "cluster-redis"),
@@ -296,7 +324,7 @@ ROWS = [
         within=FALLBACK,
         kept=True,
         ttl=KEPT_MS,
-        work={"blocked": KEPT_MS * 3 // 2},
+        work={"blocked": KEPT_MS * 6 // 5},
     ),
     Row(
         "acquire cancelled",
@@ -316,5 +344,42 @@ ROWS = [
         errors=UNAVAILABLE,
         within=SILENT,
         work={"each": 2},
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A fault within one process, which a test of each language that can have it causes: file and test by language."""
+
+    name: str
+    known: str
+    tests: dict[str, tuple[str, str]]
+
+
+COVERED = [
+    Covered(
+        "fork",
+        "the child never touches the parent's lease; Node cannot fork and go on",
+        {
+            "Python": ("tests/python/test_c_fork.py", "test_field_bug_59_a_lease_stays_with_its_process"),
+            "asyncio": ("tests/python/test_c_fork.py", "test_field_bug_59_asyncio"),
+            "Rust": ("core/tests/faults/threads.rs", "field_bug_59_a_client_refuses_to_work_in_a_forked_child"),
+            "Rust, a file": ("core/tests/embedded/forks.rs", "a_forked_child_has_locks_of_its_own"),
+        },
+    ),
+    Covered(
+        "interpreter exit",
+        "no name stays taken, and the process ends at once",
+        {
+            "Python, asyncio": ("tests/python/test_ends.py", "test_field_bug_61_no_name_stays_taken"),
+            "Node": ("tests/node/src/exit.test.mts", "leaves no name taken"),
+            "Rust": ("core/tests/faults/ends.rs", "field_bug_60_a_lease_dropped_last_is_given_back"),
+        },
+    ),
+    Covered(
+        "worker.terminate()",
+        "what the worker held is given back, and its place in a queue is left",
+        {"Node": ("tests/node/src/workers.test.mts", "worker.terminate ends one that holds and waits")},
     ),
 ]

@@ -24,18 +24,21 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/mixed")]
 
 import table
 from churn_log import NS
+from hosts import hosts_can_be_made
 from judge import Facts, Verdict, judge
 from programs import rust_programs
 from rows import ROWS, Row
-from scenes import Scene, Work, hosts_can_be_made, now
+from scenes import Scene, now
+from topologies import until
+from work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORKERS = ROOT / "tests/mixed/workers"
-# How long there is peace before the fault, and work after it.
-BEFORE = 1.0
-AFTER = 2.5
+# How long there is peace before the fault, and work after it, in seconds.
+BEFORE = 0.5
+AFTER = 1.0
 
 
 @dataclass
@@ -50,12 +53,34 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run(row: Row, topology: str, programs: dict[str, str]) -> Outcome:
-    """One fault on one topology, and what came of it in each language."""
+def run_rows(rows: list[Row], topology: str, programs: dict[str, str]) -> list[Outcome]:
+    """One fault after the other on the same servers; on new ones after whatever went wrong."""
+    outcomes: list[Outcome] = []
+    while rows:
+        kind, _, server = topology.partition("-")
+        first = rows[0]
+        try:
+            with Scene(kind, server, programs, keep_data=first.keep_data, shift=first.shift, tls=first.tls) as scene:
+                while rows:
+                    outcomes.append(run(rows.pop(0), topology, scene, programs))
+                    if outcomes[-1].wrong:
+                        break
+                    if not rows and (wrong := scene.dismiss()):
+                        outcomes[-1].wrong += wrong
+                        _say(outcomes[-1])
+        except Exception:
+            # Of the servers themselves.
+            outcomes.append(Outcome(rows.pop(0) if rows else first, topology, wrong=[traceback.format_exc()]))
+            _say(outcomes[-1])
+    return outcomes
+
+
+def run(row: Row, topology: str, scene: Scene, programs: dict[str, str]) -> Outcome:
+    """One fault, and what came of it in each language."""
     outcome = Outcome(row, topology)
     began = time.monotonic()
     try:
-        _run(row, topology, programs, outcome)
+        _run(row, scene, programs, outcome)
     except Exception:
         outcome.wrong.append(traceback.format_exc())
     outcome.seconds = time.monotonic() - began
@@ -65,50 +90,56 @@ def run(row: Row, topology: str, programs: dict[str, str]) -> Outcome:
     return outcome
 
 
-def _run(row: Row, topology: str, programs: dict[str, str], outcome: Outcome) -> None:
-    kind, _, server = topology.partition("-")
+def _run(row: Row, scene: Scene, programs: dict[str, str], outcome: Outcome) -> None:
     commands = {
         "rust": [programs["churn_worker"]],
         "python": [sys.executable, str(WORKERS / "churn_threads.py")],
         "asyncio": [sys.executable, str(WORKERS / "churn_asyncio.py")],
         "node": ["node", str(WORKERS / "churn.mjs")],
     }
-    with Scene(kind, server, programs, keep_data=row.keep_data, shift=row.shift) as scene:
-        if row.calm:
-            scene.calm()
-        before: tuple[str, ...] = ()
-        if row.own_clock:
-            before = ("env", f"LD_PRELOAD={scene.library()}", f"CLOCK_SHIFT={scene.folder}/shift")
-        with Work(scene, commands, before=before, ttl=row.ttl, **row.work) as work:
-            work.goes()
-            time.sleep(BEFORE)
-            row.cause(scene)
-            healed = now()
-            work.goes_on(row.within)
-            time.sleep(AFTER)
-            outcome.wrong += work.finish()
-        outcome.notes = scene.notes
-        for language, events in work.histories():
-            facts = Facts(
-                ttl=row.ttl * NS // 1000,
-                healed=healed,
-                end=work.end,
-                within=row.within,
-                overlap=kind in row.overlap,
-                kept=row.kept,
-                blocked=bool(row.work.get("blocked")),
-                silent=scene.silent,
-                forgotten=scene.forgotten,
-                errors=row.errors,
-                killed=scene.killed,
-            )
-            outcome.verdicts[language] = judge(events, facts)
+    scene.begin()
+    until("all servers are well", scene.whole)
+    if row.calm:
+        scene.calm()
+    before: tuple[str, ...] = ()
+    if row.own_clock:
+        before = ("env", f"LD_PRELOAD={scene.library()}", f"CLOCK_SHIFT={scene.folder}/shift")
+    with Work(scene, commands, before=before, ttl=row.ttl, **row.work) as work:
+        work.goes()
+        time.sleep(BEFORE)
+        row.cause(scene)
+        healed = now()
+        work.goes_on(row.within)
+        time.sleep(AFTER)
+        end = now()
+        outcome.wrong += work.finish()
+    outcome.notes = scene.notes
+    for language, events in work.histories():
+        facts = Facts(
+            ttl=row.ttl * NS // 1000,
+            healed=healed,
+            end=end,
+            within=row.within,
+            overlap=scene.kind in row.overlap,
+            kept=row.kept,
+            blocked=bool(row.work.get("blocked")) and language != "rust",
+            silent=scene.silent,
+            forgotten=scene.forgotten,
+            errors=row.errors,
+            words=row.words,
+            killed=scene.killed,
+        )
+        outcome.verdicts[language] = judge(events, facts)
 
 
 def _say(outcome: Outcome) -> None:
     total = sum(verdict.operations for verdict in outcome.verdicts.values())
     state = "ok    " if not outcome.wrong else "WRONG "
-    print(f"{state} {outcome.row.name} on {outcome.topology}: {total} operations, {outcome.seconds:.1f} s", flush=True)
+    notes = "".join(f"; {note}" for note in outcome.notes)
+    print(
+        f"{state} {outcome.row.name} on {outcome.topology}: {total} operations, {outcome.seconds:.1f} s{notes}",
+        flush=True,
+    )
     for text in outcome.wrong[:12]:
         print(f"       {text}", flush=True)
 
@@ -123,15 +154,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     programs = rust_programs()
-    wanted = [
-        (row, topology)
-        for row in ROWS
-        for topology in row.topologies
-        if all(word in row.name or word in topology for word in options.words)
-    ]
-    if not hosts_can_be_made():
-        print("left out: hosts with addresses of their own; this machine makes no network namespaces with veth")
-        wanted = [(row, topology) for row, topology in wanted if not topology.startswith("hosts")]
+    wanted = matrix(options.words)
     began = time.monotonic()
     outcomes: list[Outcome] = []
     rounds = 0
@@ -147,12 +170,29 @@ def main() -> int:
     return 1 if not outcomes or any(outcome.wrong for outcome in outcomes) else 0
 
 
+def matrix(words: Sequence[str] = ()) -> list[tuple[Row, str]]:
+    """Each row with each of its topologies that this machine can have."""
+    wanted = [
+        (row, topology)
+        for row in ROWS
+        for topology in row.topologies
+        if all(word in row.name or word in topology for word in words)
+    ]
+    if not hosts_can_be_made():
+        print("left out: hosts with addresses of their own; this machine makes no network namespaces with veth")
+        wanted = [(row, topology) for row, topology in wanted if not topology.startswith("hosts")]
+    return wanted
+
+
 def run_all(wanted: Sequence[tuple[Row, str]], programs: dict[str, str], at_once: int) -> list[Outcome]:
-    """All of them, so many at a time."""
-    order = list(wanted)
-    random.shuffle(order)
+    """All of them, so many at a time; those that can share their servers do, one after the other."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row, topology in random.sample(wanted, len(wanted)):
+        groups.setdefault((topology, row.name if row.apart else ""), []).append(row)
+    longest_first = sorted(groups.items(), key=lambda group: -len(group[1]))
     with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda each: run(each[0], each[1], programs), order))
+        done = pool.map(lambda group: run_rows(group[1], group[0][0], programs), longest_first)
+        return [outcome for outcomes in done for outcome in outcomes]
 
 
 def summary(outcomes: list[Outcome], took: float) -> str:

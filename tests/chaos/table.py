@@ -1,4 +1,4 @@
-"""The table that a run ends with, and its place in docs/chaos.md."""
+"""The table that a run ends with, and its place in docs/chaos.md: a line for each fault, a column for each topology."""
 
 from __future__ import annotations
 
@@ -6,59 +6,73 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rows import COVERED, ROWS
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from run import Outcome
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/chaos.md"
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
-WORDS = {"rust": "Rust", "python": "Python", "asyncio": "asyncio", "node": "Node"}
+FILES = "https://github.com/leaselock/leaselock/blob/main/"
+# Which topologies a column sums up, by how their names begin and end.
+COLUMNS = {
+    "one Redis": ("one hosts", "redis"),
+    "one Valkey": ("one hosts", "valkey"),
+    "Sentinel": ("sentinel", ""),
+    "cluster": ("cluster", ""),
+    "a file": ("file", ""),
+}
 
 
-def of(outcomes: list[Outcome]) -> str:
-    """A table for people, a line for each fault, topology and language."""
-    rows: dict[tuple[str, str, str], list[Outcome]] = {}
-    order: dict[str, str] = {}
-    for outcome in sorted(outcomes, key=lambda each: (each.row.name, each.topology)):
-        order[outcome.row.name] = outcome.row.known
-        for language in outcome.verdicts:
-            rows.setdefault((outcome.row.name, outcome.topology, language), []).append(outcome)
-    lines = ["| fault | topology | language | runs | operations | seen |", "| --- | --- | --- | --- | --- | --- |"]
-    for (name, topology, language), group in rows.items():
-        operations = sum(outcome.verdicts[language].operations for outcome in group)
-        seen = _seen(group, language)
-        words = WORDS.get(language, language)
-        lines.append(f"| {name} | {topology.replace('-', ', ')} | {words} | {len(group)} | {operations:,} | {seen} |")
+def anchor(name: str) -> str:
+    """What a link to a fault's line ends with."""
+    return re.sub(r"[^a-z0-9+-]+", "-", name.lower()).strip("-").replace("+", "plus-")
+
+
+def of(outcomes: Sequence[Outcome]) -> str:
+    """The table."""
+    lines = ["| " + " | ".join(["fault", *COLUMNS]) + " |", "| --- " * (1 + len(COLUMNS)) + "|"]
+    for row in ROWS:
+        of_row = [outcome for outcome in outcomes if outcome.row is row]
+        if of_row:
+            cells = [_cell([each for each in of_row if _is_in(each.topology, column)]) for column in COLUMNS]
+            lines.append(" | ".join([f"| {_target(row.name)}: {row.known}", *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _seen(group: list[Outcome], language: str) -> str:
-    verdicts = [outcome.verdicts[language] for outcome in group]
-    parts = []
-    count = {
-        kind: sum(v.counts[kind] for v in verdicts) for kind in ("acquired", "lost", "gone", "refused", "cancelled")
-    }
-    parts.append(f"{count['acquired']:,} leases")
-    if lost := count["lost"] + count["gone"]:
-        parts.append(f"{lost} lost")
-    if refused := count["refused"]:
-        parts.append(f"{refused} late writes refused")
-    if overlaps := sum(v.overlaps for v in verdicts):
-        longest = max(v.longest_overlap for v in verdicts)
-        parts.append(f"{overlaps} overlaps, {longest:.2f} s at most")
-    if cancelled := count["cancelled"]:
-        parts.append(f"{cancelled} cancelled")
-    if failed := sum(sum(v.codes.values()) for v in verdicts):
-        parts.append(f"{failed} errors")
-    if told := max(v.told for v in verdicts):
-        parts.append(f"told after {told:.2f} s")
-    parts.append(f"idle {max(v.recovery for v in verdicts):.2f} s at most")
-    if any(outcome.wrong for outcome in group):
-        parts.append("**wrong**")
-    return ", ".join(parts)
+def covered() -> str:
+    """The faults that have tests of their own in each language that has them."""
+    lines = ["| fault | its tests |", "| --- | --- |"]
+    for each in COVERED:
+        tests = [f"{language}: [{test}]({FILES}{file})" for language, (file, test) in each.tests.items()]
+        lines.append(f"| {_target(each.name)}: {each.known} | {'; '.join(tests)} |")
+    return "\n".join(lines) + "\n"
 
 
 def write(text: str, summary: str) -> None:
-    """Puts it between the markers of the page."""
+    """Puts both between the markers of the page."""
     page = PAGE.read_text()
-    new = f"{BEGIN}\n\n{summary}\n\n{text}\n{END}"
+    new = f"{BEGIN}\n\n{summary}\n\n{text}\n{covered()}\n{END}"
     PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: new, page, flags=re.DOTALL))
+
+
+def _target(name: str) -> str:
+    return f'<a id="{anchor(name)}"></a>**{name}**'
+
+
+def _is_in(topology: str, column: str) -> bool:
+    kinds, server = COLUMNS[column]
+    return topology.partition("-")[0] in kinds.split() and topology.endswith(server)
+
+
+def _cell(outcomes: list[Outcome]) -> str:
+    verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts.values()]
+    if not verdicts:
+        return "**wrong**" if outcomes else ""
+    operations = sum(verdict.operations for verdict in verdicts)
+    leases, refused = (sum(verdict.counts[kind] for verdict in verdicts) for kind in ("acquired", "refused"))
+    idle = max(verdict.recovery for verdict in verdicts)
+    wrong = "**wrong** " if any(outcome.wrong for outcome in outcomes) else ""
+    return f"{wrong}{operations:,} / {leases:,} / {refused} / {idle:.1f} s"

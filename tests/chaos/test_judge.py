@@ -37,7 +37,7 @@ def facts(**changes: object) -> Facts:
 
 
 def test_a_good_history_is_good() -> None:
-    verdict = judge(history(*GOOD), facts(kept=True))
+    verdict = judge(history(*GOOD), facts(kept=True, ttl=NS // 2))
     assert verdict.wrong == []
     assert (verdict.operations, verdict.counts["acquired"], verdict.violations) == (len(GOOD), 2, 0)
 
@@ -58,6 +58,20 @@ def test_a_good_history_is_good() -> None:
             lambda h: [*h[:4], h[4]._replace(kind="lost"), h[4]._replace(kind="late"), *h[6:]],
             {"kept": True},
         ),
+        ("had to be renewed", lambda h: h, {"kept": True}),
+        ("nobody was told: why", lambda h: h, {"words": ("why",)}),
+        # All that comes after a failure is one wait.
+        (
+            "had no holder",
+            lambda h: [
+                *h[:2],
+                *h[3:6],
+                h[2]._replace(time=700 * MS),
+                h[2]._replace(time=800 * MS, kind="failed", more="STORE_UNAVAILABLE: no"),
+            ],
+            {"errors": frozenset({"STORE_UNAVAILABLE"})},
+        ),
+        ("had no holder", lambda h: [*h[:6], h[2]._replace(time=2 * NS, kind="timeout")], {}),
         ("nobody is to see", lambda h: [*h[:5], h[5]._replace(kind="failed", more="STORE_REFUSED: no"), *h[6:]], {}),
     ],
 )

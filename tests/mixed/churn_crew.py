@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from churn_log import BEAT_SECONDS, NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -68,21 +68,35 @@ class Program:
         self._lines: SimpleQueue[str] = SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
         # Node's pid, say, may be that of a child of what was started.
-        self._pid = int(self._line(START_SECONDS))
+        self.pid = int(self._line(START_SECONDS))
 
     def kill(self) -> None:
         """Ends it as kill -9 does."""
-        for pid in {self._pid, self._process.pid}:
+        for pid in {self.pid, self._process.pid}:
             os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     def stop_for(self, seconds: float) -> None:
         """Keeps it from running for so long; then it goes on."""
-        os.kill(self._pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
         try:
             time.sleep(seconds)
         finally:
-            os.kill(self._pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGCONT)
+
+    def again(self, orders: dict[str, Any]) -> None:
+        """Gives it new orders when it is done with the old ones."""
+        self._say(json.dumps(orders))
+
+    def peak(self) -> int:
+        """How much memory it has had at most, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def look(self) -> None:
+        """Where it hangs a debugger can say, or what else is named in CHAOS_HUNG."""
+        if debugger := os.environ.get("CHAOS_HUNG"):
+            subprocess.run([debugger, str(self.pid)], check=False)
 
     @property
     def running(self) -> bool:
@@ -93,9 +107,7 @@ class Program:
         assert self._line(seconds) == "done", self.tag
 
     def counters(self) -> dict[str, int]:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._say("")
         counters: dict[str, int] = json.loads(self._line(END_SECONDS))
         return counters
 
@@ -104,6 +116,11 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.close()
         assert self._process.wait(END_SECONDS) == 0, self.tag
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
 
     def _line(self, seconds: float) -> str:
         try:

@@ -43,7 +43,7 @@ class Candidate(Program):
         self._process.stdin.flush()
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self._pid, number)
+        os.kill(self.pid, number)
 
 
 class Candidates:

@@ -5,18 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client, LeaseLostError, LeaselockError, LockTimeoutError } from "leaselock";
 
 process.stdout.write(`${process.pid}\n`);
-const orders = JSON.parse(process.argv[2]);
-const turns = fs
-  .readFileSync(orders.turns, "utf8")
-  .trimEnd()
-  .split("\n")
-  .map((line) => JSON.parse(line));
-const log = fs.openSync(orders.log, "a");
-const options = {
-  commandTimeout: orders.command_timeout ?? undefined,
-  addressMap: orders.address_map?.length ? Object.fromEntries(orders.address_map) : undefined,
-};
-const clients = Array.from({ length: orders.clients }, () => new Client(undefined, options));
+// Whoever failed tries something else a moment later.
+const AFTER_FAILURE = 20;
+let orders, turns, log, clients;
 const now = () => process.hrtime.bigint();
 
 /** The lines of one task in the log, a write each. */
@@ -65,9 +56,10 @@ async function takeTurn(client, turn, diary) {
   } catch (error) {
     if (error instanceof LockTimeoutError) diary.note("timeout", turn.name);
     else if (error.name === "AbortError") diary.note("cancelled", turn.name);
-    else if (error instanceof LeaselockError)
+    else if (error instanceof LeaselockError) {
       diary.note("failed", turn.name, { more: `${error.code}: ${error.message}` });
-    else throw error;
+      await sleep(AFTER_FAILURE);
+    } else throw error;
   }
 }
 
@@ -104,11 +96,35 @@ async function run(task) {
   }
 }
 
-await Promise.all(Array.from({ length: orders.tasks }, (_, task) => run(task)));
-process.stdout.write("done\n");
-for await (const _ of readline.createInterface({ input: process.stdin })) {
-  const stats = clients.map((client) => client.stats());
-  const sum = (counter) => stats.reduce((total, each) => total + each[counter], 0);
-  process.stdout.write(`${JSON.stringify({ held: sum("held"), waiting: sum("waiting") })}\n`);
+async function work(line) {
+  orders = JSON.parse(line);
+  turns = fs
+    .readFileSync(orders.turns, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((turn) => JSON.parse(turn));
+  log = fs.openSync(orders.log, "a");
+  const options = {
+    commandTimeout: orders.command_timeout ?? undefined,
+    addressMap: orders.address_map?.length ? Object.fromEntries(orders.address_map) : undefined,
+  };
+  clients = Array.from({ length: orders.clients }, () => new Client(undefined, options));
+  await Promise.all(Array.from({ length: orders.tasks }, (_, task) => run(task)));
+  fs.closeSync(log);
+  process.stdout.write("done\n");
 }
-await Promise.all(clients.map((client) => client.close()));
+
+const close = () => Promise.all(clients.map((client) => client.close()));
+
+await work(process.argv[2]);
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  if (line) {
+    await close();
+    await work(line);
+  } else {
+    const stats = clients.map((client) => client.stats());
+    const sum = (counter) => stats.reduce((total, each) => total + each[counter], 0);
+    process.stdout.write(`${JSON.stringify({ held: sum("held"), waiting: sum("waiting") })}\n`);
+  }
+}
+await close();

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 
-from churn_shared import Diary, Orders, Turn, block, counters
+from churn_shared import AFTER_FAILURE, Diary, Orders, Turn, block, counters
 
 import leaselock
 
@@ -34,6 +34,7 @@ async def take_turn(client: leaselock.AsyncClient, turn: Turn, diary: Diary) -> 
         diary.note("cancelled", turn.name)
     except leaselock.LeaselockError as error:
         diary.note("failed", turn.name, more=f"{error.code}: {error}")
+        await asyncio.sleep(AFTER_FAILURE)
     else:
         try:
             await hold(lease, turn, diary)
@@ -68,16 +69,26 @@ async def run(client: leaselock.AsyncClient, orders: Orders, task: int) -> None:
         await take_turn(client, turn, diary)
 
 
-async def main() -> None:
-    print(os.getpid(), flush=True)
-    orders = Orders()
+async def work(orders: Orders) -> str:
+    """Works, and answers until there are other orders; these, or nothing at the end of the input."""
     async with contextlib.AsyncExitStack() as stack:
         made = [leaselock.AsyncClient(**orders.options) for _ in range(orders.clients)]
         clients = [await stack.enter_async_context(client) for client in made]
         await asyncio.gather(*(run(clients[task % len(clients)], orders, task) for task in range(orders.tasks)))
+        orders.close()
         print("done", flush=True)
-        while await asyncio.to_thread(sys.stdin.readline):
+        while True:
+            line: str = await asyncio.to_thread(sys.stdin.readline)
+            if not line.isspace():
+                return line
             print(counters(*clients), flush=True)
+
+
+async def main() -> None:
+    print(os.getpid(), flush=True)
+    line = sys.argv[1]
+    while line:
+        line = await work(Orders(line))
 
 
 asyncio.run(main())

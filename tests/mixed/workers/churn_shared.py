@@ -6,7 +6,6 @@ import ctypes
 import json
 import logging
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NS = 1_000_000_000
+# Whoever failed tries something else a moment later.
+AFTER_FAILURE = 0.02
 # Losses are what this is about, and come by the hundred.
 logging.getLogger("leaselock").setLevel(logging.ERROR)
 
@@ -43,8 +44,8 @@ class Orders:
     They do so by `clients` clients, made with `options`, and stop earlier when there is a file `until`.
     """
 
-    def __init__(self) -> None:
-        orders: dict[str, Any] = json.loads(sys.argv[1])
+    def __init__(self, text: str) -> None:
+        orders: dict[str, Any] = json.loads(text)
         self.tag: str = orders["tag"]
         self.tasks: int = orders["tasks"]
         self.clients: int = orders["clients"]
@@ -65,6 +66,9 @@ class Orders:
         while time.monotonic_ns() < self._end and not (self._until and self._until.exists()):
             yield self._turns[at % len(self._turns)]
             at += 1
+
+    def close(self) -> None:
+        os.close(self.log)
 
 
 def _turn(plan: dict[str, Any]) -> Turn:

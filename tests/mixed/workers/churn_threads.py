@@ -14,7 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from churn_shared import Diary, Orders, Turn, block, counters
+from churn_shared import AFTER_FAILURE, Diary, Orders, Turn, block, counters
 
 import leaselock
 
@@ -77,6 +77,7 @@ def take_turn(client: leaselock.Client, turn: Turn, diary: Diary) -> None:
         diary.note("cancelled", turn.name)
     except leaselock.LeaselockError as error:
         diary.note("failed", turn.name, more=f"{error.code}: {error}")
+        time.sleep(AFTER_FAILURE)
 
 
 def hold(lease: leaselock.Lease, turn: Turn, diary: Diary) -> None:
@@ -106,18 +107,31 @@ def run(client: leaselock.Client, orders: Orders, task: int) -> None:
         take_turn(client, turn, diary)
 
 
-def main() -> None:
-    print(os.getpid(), flush=True)
-    orders = Orders()
+def work(orders: Orders) -> list[leaselock.Client]:
     clients = [leaselock.Client(**orders.options) for _ in range(orders.clients)]
     with ThreadPoolExecutor(orders.tasks) as pool:
         others = [pool.submit(run, clients[task % len(clients)], orders, task) for task in range(1, orders.tasks)]
         run(clients[0], orders, 0)
         for other in others:
             other.result()
+    orders.close()
     print("done", flush=True)
-    for _ in sys.stdin:
-        print(counters(*clients), flush=True)
+    return clients
+
+
+def main() -> None:
+    print(os.getpid(), flush=True)
+    clients = work(Orders(sys.argv[1]))
+    for line in sys.stdin:
+        if line.isspace():
+            print(counters(*clients), flush=True)
+        else:
+            close(clients)
+            clients = work(Orders(line))
+    close(clients)
+
+
+def close(clients: list[leaselock.Client]) -> None:
     for client in clients:
         client.close()
 
