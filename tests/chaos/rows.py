@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import causes
 from scenes import TTL, TTL_MS
-from work import COMMAND_TIMEOUT_MS
+from work import COMMAND_TIMEOUT_MS, LONGER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,7 +324,7 @@ ROWS = [
         within=FALLBACK,
         kept=True,
         ttl=KEPT_MS,
-        work={"blocked": KEPT_MS * 6 // 5},
+        work={"blocked": KEPT_MS + LONGER_MS},
     ),
     Row(
         "acquire cancelled",

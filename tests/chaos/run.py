@@ -3,12 +3,14 @@
     run.py [--write] [--rounds N] [--seconds S] [--at-once N] [WORD…]
 
 A row runs when its name or topology has each WORD. It ends with a table, and with status 1 where something was wrong.
-`--seconds` goes on with round after round for so long. `--write` puts the table into docs/chaos.md.
+`--seconds` goes on with round after round for so long, and begins nothing later. `--write` puts the table into
+docs/chaos.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import time
@@ -53,15 +55,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run_rows(rows: list[Row], topology: str, programs: dict[str, str]) -> list[Outcome]:
-    """One fault after the other on the same servers; on new ones after whatever went wrong."""
+def run_rows(rows: list[Row], topology: str, programs: dict[str, str], end: float) -> list[Outcome]:
+    """One fault after the other on the same servers, until `end`; on new ones after whatever went wrong."""
     outcomes: list[Outcome] = []
-    while rows:
+    while rows and time.monotonic() < end:
         kind, _, server = topology.partition("-")
         first = rows[0]
         try:
             with Scene(kind, server, programs, keep_data=first.keep_data, shift=first.shift, tls=first.tls) as scene:
-                while rows:
+                while rows and time.monotonic() < end:
                     outcomes.append(run(rows.pop(0), topology, scene, programs))
                     if outcomes[-1].wrong:
                         break
@@ -157,10 +159,10 @@ def main() -> int:
     wanted = matrix(options.words)
     began = time.monotonic()
     outcomes: list[Outcome] = []
-    rounds = 0
-    while rounds < options.rounds or time.monotonic() - began < options.seconds:
-        rounds += 1
+    for _ in range(options.rounds):
         outcomes += run_all(wanted, programs, options.at_once)
+    while time.monotonic() < began + options.seconds:
+        outcomes += run_all(wanted, programs, options.at_once, began + options.seconds)
     took = time.monotonic() - began
     text = table.of(outcomes)
     print(text)
@@ -184,14 +186,16 @@ def matrix(words: Sequence[str] = ()) -> list[tuple[Row, str]]:
     return wanted
 
 
-def run_all(wanted: Sequence[tuple[Row, str]], programs: dict[str, str], at_once: int) -> list[Outcome]:
-    """All of them, so many at a time; those that can share their servers do, one after the other."""
+def run_all(
+    wanted: Sequence[tuple[Row, str]], programs: dict[str, str], at_once: int, end: float = math.inf
+) -> list[Outcome]:
+    """All of them, so many at a time, none later than `end`; what can share servers does so, one after the other."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row, topology in random.sample(wanted, len(wanted)):
         groups.setdefault((topology, row.name if row.apart else ""), []).append(row)
     longest_first = sorted(groups.items(), key=lambda group: -len(group[1]))
     with ThreadPoolExecutor(at_once) as pool:
-        done = pool.map(lambda group: run_rows(group[1], group[0][0], programs), longest_first)
+        done = pool.map(lambda group: run_rows(group[1], group[0][0], programs, end), longest_first)
         return [outcome for outcomes in done for outcome in outcomes]
 
 
