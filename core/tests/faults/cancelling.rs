@@ -390,6 +390,41 @@ fn field_bug_20_an_interrupted_blocking_acquire_at_a_silent_server_is_undone() {
     }
 }
 
+/// A hook that has to wait for its interpreter, say, which is busy for longer than the time-out: the answer came meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_came_while_the_interrupt_hook_took_long_counts() {
+    for server in Server::each(&[]) {
+        let proxy = Proxy::start(server.port).await;
+        let busy = Arc::new(AtomicBool::new(false));
+        let hook = busy.clone();
+        let client = Client::builder()
+            .url(proxy.url())
+            .command_timeout(ms(1_500))
+            .interrupt(Arc::new(move || {
+                if hook.swap(false, SeqCst) {
+                    std::thread::sleep(ms(2_000));
+                }
+                Some(false)
+            }))
+            .build_blocking()
+            .unwrap();
+        tokio::task::spawn_blocking(move || {
+            // Enough for a connection of the caller's own.
+            for _ in 0..25 {
+                assert!(client.acquire("res").call().unwrap().release().unwrap());
+            }
+            proxy.to_client().delay_ms.store(150, SeqCst);
+            busy.store(true, SeqCst);
+            let lease = client.acquire("res").ttl(ms(20_000)).call().expect("free");
+            assert!(!busy.load(SeqCst));
+            busy.store(true, SeqCst);
+            assert!(lease.release().expect("an answer"));
+        })
+        .await
+        .unwrap();
+    }
+}
+
 /// An acquire that is aborted from outside, again and again, with the name taken and free in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_aborted_acquires_leaves_nothing() {

@@ -231,14 +231,15 @@ impl Blocking {
             {
                 return Err(failure::from_broken(&self.address, Broken::Io(error)));
             }
-            if interrupted() {
-                let error = Error::new(ErrorKind::Interrupted, "interrupted");
-                return Err(Failure::unanswered(error));
-            }
             // The next look comes after another pause: half of it early is nearer than half of it late.
             let soon = Moment::now() + INTERRUPT_CHECK / 2;
             if let Some(((), waited)) = self.conn.overdue(soon).pop() {
                 return Err(failure::unanswered(&self.address, waited));
+            }
+            // This may wait for an interpreter that is busy; what arrives meanwhile is still read.
+            if interrupted() {
+                let error = Error::new(ErrorKind::Interrupted, "interrupted");
+                return Err(Failure::unanswered(error));
             }
         }
     }
