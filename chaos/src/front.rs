@@ -104,7 +104,9 @@ async fn connection(client: TcpStream, state: Arc<State>) {
         let _ = copy_bidirectional(&mut client, &mut server).await;
     };
     tokio::select! {
-        () = carried => {}
+        biased;
+        // From then on nothing is carried any more.
         _ = shown.changed() => {}
+        () = carried => {}
     }
 }

@@ -315,9 +315,10 @@ def network(
 
 def certificates(scene: Scene) -> None:
     """The servers show certificates that clients are not to trust."""
-    begin = now()
+    begin = 0
     for certificate in ("expired", "wronghost", "stranger"):
         scene.show(certificate)
+        begin = begin or now()
         time.sleep(1.2)
     silence(scene, begin)
     scene.show("good")

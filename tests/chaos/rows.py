@@ -324,7 +324,8 @@ ROWS = [
         within=FALLBACK,
         kept=True,
         ttl=KEPT_MS,
-        work={"blocked": KEPT_MS + LONGER_MS},
+        # Who asks while its own interpreter stands still for longer than the time-out may be told of no answer.
+        work={"blocked": KEPT_MS + LONGER_MS, "command_timeout": 3 * KEPT_MS},
     ),
     Row(
         "acquire cancelled",

@@ -72,7 +72,11 @@ def test_a_good_history_is_good() -> None:
             {"errors": frozenset({"STORE_UNAVAILABLE"})},
         ),
         ("had no holder", lambda h: [*h[:6], h[2]._replace(time=2 * NS, kind="timeout")], {}),
-        ("nobody is to see", lambda h: [*h[:5], h[5]._replace(kind="failed", more="STORE_REFUSED: no"), *h[6:]], {}),
+        (
+            "was told of STORE_REFUSED",
+            lambda h: [*h[:5], h[5]._replace(kind="failed", more="STORE_REFUSED: no"), *h[6:]],
+            {},
+        ),
     ],
 )
 def test_what_is_wrong_is_seen(what: str, change, asked: dict[str, object]) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

@@ -64,6 +64,7 @@ class Work:
         each: int = 1,
         cancelled: bool = False,
         blocked: int = 0,
+        command_timeout: int = COMMAND_TIMEOUT_MS,
         before: tuple[str, ...] = (),
     ) -> None:
         self.scene = scene
@@ -77,6 +78,7 @@ class Work:
         self._turns.write_text("".join(json.dumps(each) + "\n" for each in turns))
         self.logs = {language: folder / f"log-{language}" for language in commands}
         self.each = each
+        self._command_timeout = command_timeout
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
 
@@ -103,7 +105,7 @@ class Work:
             "until": str(self._until),
             "turns": str(self._turns),
             "log": str(self.logs[language]),
-            "command_timeout": COMMAND_TIMEOUT_MS,
+            "command_timeout": self._command_timeout,
             "address_map": self.scene.address_map,
         }
         tag = str(orders["tag"])
