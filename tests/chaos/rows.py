@@ -29,6 +29,7 @@ REFUSED = UNAVAILABLE | {"STORE_REFUSED"}
 FREE = TTL + 0.5 + 1.0
 # Where no lease may be lost the machine gets time to renew.
 KEPT_MS = 3_000
+BLOCKED_MS = KEPT_MS + LONGER_MS
 # A lost message is made good by the fallback of whoever is first in line.
 FALLBACK = FREE + 3.0
 # A first command that got no answer fails, and is asked again.
@@ -321,11 +322,12 @@ ROWS = [
         causes.nothing,
         EVERYWHERE,
         "the lease is kept",
-        within=FALLBACK,
+        # The holders of the other names may block the interpreter one after the other, and it again.
+        within=FALLBACK + 3 * BLOCKED_MS / 1000,
         kept=True,
         ttl=KEPT_MS,
         # Who asks while its own interpreter stands still for longer than the time-out may be told of no answer.
-        work={"blocked": KEPT_MS + LONGER_MS, "command_timeout": 3 * KEPT_MS},
+        work={"blocked": BLOCKED_MS, "command_timeout": 3 * KEPT_MS},
     ),
     Row(
         "acquire cancelled",
