@@ -11,6 +11,10 @@ pub(crate) mod fuzzing;
 mod quick;
 pub(crate) mod redis;
 mod requests;
+// They are where the other tests are, and need what only this crate sees.
+#[cfg(test)]
+#[path = "../../tests/stores/mod.rs"]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

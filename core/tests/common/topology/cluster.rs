@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use redis::{Value, from_redis_value};
 
+use super::super::{Binary, Server, ms};
 use super::{BUS, CALM_MS, Options, ask, says, start_all, try_text, until, url};
-use crate::common::{Binary, Server, ms};
 
 pub const SLOTS: u16 = 16_384;
 

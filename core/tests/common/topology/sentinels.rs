@@ -2,8 +2,8 @@
 
 use redis::from_redis_value;
 
+use super::super::{Binary, Server};
 use super::{CALM_MS, Options, ask, says, start_all, try_text, until, url};
-use crate::common::{Binary, Server};
 
 /// The service that the sentinels watch.
 pub const SERVICE: &str = "mymaster";
