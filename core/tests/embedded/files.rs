@@ -72,6 +72,21 @@ fn a_client_that_is_dropped_closes_the_store() {
 }
 
 #[test]
+fn whoever_opens_a_store_without_its_shared_memory_meets_those_who_have_it() {
+    let folder = Folder::new();
+    let mut early = Other::start(&folder.url());
+    early.ask("acquire before 60000");
+    std::fs::remove_file(folder.path().join("locks.db-shm")).expect("removed");
+    let late = folder.blocking();
+    let before = late.try_acquire("before").call().expect("an answer");
+    assert!(before.is_none());
+    let lease = late.acquire("job").call().expect("acquired");
+    assert_eq!(early.ask("inspect job"), "held");
+    assert!(lease.release().expect("released"));
+    assert_eq!(early.ask("inspect job"), "free");
+}
+
+#[test]
 fn a_removed_store_is_made_anew_and_its_leases_are_lost() {
     let folder = Folder::new();
     let client = folder.blocking();

@@ -28,14 +28,38 @@ pub(super) struct OpenDatabase {
     pub(super) connection: Connection,
     /// By which a file that was replaced is noticed.
     identity: Option<Identity>,
+    shared_memory: Option<SharedMemory>,
+}
+
+/// The file in which processes keep each other out of the log. Who opens a store after it was removed has another one, and
+/// knows nothing of those who were there before.
+struct SharedMemory {
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
+impl SharedMemory {
+    fn beside(path: &Path) -> Self {
+        let path = beside(path, "-shm");
+        let identity = identity(&path).ok();
+        Self { path, identity }
+    }
+
+    fn is_current(&self) -> bool {
+        identity(&self.path).ok() == self.identity
+    }
 }
 
 impl OpenDatabase {
-    /// Whether the file at `location` is still the one that was opened.
+    /// Whether the file at `location` is still the one that was opened, and what is beside it, too.
     pub(super) fn is_current(&self, location: &Location) -> bool {
         match (location, self.identity) {
             (Location::File(path), Some(opened)) => {
                 identity(path).is_ok_and(|there| there == opened)
+                    && self
+                        .shared_memory
+                        .as_ref()
+                        .is_none_or(SharedMemory::is_current)
             }
             _ => true,
         }
@@ -44,10 +68,11 @@ impl OpenDatabase {
 
 /// Opens the store, which may be new.
 pub(super) fn open(location: &Location, post: &Post) -> Result<OpenDatabase, OpenError> {
-    let open = match location {
+    let mut open = match location {
         Location::Memory(_) => OpenDatabase {
             connection: Connection::open_in_memory()?,
             identity: None,
+            shared_memory: None,
         },
         Location::File(path) => open_file(location, path)?,
     };
@@ -74,6 +99,9 @@ pub(super) fn open(location: &Location, post: &Post) -> Result<OpenDatabase, Ope
     boot_clock::adopt(connection, location, &now)?;
     sweep(connection, &now, post)?;
     transaction.commit()?;
+    if let Location::File(path) = location {
+        open.shared_memory = Some(SharedMemory::beside(path));
+    }
     Ok(open)
 }
 
@@ -113,6 +141,7 @@ fn open_file(location: &Location, path: &Path) -> Result<OpenDatabase, OpenError
     Ok(OpenDatabase {
         connection,
         identity: Some(after),
+        shared_memory: None,
     })
 }
 
