@@ -4,6 +4,7 @@ mod cancelling;
 mod children;
 mod costs;
 mod crashes;
+mod damaged;
 mod files;
 mod forks;
 mod full_disk;
