@@ -8,20 +8,19 @@
 //! Whoever forks calls [`prepare`] before, and then [`parent`] or [`child`]; `pthread_atfork` can see to that. A child that
 //! only calls `exec` needs none of it. In the child, clients made before the fork are to be left alone; new ones work.
 
+mod gate;
+
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use self::gate::Gate;
+use self::primitives::AtomicUsize;
 use crate::platform::{AsRawDescriptor, Inheritable};
 use crate::sync;
 
-/// How many are inside; the highest bit closes the gate.
-static GATE: AtomicUsize = AtomicUsize::new(0);
-const CLOSED: usize = 1 << (usize::BITS - 1);
-/// Nobody stays inside for much longer.
-const LOOK_AGAIN: Duration = Duration::from_micros(50);
+static GATE: Gate = Gate::of(AtomicUsize::new(0));
 /// A fork does not wait for longer: a disk may have stopped, or the thread that forks may be inside itself, in the handler of
 /// a signal.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -42,23 +41,14 @@ pub(crate) struct Inside(());
 
 /// Comes in; waits while a fork is under way.
 pub(crate) fn enter() -> Inside {
-    loop {
-        let state = GATE.load(Ordering::Relaxed);
-        if state & CLOSED != 0 {
-            thread::sleep(LOOK_AGAIN);
-        } else if GATE
-            .compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-        {
-            return Inside(());
-        }
-    }
+    GATE.enter();
+    Inside(())
 }
 
 /// Whether a fork is under way. A caller with a lock that the forking thread may need (Python's, for one) must not wait for
 /// its end.
 pub(crate) fn is_under_way() -> bool {
-    GATE.load(Ordering::Relaxed) & CLOSED != 0
+    GATE.is_closed()
 }
 
 /// Whether this process was forked without [`prepare`], so that nothing is known of what SQLite was doing.
@@ -68,10 +58,7 @@ pub(crate) fn was_unprepared() -> bool {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        // In a child the count began anew, and the thread that forked may come out only now.
-        let _ = GATE.fetch_update(Ordering::Release, Ordering::Relaxed, |state| {
-            (state & !CLOSED > 0).then(|| state - 1)
-        });
+        GATE.leave();
     }
 }
 
@@ -178,23 +165,18 @@ pub fn hold() -> impl Drop {
 
 /// Before a fork: from here on nobody uses a database, nor opens or closes a connection, until [`parent`] or [`child`].
 pub fn prepare() {
-    while GATE.fetch_or(CLOSED, Ordering::Acquire) & CLOSED != 0 {
-        thread::sleep(LOOK_AGAIN); // another thread forks
-    }
-    let begun = Instant::now();
-    while GATE.load(Ordering::Acquire) != CLOSED && begun.elapsed() < LONGEST_WAIT {
-        thread::sleep(LOOK_AGAIN);
-    }
+    let mut begun = None;
+    GATE.close(|| begun.get_or_insert_with(Instant::now).elapsed() < LONGEST_WAIT);
 }
 
 /// After a fork, in the parent; also after one that failed.
 pub fn parent() {
-    GATE.fetch_and(!CLOSED, Ordering::Release);
+    GATE.open();
 }
 
 /// After a fork, in the child, before anything else is done with leaselock.
 pub fn child() {
-    if GATE.swap(0, Ordering::AcqRel) != CLOSED {
+    if !GATE.begin_anew() {
         return unprepared_child();
     }
     let inside = enter();
@@ -205,7 +187,7 @@ pub fn child() {
 /// In a child that was forked without [`prepare`], as soon as that is found out: what can be closed is.
 pub fn unprepared_child() {
     UNPREPARED.store(true, Ordering::Relaxed);
-    GATE.store(0, Ordering::Release);
+    GATE.begin_anew();
     let inside = enter();
     // Where the list was being changed it stays locked for ever, and what is in it stays open.
     if let Ok(mut list) = INHERITED.try_lock() {
@@ -220,5 +202,19 @@ fn close_all(inherited: Vec<Arc<dyn Inherited>>, inside: &Inside) {
         open.close_in_child(inside);
         // Its other owners are threads that do not exist here: it is never freed.
         std::mem::forget(open);
+    }
+}
+
+/// What the gate is made of: `model/` has others, to go through all that threads can do.
+mod primitives {
+    pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use std::time::Duration;
+
+    /// Nobody stays inside for much longer.
+    const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
+    pub(super) fn pause() {
+        std::thread::sleep(LOOK_AGAIN);
     }
 }

@@ -1,16 +1,18 @@
 //! A runtime driven by the callers that wait for it: a caller who blocks reads its own news, with no thread to wake in
 //! between. While no caller waits, the runtime's own thread drives it.
 
+mod turns;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::sync;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Notify;
+
+use self::turns::Turns;
 
 type LastJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -18,19 +20,7 @@ type LastJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Background {
     /// Taken out when the background is dropped.
     runtime: Option<Runtime>,
-    turns: Mutex<Turns>,
-    /// Tells the thread that a caller drives from now on, or that the end has come.
-    step_aside: Notify,
-    /// Tells the thread that no caller drives any more, or that the end has come.
-    alone: Condvar,
-}
-
-#[derive(Default)]
-struct Turns {
-    /// How many callers wait, one of whom drives.
-    callers: usize,
-    stopped: bool,
-    last_job: Option<LastJob>,
+    turns: Turns<LastJob>,
 }
 
 impl Background {
@@ -41,9 +31,7 @@ impl Background {
     pub fn start() -> io::Result<Arc<Self>> {
         let background = Arc::new(Self {
             runtime: Some(Builder::new_current_thread().enable_all().build()?),
-            turns: Mutex::default(),
-            step_aside: Notify::new(),
-            alone: Condvar::new(),
+            turns: Turns::new(),
         });
         let this = background.clone();
         thread::Builder::new()
@@ -60,10 +48,6 @@ impl Background {
     fn runtime(&self) -> &Runtime {
         let runtime = self.runtime.as_ref();
         runtime.expect("the runtime is there until it is dropped")
-    }
-
-    fn turns(&self) -> MutexGuard<'_, Turns> {
-        sync::lock(&self.turns)
     }
 
     /// Waits for `work`, driving the runtime unless another caller does, for `limit` at most.
@@ -83,27 +67,14 @@ impl Background {
 
     /// Ends the thread once `last_job` is done.
     pub(super) fn stop(&self, last_job: impl Future<Output = ()> + Send + 'static) {
-        let mut turns = self.turns();
-        turns.stopped = true;
-        turns.last_job = Some(Box::pin(last_job));
-        self.step_aside.notify_one();
-        self.alone.notify_one();
+        self.turns.stop(Box::pin(last_job));
     }
 
     fn drive_while_alone(&self) {
         loop {
-            self.runtime().block_on(self.step_aside.notified());
-            let mut turns = self.turns();
-            while turns.callers > 0 && !turns.stopped {
-                turns = sync::wait(&self.alone, turns);
-            }
-            if turns.stopped {
-                let last_job = turns.last_job.take();
-                drop(turns);
-                if let Some(last_job) = last_job {
-                    self.runtime().block_on(last_job);
-                }
-                return;
+            self.runtime().block_on(self.turns.step_aside.notified());
+            if let Some(last_job) = self.turns.wait() {
+                return self.runtime().block_on(last_job);
             }
         }
     }
@@ -123,26 +94,22 @@ struct Driving<'a>(&'a Background);
 
 impl<'a> Driving<'a> {
     fn begin(background: &'a Background) -> Self {
-        let mut turns = background.turns();
-        turns.callers += 1;
-        let first = turns.callers == 1;
-        drop(turns);
-        if first {
-            background.step_aside.notify_one();
-        }
+        background.turns.begin();
         Self(background)
     }
 }
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
-        let mut turns = self.0.turns();
-        turns.callers -= 1;
-        let last = turns.callers == 0;
-        // Whoever is woken must not meet the lock.
-        drop(turns);
-        if last {
-            self.0.alone.notify_one();
-        }
+        self.0.turns.end();
     }
+}
+
+/// What turns are made of: `model/` has others, to go through all that threads can do.
+mod primitives {
+    pub(super) use std::sync::{Condvar, Mutex};
+
+    pub(super) use tokio::sync::Notify;
+
+    pub(super) use crate::sync::{lock, wait};
 }
