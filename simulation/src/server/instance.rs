@@ -61,10 +61,8 @@ impl Server {
     #[must_use]
     pub fn from_snapshot(config: Config, snapshot: &Snapshot) -> Self {
         let mut server = Self::new(config);
-        for (number, keys) in &snapshot.databases {
-            if let Some(database) = server.databases.get_mut(*number) {
-                database.extend(keys.iter().map(|(key, entry)| (key.clone(), entry.clone())));
-            }
+        for (database, keys) in server.databases.iter_mut().zip(&snapshot.databases) {
+            database.clone_from(keys);
         }
         for text in &snapshot.scripts {
             // It was compiled once, and is again.
@@ -77,15 +75,8 @@ impl Server {
     /// Its data as they are now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let databases = self.databases.iter().enumerate();
-        let filled = databases.filter(|(_, keys)| !keys.is_empty());
-        let sorted = filled.map(|(number, keys)| {
-            let keys = keys.iter();
-            let keys = keys.map(|(key, entry)| (key.clone(), entry.clone()));
-            (number, keys.collect())
-        });
         Snapshot {
-            databases: sorted.collect(),
+            databases: self.databases.clone(),
             scripts: self.scripts.values().map(|it| it.text.clone()).collect(),
             offset: self.offset,
         }

@@ -1,7 +1,6 @@
 //! The keys of a database.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 
 use super::sorted_set::SortedSet;
 
@@ -26,5 +25,5 @@ impl Entry {
     }
 }
 
-/// One database. Its hashes are the same in every run.
-pub(super) type Keys = HashMap<Vec<u8>, Entry, BuildHasherDefault<DefaultHasher>>;
+/// One database. It has few keys.
+pub(super) type Keys = BTreeMap<Vec<u8>, Entry>;

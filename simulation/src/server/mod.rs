@@ -26,6 +26,7 @@ mod config;
 mod connection;
 mod dispatch;
 mod glob;
+mod inspection;
 mod instance;
 mod keyspace;
 mod lua;

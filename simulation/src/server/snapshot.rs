@@ -1,14 +1,11 @@
 //! What a server would have on its disk, or a replica.
 
-use std::collections::BTreeMap;
-
-use super::keyspace::Entry;
+use super::keyspace::Keys;
 
 /// The data of a server: keys with their ends in absolute time, and the scripts that it knows.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// By database.
-    pub(super) databases: BTreeMap<usize, BTreeMap<Vec<u8>, Entry>>,
+    pub(super) databases: Vec<Keys>,
     pub(super) scripts: Vec<Vec<u8>>,
     pub(super) offset: u64,
 }

@@ -1,6 +1,6 @@
 //! The commands that are known, and what holds for each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::commands::{client, info, keys, pubsub, scripting, sorted_sets, strings, transactions};
@@ -139,7 +139,7 @@ pub(super) fn find(words: &Words) -> Found {
     }
 }
 
-static TABLE: LazyLock<HashMap<&'static [u8], &'static Command>> = LazyLock::new(|| {
+static TABLE: LazyLock<BTreeMap<&'static [u8], &'static Command>> = LazyLock::new(|| {
     let commands = COMMANDS.iter();
     commands.map(|it| (it.name.as_bytes(), it)).collect()
 });

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use leaselock::Lease;
 
+use crate::server::{Micros, Server};
 use crate::worlds::plan::{Acquire, Plan, What};
 use crate::worlds::world::{Event, State};
 
@@ -83,8 +84,11 @@ impl Op {
 }
 
 /// What the server has of a name.
-#[derive(Default, Clone)]
 pub(crate) struct Truth {
+    /// The keys of the lock, of its queue and of those that share it.
+    lock: String,
+    queue: String,
+    sharers: String,
     /// The operations that hold it.
     pub(crate) holders: Vec<usize>,
     is_taken: bool,
@@ -94,6 +98,37 @@ pub(crate) struct Truth {
     pub(crate) forces: usize,
     /// Whoever waits may have been told of a time until then, which was shortened since.
     pub(crate) told_until: u64,
+}
+
+impl Truth {
+    fn new(name: usize) -> Self {
+        Self {
+            lock: lock_key(name),
+            queue: queue_key(name),
+            sharers: format!("{{lock||app||{name}}}||||holders"),
+            holders: Vec::new(),
+            is_taken: false,
+            is_shared: false,
+            free_since: None,
+            forces: 0,
+            told_until: 0,
+        }
+    }
+
+    /// Those who wait for it by what the server has, in their order.
+    fn waiting(&self, server: &Server, clock: Micros) -> Vec<usize> {
+        let members = server.members_of(&self.queue, clock).iter();
+        members.filter_map(|(_, member)| op_of(member)).collect()
+    }
+
+    /// Those who share it at this time.
+    fn sharing(&self, server: &Server, clock: Micros) -> Vec<usize> {
+        #[allow(clippy::cast_precision_loss)] // as the scores, which are times
+        let now = clock.div_euclid(1_000) as f64;
+        let members = server.members_of(&self.sharers, clock).iter();
+        let live = members.filter(|(ends, _)| *ends > now);
+        live.filter_map(|(_, member)| op_of(member)).collect()
+    }
 }
 
 /// Keeps account of a world.
@@ -149,7 +184,7 @@ impl Checker {
         }
         Self {
             ops,
-            truth: vec![Truth::default(); plan.names],
+            truth: (0..plan.names).map(Truth::new).collect(),
             went_back: false,
             lost_data: false,
             command_timeout: plan.command_timeout * 1_000,
@@ -168,29 +203,10 @@ pub(crate) fn queue_key(name: usize) -> String {
     format!("{{lock||app||{name}}}||||queue")
 }
 
-fn holders_key(name: usize) -> String {
-    format!("{{lock||app||{name}}}||||holders")
-}
-
 /// The operation that an owner is of.
-fn op_of(owner: &str) -> Option<usize> {
-    let owner = owner.rsplit('|').next()?;
+fn op_of(owner: &[u8]) -> Option<usize> {
+    let owner = str::from_utf8(owner).ok()?.rsplit('|').next()?;
     owner.strip_prefix("op")?.split(':').next()?.parse().ok()
-}
-
-/// The texts of a reply; nothing of what is not there.
-fn texts(reply: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(reply);
-    let mut lines = text.split("\r\n");
-    let mut texts = Vec::new();
-    while let Some(line) = lines.next() {
-        if line.starts_with('$') && line != "$-1" {
-            texts.extend(lines.next().map(str::to_owned));
-        } else if let Some(number) = line.strip_prefix(':') {
-            texts.push(number.to_owned());
-        }
-    }
-    texts
 }
 
 impl State {
@@ -205,48 +221,40 @@ impl State {
     }
 
     fn see(&mut self) {
-        if self.is_down() {
+        let (now, clock) = (self.now(), self.server_clock());
+        let Some(server) = &self.server else {
             // What it had then it has still, or it is lost.
             return;
-        }
-        self.checker.offset = self.offset();
-        let now = self.now();
-        for name in 0..self.checker.truth.len() {
-            let owner = texts(&self.command(&["GET", &lock_key(name)])).pop();
-            let holders: Vec<usize> = match owner.as_deref() {
-                Some("||shared") => {
-                    let ms = (self.server_clock() / 1_000).to_string();
-                    let from = format!("({ms}");
-                    let reply =
-                        self.command(&["ZRANGE", &holders_key(name), &from, "+inf", "BYSCORE"]);
-                    texts(&reply).iter().filter_map(|it| op_of(it)).collect()
-                }
+        };
+        self.checker.offset = Some(server.offset());
+        let mut are_met = Vec::new();
+        for (name, truth) in self.checker.truth.iter_mut().enumerate() {
+            let owner = server.text_of(&truth.lock, clock);
+            truth.is_shared = owner == Some(b"||shared");
+            let holders: Vec<usize> = match owner {
+                Some(_) if truth.is_shared => truth.sharing(server, clock),
                 Some(owner) => op_of(owner).into_iter().collect(),
                 None => Vec::new(),
             };
-            let truth = &mut self.checker.truth[name];
-            truth.is_taken = if owner.as_deref() == Some("||shared") {
-                !holders.is_empty()
-            } else {
-                owner.is_some()
-            };
-            truth.is_shared = truth.is_taken && owner.as_deref() == Some("||shared");
+            // Shared by nobody any more it is free.
+            truth.is_shared &= !holders.is_empty();
+            truth.is_taken = truth.is_shared || owner.is_some_and(|it| it != b"||shared");
             truth.free_since = match truth.free_since {
                 _ if truth.is_taken => None,
                 Some(since) => Some(since),
                 None => Some(now),
             };
             if truth.holders != holders {
-                let text = format!("    name {name} is held by {holders:?}");
-                self.record.note(now, 4, &[], || text);
+                self.record.note(now, 4, &[], || {
+                    format!("    name {name} is held by {holders:?}")
+                });
+                truth.holders = holders;
             }
-            let truth = &mut self.checker.truth[name];
-            truth.holders = holders;
             if truth.forces > 0 {
-                let met = truth.holders.clone();
-                self.depose(&met);
+                are_met.extend_from_slice(&truth.holders);
             }
         }
+        self.depose(&are_met);
     }
 
     /// These leases may have been ended by others.
@@ -391,10 +399,11 @@ impl State {
     /// Nothing of an acquire that is over is left.
     fn look_for_rests(&mut self) {
         let now = self.now();
-        for name in 0..self.checker.truth.len() {
-            let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
-            let head = queue.first().and_then(|member| op_of(member));
-            let truth = &self.checker.truth[name];
+        let clock = self.server_clock();
+        let Some(server) = &self.server else { return };
+        for (name, truth) in self.checker.truth.iter().enumerate() {
+            let waiting = truth.waiting(server, clock);
+            let head = waiting.first().copied();
             let (is_shared, count) = (truth.is_shared, truth.holders.len());
             for op in &mut self.checker.ops {
                 let limit = op.acquire.limit as usize;
@@ -407,11 +416,7 @@ impl State {
                     op.room_since
                 };
             }
-            let waiting = queue.iter().filter_map(|member| op_of(member));
-            let left: Vec<usize> = waiting
-                .chain(self.checker.truth[name].holders.iter().copied())
-                .collect();
-            for op in left {
+            for &op in waiting.iter().chain(&truth.holders) {
                 let op = &self.checker.ops[op];
                 let process = &self.processes[op.acquire.client];
                 let Some(over) = op.over.filter(|_| !op.is_dead && !process.is_dead) else {
@@ -538,16 +543,17 @@ impl State {
     /// When all clients have closed: nothing but what the dead have left, and that ends by itself.
     pub(crate) fn look_at_the_end(&mut self) {
         let now = self.now();
-        for key in texts(&self.command(&["KEYS", "*"])) {
-            let pttl = texts(&self.command(&["PTTL", &key])).pop();
-            if pttl.as_deref() == Some("-1") && !key.ends_with("||||fence") {
+        let clock = self.server_clock();
+        let Some(server) = &self.server else { return };
+        for key in server.keys_without_end() {
+            if !key.ends_with(b"||||fence") {
+                let key = String::from_utf8_lossy(key);
                 self.record
                     .violate(NOTHING_LEFT, now, || format!("{key} has no TTL"));
             }
         }
-        for name in 0..self.checker.truth.len() {
-            let queue = texts(&self.command(&["ZRANGE", &queue_key(name), "0", "-1"]));
-            for op in queue.iter().filter_map(|member| op_of(member)) {
+        for (name, truth) in self.checker.truth.iter().enumerate() {
+            for op in truth.waiting(server, clock) {
                 let it = &self.checker.ops[op];
                 if !self.processes[it.acquire.client].is_dead && !it.is_left_behind {
                     self.record.violate(NOTHING_LEFT, now, || {

@@ -150,7 +150,7 @@ impl State {
             self.refuse(number);
             return;
         }
-        let at_server = self.accept();
+        let at_server = self.accept(number);
         self.connections[number].at_server = Some(at_server);
         let at = now + self.delay();
         self.schedule(at, Event::Connected(number));
@@ -214,7 +214,7 @@ impl State {
         if let (Some(segment), Some(at_server)) =
             (connection.there.under_way.pop_front(), connection.at_server)
         {
-            self.feed(number, at_server, &segment.bytes);
+            self.feed(at_server, &segment.bytes);
         }
     }
 

@@ -37,12 +37,13 @@ impl Record {
         }
         self.mix(at);
         self.mix(u64::from(kind));
-        let chunks = bytes.chunks(8);
-        for chunk in chunks {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
         }
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(word));
         if let Some(steps) = &mut self.steps {
             steps.push(format!(
                 "{:>7}.{:03} ms  {}",

@@ -10,7 +10,7 @@ use crate::worlds::checker::{CLOSES, TURN_COMES};
 use crate::worlds::clients::Member;
 use crate::worlds::plan::{Fault, Plan, What};
 use crate::worlds::record::Violation;
-use crate::worlds::world::{Event, Here, State, World};
+use crate::worlds::world::{Event, Here, State, Time, World};
 
 const SECOND: u64 = 1_000_000;
 /// By then everybody has had a turn.
@@ -50,23 +50,19 @@ pub struct Outcome {
 /// Where the system gives no runtime.
 #[must_use]
 pub fn run(plan: &Plan, setting: &Setting) -> Outcome {
+    let time = Arc::new(Time::default());
+    let ticking = time.clone();
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
+        .on_thread_unpark(move || ticking.go_on())
         .build()
         .expect("a runtime");
-    let world = {
-        let _context = runtime.enter();
-        World::new(plan, setting)
-    };
+    let world = World::new(plan, setting, time);
     seed(setting.bug);
     let _here = leaselock::simulation::enter(Rc::new(Here(world.clone())));
     runtime.block_on(live(&world, plan));
-    {
-        // Outside of the runtime its clock goes on by itself.
-        let _context = runtime.enter();
-        world.with(State::end_of_time);
-    }
+    world.with(|state| state.record.close());
     world.forget_members();
     drop(runtime);
     world.with(|state| {

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -72,20 +73,28 @@ pub(crate) struct Process {
     pub(crate) well_from: u64,
 }
 
-/// The time of a world.
-struct Time {
-    start: Instant,
-    /// When it was over.
-    over: AtomicU64,
+/// The time of a world: that of its runtime, which stands still but while there is nothing to do.
+#[derive(Default)]
+pub(crate) struct Time {
+    start: OnceLock<Instant>,
+    /// µs since the world began.
+    now: AtomicU64,
 }
 
 impl Time {
-    /// µs since the world began.
+    /// The runtime goes on, and some time may have passed.
+    pub(crate) fn go_on(&self) {
+        let passed = self.start().elapsed().as_micros();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        self.now.store(passed, Ordering::Relaxed);
+    }
+
+    fn start(&self) -> Instant {
+        *self.start.get_or_init(Instant::now)
+    }
+
     fn now(&self) -> u64 {
-        match self.over.load(Ordering::Relaxed) {
-            u64::MAX => u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
-            over => over,
-        }
+        self.now.load(Ordering::Relaxed)
     }
 }
 
@@ -102,7 +111,7 @@ pub(crate) struct State {
     pub(crate) processes: Vec<Process>,
     pub(crate) record: Record,
     pub(crate) checker: Checker,
-    server: Option<Server>,
+    pub(crate) server: Option<Server>,
     admin: Option<ConnId>,
     /// What is kept while the server is down.
     kept: Option<Snapshot>,
@@ -112,7 +121,7 @@ pub(crate) struct State {
     /// When it was last asked for something, in µs, and how often since.
     asked: (u64, i64),
     /// The number of the connection of each of the server's.
-    served: Vec<(ConnId, usize)>,
+    served: BTreeMap<ConnId, usize>,
     scripts: Option<(String, String)>,
     pub(crate) faults: Vec<Fault>,
     /// How many clients have closed.
@@ -133,11 +142,7 @@ thread_local! {
 }
 
 impl World {
-    pub(crate) fn new(plan: &Plan, setting: &Setting) -> Arc<Self> {
-        let time = Arc::new(Time {
-            start: Instant::now(),
-            over: AtomicU64::new(u64::MAX),
-        });
+    pub(crate) fn new(plan: &Plan, setting: &Setting, time: Arc<Time>) -> Arc<Self> {
         let state = State {
             time: time.clone(),
             chance: Chance::new(plan.seed),
@@ -160,7 +165,7 @@ impl World {
             server_stopped_until: 0,
             clock_offset: 0,
             asked: (0, 0),
-            served: Vec::new(),
+            served: BTreeMap::new(),
             scripts: setting.script.clone(),
             faults: Vec::new(),
             closed: 0,
@@ -210,6 +215,7 @@ impl World {
 
     /// Has things happen, one by one, until `is_over` says so.
     pub(crate) async fn go_on(self: &Arc<Self>, mut is_over: impl FnMut(&mut State) -> bool) {
+        let mut timer = pin!(tokio::time::sleep_until(self.time.start()));
         loop {
             let next = self.with(|state| {
                 if is_over(state) || state.record.is_violated() {
@@ -225,10 +231,13 @@ impl World {
                 continue;
             }
             let until = self.lock().instant(next);
+            if timer.deadline() != until {
+                timer.as_mut().reset(until);
+            }
             tokio::select! {
                 biased;
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep_until(until) => {}
+                () = timer.as_mut() => {}
             }
         }
     }
@@ -273,14 +282,8 @@ impl State {
         self.time.now()
     }
 
-    /// The world is over: no time passes any more.
-    pub(crate) fn end_of_time(&mut self) {
-        self.time.over.store(self.now(), Ordering::Relaxed);
-        self.record.close();
-    }
-
     pub(crate) fn instant(&self, at: u64) -> Instant {
-        self.time.start + Duration::from_micros(at)
+        self.time.start() + Duration::from_micros(at)
     }
 
     /// How long what was sent may be under way, as the clients rely on.
@@ -390,15 +393,16 @@ impl State {
         self.server_stopped_until = self.server_stopped_until.max(until);
     }
 
-    pub(crate) fn accept(&mut self) -> ConnId {
+    /// Has the server accept a connection.
+    pub(crate) fn accept(&mut self, number: usize) -> ConnId {
         let server = self.server.as_mut().expect("a server");
         let id = server.connect();
-        self.served.push((id, self.connections.len()));
+        self.served.insert(id, number);
         id
     }
 
     /// A connection's bytes arrive, and the server answers, also others.
-    pub(crate) fn feed(&mut self, number: usize, at_server: ConnId, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, at_server: ConnId, bytes: &[u8]) {
         self.take_time();
         let clock = self.server_clock();
         let replaced;
@@ -413,19 +417,19 @@ impl State {
             return;
         };
         server.feed(at_server, bytes, clock);
-        let _ = number;
         self.pass_on();
         self.look_at_truth();
     }
 
     /// What the server has to say goes out.
     pub(crate) fn pass_on(&mut self) {
-        for number in 0..self.connections.len() {
-            let Some(at_server) = self.connections[number].at_server else {
+        let Some(server) = &self.server else {
+            return;
+        };
+        for at_server in server.connections_with_output() {
+            let (Some(server), Some(&number)) = (&mut self.server, self.served.get(&at_server))
+            else {
                 continue;
-            };
-            let Some(server) = &mut self.server else {
-                return;
             };
             let said = server.output(at_server);
             let is_over = !server.is_connected(at_server);
@@ -480,6 +484,7 @@ impl State {
     /// The server ends; with `keeps` it comes back with that data.
     pub(crate) fn take_down(&mut self, keeps: Option<Snapshot>, back_at: u64) {
         self.server = None;
+        self.served.clear();
         self.admin = None;
         self.kept = keeps;
         for number in 0..self.connections.len() {

@@ -1,7 +1,7 @@
 //! The interpreter of a thread: what scripts see, and what was compiled.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use crate::server::words::Words;
 /// As error messages name scripts.
 const CHUNK: &str = "@user_script";
 
+/// By how many percent of what is in use the memory of Lua grows until what nobody uses is looked for. It is a megabyte or two.
+const GROWS_TO: i32 = 1_000;
+
 /// Where the server is while a script runs.
 type Slot = Rc<RefCell<Option<Stage>>>;
 
@@ -30,7 +33,9 @@ pub(super) struct Interpreter {
     /// `xpcall`, and what it does with errors.
     guard: Function,
     handler: Function,
-    compiled: RefCell<HashMap<[u8; 40], Function>>,
+    compiled: RefCell<BTreeMap<[u8; 40], Function>>,
+    /// What was hashed.
+    hashes: RefCell<BTreeMap<Vec<u8>, [u8; 40]>>,
     words: RefCell<Words>,
 }
 
@@ -54,6 +59,7 @@ impl Interpreter {
     fn build() -> mlua::Result<Self> {
         let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        lua.gc_set_pause(GROWS_TO);
         let slot = Slot::default();
         let call = {
             let slot = slot.clone();
@@ -94,9 +100,20 @@ impl Interpreter {
             guard: lua.globals().get("xpcall")?,
             handler: lua.create_function(located)?,
             compiled: RefCell::default(),
+            hashes: RefCell::default(),
             words: RefCell::default(),
             lua,
         })
+    }
+
+    /// What a script of this text is called by. Each server of the thread asks for the same few.
+    pub(super) fn hash(&self, text: &[u8]) -> [u8; 40] {
+        if let Some(hash) = self.hashes.borrow().get(text) {
+            return *hash;
+        }
+        let hash = script::hash(text);
+        self.hashes.borrow_mut().insert(text.to_vec(), hash);
+        hash
     }
 
     /// The function that a script is.

@@ -40,7 +40,7 @@ pub(super) fn run(
 impl Server {
     /// Makes a script known, if it can be compiled.
     pub(super) fn load_script(&mut self, text: &[u8]) -> Result<Arc<Script>, Refused> {
-        let hash = script::hash(text);
+        let hash = INTERPRETER.with(|interpreter| interpreter.hash(text));
         if let Some(script) = self.scripts.get(&hash) {
             return Ok(script.clone());
         }
