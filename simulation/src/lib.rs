@@ -11,13 +11,13 @@
 //! cargo run --release --features worlds -- --seed 4711               # that one again; what breaks a rule is made small first
 //! cargo run --release --features worlds -- --seed 4711 --whole       # and whole, step by step
 //! cargo run --release --features worlds -- --from 1000000 --count 10000000 --enough 1
-//! cargo test --features worlds                                       # SIMULATION_SCHEDULES=…: so many seeds
+//! cargo test --features worlds                                       # 100,000 seeds of all kinds; SIMULATION_SCHEDULES=…: so many
 //! ```
 //!
 //! The core is built for that with its feature `simulation`, which lets a thread have another clock, other randomness, another network
 //! and a gate before each task (`core/src/environment.rs`); its logic is the one that ships. The clients' time-outs are those of tokio,
-//! whose clock is paused: it goes on to the next timer when nobody has anything to do. So a world of half a minute takes a few
-//! milliseconds.
+//! whose clock is paused: it goes on to the next timer when nobody has anything to do. So a world of half a minute takes a
+//! millisecond. `make test ONLY=simulation` runs 100,000 of them, and as many as it takes to find each bug that is seeded.
 //!
 //! What must hold is looked at all the time, from both sides (`worlds/checker.rs`): what a client takes to be held the server has for
 //! it; no two leases that exclude each other live at one time; tokens grow; a free name is taken soon by whoever waits; an acquire

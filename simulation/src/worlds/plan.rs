@@ -229,6 +229,11 @@ pub enum Kind {
     Calm,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Everything, Self::Exclusive, Self::Late, Self::Calm];
+}
+
 impl Plan {
     /// The plan of a seed.
     #[must_use]
