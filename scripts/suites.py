@@ -68,7 +68,7 @@ class Suite:
 
     `alone` is another command, for tests that a busy machine would spoil: it runs when all suites have ended, its tests
     one by one.
-    `again` makes a command that runs just the tests of these names.
+    `apart`: with nothing beside it at all. `again` makes a command that runs just the tests of these names.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Suite:
     counted: str = ""
     env: dict[str, str] = field(default_factory=dict)
     alone: list[str] = field(default_factory=list)
+    apart: bool = False
     again: Callable[[tuple[str, ...]], list[str]] | None = None
 
 
@@ -169,7 +170,12 @@ TEST = [
         again=node_again,
     ),
     Suite(
-        "mixed", [*PYTEST, *SPREAD, "tests/mixed"], "pytest", alone=[*PYTEST, *ALONE, "tests/mixed"], again=pytest_again
+        "mixed",
+        [*PYTEST, *SPREAD, "tests/mixed"],
+        "pytest",
+        alone=[*PYTEST, *ALONE, "tests/mixed"],
+        apart=True,
+        again=pytest_again,
     ),
     # It starts its own servers, and 55 programs, which wait for each other.
     Suite("jepsen", [*RUN_PYTEST, "tests/jepsen"], "pytest"),
@@ -372,9 +378,11 @@ def run_all(suites: list[Suite], at_once: int) -> list[Outcome]:
     show = Show(live=len(suites) == 1)
     with ThreadPoolExecutor(at_once) as pool:
         outcomes = list(pool.map(lambda suite: show.run(suite, suite.command), suites))
-    with ThreadPoolExecutor(ALONE_AT_ONCE) as pool:
-        alone = list(pool.map(lambda suite: show.run(suite, suite.alone), suites))
-    outcomes = [one.and_then(other) for one, other in zip(outcomes, alone, strict=True)]
+    for apart, places in ((False, ALONE_AT_ONCE), (True, 1)):
+        commands = [suite.alone if suite.apart is apart else [] for suite in suites]
+        with ThreadPoolExecutor(places) as pool:
+            alone = list(pool.map(show.run, suites, commands))
+        outcomes = [one.and_then(other) for one, other in zip(outcomes, alone, strict=True)]
     for i, outcome in enumerate(outcomes):
         if outcome.may_be_spoilt and (again := outcome.suite.again):
             outcomes[i] = outcome.passed_again(show.run(outcome.suite, again(outcome.failed)))

@@ -63,6 +63,40 @@ fn three_clients_on_a_slow_network_one_gives_up_its_connection() {
 
 #[test]
 #[ignore = "takes minutes"]
+fn three_clients_on_a_slow_network_one_is_cut_off() {
+    holds(
+        "three clients, slow, a close",
+        Config {
+            patience: 6,
+            faults: Faults {
+                closes: 1,
+                ..Faults::default()
+            },
+            ..three()
+        },
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_readers_and_a_writer_one_gives_up_its_connection() {
+    holds(
+        "two readers and a writer, slow, a drop",
+        Config {
+            clients: vec![1, 1, 1],
+            limits: vec![vec![SHARED], vec![SHARED], vec![EXCLUSIVE]],
+            patience: 6,
+            faults: Faults {
+                drops: 1,
+                ..Faults::default()
+            },
+            ..Config::default()
+        },
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn three_clients_one_killed_on_a_slow_network() {
     holds(
         "three clients, slow, a kill",
