@@ -272,16 +272,20 @@ impl Holding {
         Some(Error::lost(self.claim.lock.name(), reason))
     }
 
-    /// Whether the lease ran out, and the store may have it for longer: after a renewal without an answer, which may have set its TTL
-    /// anew, or where less was counted on than the store was told, since a command was given up that may shorten it.
+    /// Whether the lease is lost, and the store may have it for longer, or will have it again. For longer: it ran out, and a renewal had no
+    /// answer, which may have set its TTL anew, or less was counted on than the store was told, since a command was given up that may
+    /// shorten it. Again: a command that asked for it was left on a broken connection.
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
         let state = self.lock();
-        (state.unsure || state.longer || state.cap.is_some())
-            && !is_seeded(Bug::LossKept)
-            && matches!(
-                state.phase,
-                Phase::Lost(LossReason::Expired | LossReason::MaxHold)
-            )
+        let is_counted_short = state.unsure || state.longer || state.cap.is_some();
+        let may_outlive = match state.phase {
+            Phase::Lost(LossReason::Expired | LossReason::MaxHold) => {
+                is_counted_short || self.stale
+            }
+            Phase::Lost(_) => self.stale,
+            Phase::Live | Phase::Released => false,
+        };
+        may_outlive && !is_seeded(Bug::LossKept)
     }
 
     /// When a detached lease ends, which no keeper watches.

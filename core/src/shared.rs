@@ -32,6 +32,7 @@ use crate::stats::Counters;
 use crate::store::{
     self, AtOnce, BoxFuture, Event, Failure, Host, Ownership, Releaser, Renewal, Store,
 };
+use crate::undo;
 use crate::waiting::WaitingRoom;
 
 /// How long an acquire whose wait ran out stays to see itself out of the queue before it reports, and how long a client
@@ -257,7 +258,6 @@ impl ClientCore {
         // claim, nothing is handed on: there, whoever gave up has been undone already.
         if let Event::Granted { lock, owner, .. } = event
             && self.store.may_be_late()
-            && !is_seeded(Bug::GrantKept)
             && !self.keeper.holds(&owner)
         {
             let client = self.clone();
@@ -269,13 +269,12 @@ impl ClientCore {
         }
     }
 
-    /// Releases in the store a lease that is lost here, and may live on there.
+    /// Releases in the store a lease that is lost here, and may live on there, or begin anew by what was left on a broken connection.
     pub(crate) fn let_go(self: &Arc<Self>, holding: &Arc<Holding>) {
-        let (client, holding) = (self.clone(), holding.clone());
-        self.background(async move {
-            let releaser = Releaser::Own(holding.claim.clone());
-            client.store.release(releaser).await.is_ok()
-        });
+        let (client, claim) = (self.clone(), holding.claim.clone());
+        let (lasts, sent_in) = (holding.ttl(), self.store.standing(&claim.lock));
+        let undone = undo::undo(client, claim, lasts, sent_in, holding.stale, AtOnce::Unsent);
+        self.background(undone);
     }
 
     /// Sends a release for a caller after whom perhaps nothing runs any more, where the store can do that.
@@ -369,10 +368,12 @@ impl ClientCore {
     /// The keeper let go of a lease.
     pub(crate) fn on_ended(self: &Arc<Self>, holding: &Arc<Holding>) {
         self.counters.held.sub();
+        // It may have run out with nobody looking: this looks.
+        let is_lost = holding.state() == LeaseState::Lost;
         if holding.may_outlive_its_loss() {
             self.let_go(holding);
         }
-        if holding.state() == LeaseState::Lost {
+        if is_lost {
             self.store.left_behind(&holding.claim.lock);
             self.counters.lost.add();
             let reason = holding.loss();

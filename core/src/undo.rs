@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::claim::Claim;
 use crate::seeded::{Bug, is_seeded};
 use crate::shared::ClientCore;
-use crate::store::{AtOnce, Releaser, Standing};
+use crate::store::{AtOnce, BoxFuture, Failure, Ownership, Releaser, Standing};
 
 /// Takes back whatever an acquire may have left: its lock, its place in the queue, or a grant on its way, which is
 /// passed on. What is not taken back ends by itself after `lasts`. `begun` is a release that was sent already. `true` when
@@ -22,7 +22,40 @@ pub(crate) async fn undo(
     mut stale: bool,
     begun: AtOnce,
 ) -> bool {
-    let (mut first, _) = begun.attempt();
+    let (first, _) = begun.attempt();
+    if !release(&client, &claim, lasts, first, &mut stale).await {
+        return false;
+    }
+    if is_seeded(Bug::UndoOnce) {
+        return true;
+    }
+    if stale || client.store.standing(&claim.lock) != sent_in {
+        // The old connection's last command may still be on its way to the server: take it back once more, later.
+        let again = again(client.clone(), claim, lasts);
+        client.background(again);
+    }
+    true
+}
+
+/// Takes back once more, when a command left on a broken connection must have been carried out or dropped.
+pub(crate) async fn again(client: Arc<ClientCore>, claim: Arc<Claim>, lasts: Duration) -> bool {
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(client.command_timeout) => {}
+        () = client.closing() => {}
+    }
+    release(&client, &claim, lasts, None, &mut false).await
+}
+
+/// Sends a release until it is answered; `first` is one that was begun. `stale` becomes true where one had no answer. `false` when it
+/// was not answered while there may be something to release.
+async fn release(
+    client: &ClientCore,
+    claim: &Arc<Claim>,
+    lasts: Duration,
+    mut first: Option<BoxFuture<'static, Result<Ownership, Failure>>>,
+    stale: &mut bool,
+) -> bool {
     let give_up_at = Instant::now() + lasts.max(client.command_timeout);
     let mut backoff = Backoff::new();
     loop {
@@ -34,12 +67,12 @@ pub(crate) async fn undo(
                 if ownership.is_mine()
                     && let Some(released) = &client.released
                 {
-                    released.note(&claim);
+                    released.note(claim);
                 }
-                break;
+                return true;
             }
             Err(failure) if failure.is_temporary() && Instant::now() < give_up_at => {
-                stale |= failure.is_unanswered();
+                *stale |= failure.is_unanswered();
             }
             Err(failure) => {
                 tracing::warn!(
@@ -57,23 +90,4 @@ pub(crate) async fn undo(
         }
         tokio::time::sleep(backoff.next()).await;
     }
-    if is_seeded(Bug::UndoOnce) {
-        return true;
-    }
-    if stale || client.store.standing(&claim.lock) != sent_in {
-        // The old connection's last command may still be on its way to the server: take it back once more, later.
-        let again = again(client.clone(), claim);
-        client.background(again);
-    }
-    true
-}
-
-/// Releases `claim` once more when a command left on a broken connection must have been carried out or dropped.
-pub(crate) async fn again(client: Arc<ClientCore>, claim: Arc<Claim>) -> bool {
-    tokio::select! {
-        biased;
-        () = tokio::time::sleep(client.command_timeout) => {}
-        () = client.closing() => {}
-    }
-    client.store.release(Releaser::Own(claim)).await.is_ok()
 }

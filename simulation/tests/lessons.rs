@@ -1,11 +1,17 @@
 //! What seeds have found in the core, each as a plan of its own.
 
 use leaselock_simulation::worlds::{
-    Acquire, Act, Delays, Item, Millis, Outcome, Plan, Setting, What, run,
+    Acquire, Act, Delays, Fault, Item, Millis, Outcome, Plan, Setting, What, run,
 };
 
-/// A world with one lock in it.
+/// A world with one lease in it.
 fn world(seed: u64, delays: Delays, acquire: Acquire) -> Outcome {
+    whole(seed, delays, vec![(0, What::Acquire(acquire))])
+}
+
+/// A world with one client in it, and what happens when.
+fn whole(seed: u64, delays: Delays, items: Vec<(Millis, What)>) -> Outcome {
+    let items = items.into_iter().enumerate();
     let plan = Plan {
         seed,
         clients: 1,
@@ -17,11 +23,9 @@ fn world(seed: u64, delays: Delays, acquire: Acquire) -> Outcome {
         dedicated: true,
         shuffled: 0,
         delays,
-        items: vec![Item {
-            id: 0,
-            at: 0,
-            what: What::Acquire(acquire),
-        }],
+        items: items
+            .map(|(id, (at, what))| Item { id, at, what })
+            .collect(),
     };
     let outcome = run(
         &plan,
@@ -46,6 +50,13 @@ fn acquire(ttl: Millis, renew: bool, then: Vec<Act>) -> Acquire {
         cancelled: None,
         then,
     }
+}
+
+/// Nobody has the name at the end.
+fn is_free(outcome: &Outcome) -> bool {
+    let steps = outcome.steps.iter().rev();
+    let mut last = steps.filter(|step| step.contains("name 0 is held by"));
+    last.next().is_some_and(|step| step.ends_with("[]"))
 }
 
 fn is_lost(outcome: &Outcome) -> bool {
@@ -108,4 +119,78 @@ fn a_lease_whose_every_renewal_is_late_is_kept() {
         assert!(outcome.lasted > 30_000);
         assert!(!is_lost(&outcome), "seed {seed}");
     }
+}
+
+/// A lease was dropped in the millisecond in which it ran out, and nobody had looked at it since. The store had it for longer by an
+/// extension that was given up, and kept it.
+#[test]
+fn a_lease_that_is_dropped_when_it_runs_out_leaves_nothing() {
+    for more in 250..300 {
+        let then = vec![
+            Act::Hold(20),
+            Act::ExtendAndCancel(10_000, 0),
+            Act::Hold(more),
+        ];
+        let outcome = world(1, Delays::None, acquire(300, false, then));
+        assert_eq!(outcome.leases, 1);
+        assert_eq!(outcome.violation, None, "dropped {more} ms later");
+    }
+}
+
+/// After a first lease, so that there is a connection, another is asked for with `asked`; what that sends is held up, and arrives when the
+/// connection has broken and `asked` has got its answer by the next one. Then comes what is `more`.
+fn left_behind(asked: Acquire, more: &[(Millis, Fault)]) -> Outcome {
+    let first = acquire(1_000, false, vec![Act::Release]);
+    let held_up = Fault::Stall {
+        client: 0,
+        there: true,
+        back: false,
+        lasts: 100,
+    };
+    let breaks = Fault::Reset {
+        client: 0,
+        late: Some(800),
+        unheard: 0,
+    };
+    let mut items = vec![
+        (0, What::Acquire(first)),
+        (2_050, What::Fault(held_up)),
+        (2_100, What::Acquire(asked)),
+        (2_120, What::Fault(breaks)),
+    ];
+    items.extend(more.iter().map(|&(at, fault)| (at, What::Fault(fault))));
+    whole(1, Delays::None, items)
+}
+
+/// The lease was lost before the late command took the name again, and only a release was repeated later.
+#[test]
+fn a_lost_lease_is_not_left_to_a_command_on_a_broken_connection() {
+    let then = vec![
+        Act::Hold(10),
+        Act::Extend(200),
+        Act::Hold(1_500),
+        Act::Release,
+    ];
+    let outcome = left_behind(acquire(30_000, false, then), &[]);
+    assert_eq!(outcome.leases, 2);
+    assert!(is_lost(&outcome));
+    assert!(is_free(&outcome));
+    assert_eq!(outcome.violation, None);
+}
+
+/// What undoes the late command was sent once, into a connection that was silent.
+#[test]
+fn what_is_undone_later_is_repeated_until_it_is_answered() {
+    let given_up = Acquire {
+        cancelled: Some(2),
+        ..acquire(30_000, false, Vec::new())
+    };
+    let silent = Fault::Hole {
+        client: 0,
+        there: true,
+        back: false,
+    };
+    let outcome = left_behind(given_up, &[(3_000, silent)]);
+    assert_eq!(outcome.leases, 1);
+    assert_eq!(outcome.violation, None);
 }

@@ -56,6 +56,8 @@ pub(crate) struct Op {
     pub(crate) is_left_behind: bool,
     /// When others ended it, or took its time from it.
     pub(crate) deposed: Option<u64>,
+    /// Since when the server has not got it any more, while its holder takes it to be held.
+    gone_since: Option<u64>,
     /// When the holder has to have learned of that.
     pub(crate) learns_by: Option<u64>,
     pub(crate) told: bool,
@@ -169,6 +171,7 @@ impl Checker {
                 is_detached: false,
                 is_left_behind: false,
                 deposed: None,
+                gone_since: None,
                 learns_by: None,
                 told: false,
                 lapsed: None,
@@ -496,16 +499,18 @@ impl State {
                     nearly_over.push((now + left).saturating_sub(1_000));
                 }
                 let is_there = self.checker.truth[op.acquire.name].holders.contains(&at);
-                if let Some(deposed) = op.deposed
+                let is_gone = !is_there && !self.is_down();
+                let op = &mut self.checker.ops[at];
+                op.gone_since = is_gone.then(|| op.gone_since.unwrap_or(now));
+                if let (Some(deposed), Some(gone)) = (op.deposed, op.gone_since)
                     && op.acquire.renew
                     && op.acquire.max_hold.is_none()
                     && !op.is_detached
-                    && !is_there
-                    && !self.is_down()
                     && is_running
                 {
                     let ttl = op.acquire.ttl * 1_000;
-                    let usual = deposed.max(well_from) + ttl / 3 + SECOND + SECOND / 2;
+                    let ended = deposed.max(gone);
+                    let usual = ended.max(well_from) + ttl / 3 + SECOND + SECOND / 2;
                     let by = op
                         .learns_by
                         .map_or(usual, |by| by.max(well_from))
@@ -514,7 +519,7 @@ impl State {
                     if now > by && !op.acquire.then.iter().any(|act| act.is_extension()) {
                         let how = format!(
                             "the lease of op{at} was ended at {} ms, and it goes on",
-                            deposed / 1_000
+                            ended / 1_000
                         );
                         self.record.violate(LEARNS, now, || how);
                     }
@@ -555,7 +560,9 @@ impl State {
         for (name, truth) in self.checker.truth.iter().enumerate() {
             for op in truth.waiting(server, clock) {
                 let it = &self.checker.ops[op];
-                if !self.processes[it.acquire.client].is_dead && !it.is_left_behind {
+                // Whoever detaches a lease leaves to others what comes of it.
+                let is_excused = it.is_left_behind || it.is_detached;
+                if !self.processes[it.acquire.client].is_dead && !is_excused {
                     self.record.violate(NOTHING_LEFT, now, || {
                         format!("op{op} is in the queue of name {name}, and its client is closed")
                     });
