@@ -26,16 +26,10 @@ pub enum Bug {
     ClaimUncapped,
     /// A grant begins a lease however long ago its waiter asked, which counts from when the grant is read.
     GrantIsLease,
-    /// A grant for a waiter that has gone is not handed on.
-    GrantKept,
-    /// After a lost connection waiters sleep on.
-    NoRecheck,
     /// Waiters do not look by themselves.
     NoFallback,
     /// After a lost connection leases are renewed when that is due.
     RenewedWhenDue,
-    /// A renewal that is answered after the deadline revives a lease that nobody has looked at meanwhile.
-    RenewalRevives,
     /// A holder that is told that its lease is gone takes that for a failed renewal.
     DeposedGoesOn,
     /// A take goes out on a connection on which no wait was answered.

@@ -370,7 +370,6 @@ impl WaitingRoom {
                 waiter.tell(news::NEXT);
             }
             Event::Touched { lock } => room.on_touched(lock),
-            Event::Reset { .. } if is_seeded(Bug::NoRecheck) => {}
             Event::Flushed { scope } | Event::Reset { scope, .. } => room.on_reset(scope),
             // The successor may not have heard that they were served, and grant them the name again: that is handed on.
             Event::Succeeded { .. } => room.served.clear(),

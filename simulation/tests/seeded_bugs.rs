@@ -2,8 +2,8 @@
 //! by a text that is replaced on the way to the server. Most are those of the model (`model/src/config.rs`), in the real code.
 
 use leaselock_simulation::worlds::{
-    Bug, HELD_IS_HELD, Kind, LEARNS, NOTHING_LEFT, ONE_LEASE, Setting, TAKEN_SOON, TOKENS_GROW,
-    TURN_COMES, WAIT_ENDS, search,
+    Acquire, Act, Bug, Delays, Fault, HELD_IS_HELD, Item, Kind, LEARNS, Millis, NOTHING_LEFT,
+    ONE_LEASE, Plan, Setting, TAKEN_SOON, TOKENS_GROW, TURN_COMES, WAIT_ENDS, What, run, search,
 };
 
 /// Within so many seeds each is found.
@@ -73,7 +73,6 @@ in_the_core! {
     an_acquire_that_is_dropped_is_undone: DropForgets, Everything, [NOTHING_LEFT, TAKEN_SOON];
     a_claim_left_behind_is_remembered: ClaimUncapped, Late, [HELD_IS_HELD, ONE_LEASE];
     a_grant_is_no_lease: GrantIsLease, Everything, [HELD_IS_HELD, ONE_LEASE, TOKENS_GROW];
-    waiters_ask_again_after_a_lost_connection: NoRecheck, Everything, [TAKEN_SOON, TURN_COMES, LEARNS];
     waiters_look_by_themselves: NoFallback, Everything, [TAKEN_SOON, TURN_COMES];
     a_deposed_holder_stops: DeposedGoesOn, Everything, [LEARNS];
     a_take_needs_a_seed: TakeUnseeded, Everything, [TOKENS_GROW];
@@ -107,5 +106,108 @@ in_a_script! {
         => "  end\n  return 1", Everything, [HELD_IS_HELD, ONE_LEASE];
     an_admission_leaves_the_longest_time: "  if holder == SHARED then\n    follow(holding == 1 and ttl)\n  end\n  return {1, token, lost}"
         => "  redis.call('PEXPIRE', K, ttl)\n  return {1, token, lost}", Everything, [HELD_IS_HELD, ONE_LEASE];
+    a_queue_ends_by_itself: "  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(pttl, 0) + QUEUE_GRACE_MS))"
+        => "", Everything, [NOTHING_LEFT];
+    who_shares_a_name_is_forgotten_at_last: "    redis.call('PEXPIRE', H, first)\n    return" => "    return", Everything, [NOTHING_LEFT];
     a_dead_permit_is_free_again: "    if ended[1] then" => "    if false then", Everything, [TAKEN_SOON, TURN_COMES, WAIT_ENDS, NOTHING_LEFT];
+}
+
+// What chance seldom brings about, by plans of their own.
+
+/// A lease for long, and what is done with it.
+fn lease(then: Vec<Act>) -> What {
+    What::Acquire(Acquire {
+        client: 0,
+        name: 0,
+        limit: 1,
+        ttl: 30_000,
+        wait: Some(0),
+        renew: true,
+        max_hold: None,
+        cancelled: None,
+        then,
+    })
+}
+
+/// What happens when, in a world of one client.
+fn planned(items: Vec<(Millis, What)>) -> Plan {
+    let items = items.into_iter().enumerate();
+    Plan {
+        seed: 1,
+        clients: 1,
+        names: 1,
+        command_timeout: 5_000,
+        dedicated: true,
+        shuffled: 0,
+        delays: Delays::None,
+        items: items
+            .map(|(id, (at, what))| Item { id, at, what })
+            .collect(),
+    }
+}
+
+fn breaks(plan: &Plan, bug: Bug, rule: &str) {
+    assert_eq!(run(plan, &Setting::default()).violation, None);
+    let setting = Setting {
+        bug: Some(bug),
+        with_steps: true,
+        ..Setting::default()
+    };
+    let outcome = run(plan, &setting);
+    println!("{}", outcome.steps.join("\n"));
+    let violation = outcome.violation.expect("the bug shows");
+    assert_eq!(violation.rule, rule, "{violation:?}");
+}
+
+/// It is given up while nobody can connect, and arrives when the lease has been renewed on the next connection. That the server tells of it,
+/// upon which the lease would be renewed again, is held up.
+#[test]
+fn a_shorter_extension_left_behind_is_remembered() {
+    let then = vec![
+        Act::Hold(2_000),
+        Act::ExtendAndCancel(1_500, 50),
+        Act::Hold(6_000),
+        Act::Release,
+    ];
+    let held_up = Fault::Stall {
+        client: 0,
+        there: true,
+        back: false,
+        lasts: 100,
+    };
+    let nobody_connects = Fault::NoConnections {
+        client: 0,
+        refused: true,
+        lasts: 300,
+    };
+    let breaks_then = Fault::Reset {
+        client: 0,
+        late: Some(2_000),
+        unheard: 0,
+    };
+    let is_silent = Fault::Stall {
+        client: 0,
+        there: false,
+        back: true,
+        lasts: 3_000,
+    };
+    let plan = planned(vec![
+        (0, lease(then)),
+        (1_990, What::Fault(held_up)),
+        (1_995, What::Fault(nobody_connects)),
+        (2_020, What::Fault(breaks_then)),
+        (3_900, What::Fault(is_silent)),
+    ]);
+    breaks(&plan, Bug::ExtendForgets, HELD_IS_HELD);
+}
+
+#[test]
+fn a_lease_is_renewed_at_once_after_a_lost_connection() {
+    let then = vec![Act::Hold(9_000), Act::Release];
+    let forgets = Fault::Restart {
+        kept: false,
+        down: 10,
+    };
+    let plan = planned(vec![(0, lease(then)), (1_000, What::Fault(forgets))]);
+    breaks(&plan, Bug::RenewedWhenDue, LEARNS);
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{Holding, Next, PAUSE_PART, Phase, deadline, reason};
 use crate::clock::Moment;
 use crate::seeded::{Bug, is_seeded};
-use crate::state::LeaseState;
 use crate::store::{Ownership, Renewal};
 
 impl Holding {
@@ -85,11 +84,7 @@ impl Holding {
             state.cap = Some((shortest, until));
         }
         // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
-        let (_, told) = if is_seeded(Bug::RenewalRevives) {
-            (LeaseState::Held, None)
-        } else {
-            state.observe()
-        };
+        let (_, told) = state.observe();
         if told.is_some() {
             state.unsure = true;
         }
