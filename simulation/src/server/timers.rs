@@ -16,8 +16,10 @@ impl Server {
         if self.pause.is_some_and(|pause| pause.until <= now) {
             self.pause = None;
         }
-        let all: Vec<ConnId> = self.connections.keys().copied().collect();
-        for id in all {
+        let all = self.connections.iter();
+        let lies = all.filter(|(_, it)| it.waiting.is_some() || !it.requests.is_empty());
+        let lies: Vec<ConnId> = lies.map(|(id, _)| *id).collect();
+        for id in lies {
             self.answer_wait(id);
             self.serve(id);
         }

@@ -136,6 +136,15 @@ pub(crate) struct World {
     members: Mutex<Vec<Member>>,
 }
 
+/// Of the databases there is the one that is used.
+fn config(seed: u64) -> Config {
+    Config {
+        seed,
+        databases: 1,
+        ..Config::default()
+    }
+}
+
 thread_local! {
     /// The process whose code runs.
     static RUNNING: Cell<Option<usize>> = const { Cell::new(None) };
@@ -155,10 +164,7 @@ impl World {
             processes: (0..plan.clients).map(|_| Process::default()).collect(),
             record: Record::new(setting.with_steps),
             checker: Checker::new(plan),
-            server: Some(Server::new(Config {
-                seed: plan.seed,
-                ..Config::default()
-            })),
+            server: Some(Server::new(config(plan.seed))),
             admin: None,
             kept: None,
             copies: Vec::new(),
@@ -504,10 +510,7 @@ impl State {
         if self.server.is_some() {
             return;
         }
-        let config = Config {
-            seed: self.chance.of(0..=u64::MAX),
-            ..Config::default()
-        };
+        let config = config(self.chance.of(0..=u64::MAX));
         self.server = Some(match self.kept.take() {
             Some(kept) => Server::from_snapshot(config, &kept),
             None => Server::new(config),
