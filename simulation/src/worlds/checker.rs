@@ -426,9 +426,12 @@ impl State {
                     continue;
                 };
                 let well_from = process.well_from;
-                let is_excused = op.is_left_behind || op.is_detached // A lease that could not be given back in time, or a clock that went back, which keeps it for as long.
- || op.started.is_some() && (well_from > op.lapsed.map_or(over, |it| it.min(over)) || self.checker.went_back);
-                let by = well_from.max(over) + self.checker.command_timeout + SLACK + SECOND;
+                // A release is tried for the command time-out; a clock that went back keeps what is left for as long.
+                let is_late = op.lapsed.is_none() && well_from > over || self.checker.went_back;
+                let is_excused =
+                    op.is_left_behind || op.is_detached || op.started.is_some() && is_late;
+                // What undoes a late command is sent after the command time-out.
+                let by = well_from.max(over) + 2 * self.checker.command_timeout + SLACK + SECOND;
                 if now > by && !is_excused {
                     let how = format!(
                         "op{} was over at {} ms, and the server has it for name {name} still",
