@@ -74,6 +74,7 @@ ALONE = [
     "tracking::field_bug_57_a_flush_shows_when_it_happens",
     "tracking::field_bug_57_an_eviction_shows_when_it_happens",
     "tracking::field_bug_57_what_ends_a_lease_elsewhere_shows_when_it_happens",
+    "turns::a_hand_over_to_another_process_takes_less_than_5_ms",
 ]
 SKIPPED = [word for name in ALONE for word in ("--skip", name)]
 

@@ -129,11 +129,28 @@ fn three_clients_one_stopped_on_a_slow_network() {
 
 #[test]
 #[ignore = "takes minutes"]
+fn three_clients_one_stopped_and_one_cancels() {
+    holds(
+        "three clients, slow, a pause and a cancel",
+        Config {
+            patience: 5,
+            faults: Faults {
+                pauses: 1,
+                cancels: 1,
+                ..Faults::default()
+            },
+            ..three()
+        },
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn two_clients_with_many_faults() {
     holds(
         "two clients, cancels, drops, closes, losses",
         Config {
-            patience: 6,
+            patience: 8,
             faults: Faults {
                 cancels: 1,
                 drops: 1,
