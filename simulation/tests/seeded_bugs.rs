@@ -159,8 +159,8 @@ fn breaks(plan: &Plan, bug: Bug, rule: &str) {
     assert_eq!(violation.rule, rule, "{violation:?}");
 }
 
-/// It is given up while nobody can connect, and arrives when the lease has been renewed on the next connection. That the server tells of it,
-/// upon which the lease would be renewed again, is held up.
+/// It is given up while nobody can connect, and arrives when the lease has been renewed twice on the next connection. That the server tells of
+/// it, upon which the lease would be renewed again, is held up, and nobody can connect again.
 #[test]
 fn a_shorter_extension_left_behind_is_remembered() {
     let then = vec![
@@ -182,8 +182,13 @@ fn a_shorter_extension_left_behind_is_remembered() {
     };
     let breaks_then = Fault::Reset {
         client: 0,
-        late: Some(2_000),
+        late: Some(2_700),
         unheard: 0,
+    };
+    let nobody_connects_again = Fault::NoConnections {
+        client: 0,
+        refused: true,
+        lasts: 2_500,
     };
     let is_silent = Fault::Stall {
         client: 0,
@@ -197,6 +202,7 @@ fn a_shorter_extension_left_behind_is_remembered() {
         (1_995, What::Fault(nobody_connects)),
         (2_020, What::Fault(breaks_then)),
         (3_900, What::Fault(is_silent)),
+        (4_600, What::Fault(nobody_connects_again)),
     ]);
     breaks(&plan, Bug::ExtendForgets, HELD_IS_HELD);
 }

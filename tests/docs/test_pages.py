@@ -123,17 +123,18 @@ def test_lines_of_shell_run(line: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=called)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    for target in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'\bsrc="([^"]+)"', text)]:
+    own = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in [*re.findall(r"\]\(([^)\s]+)\)", own), *re.findall(r'\bsrc="([^"]+)"', own)]:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
         file = page.parent / path if path else page
         assert file.exists(), f"{page.name} links to {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            text = file.read_text()
+            headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
             slugs = [re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings]
-            assert anchor in slugs, f"{page.name} links to {target}"
+            assert anchor in [*slugs, *re.findall(r'<a id="([^"]+)">', text)], f"{page.name} links to {target}"
 
 
 @pytest.mark.parametrize("page", ALL, ids=called)
