@@ -9,10 +9,21 @@ use exhausting::holds;
 use leaselock_model::config::{EXCLUSIVE, SHARED};
 use leaselock_model::{Config, Faults};
 
-fn three() -> Config {
+/// Three clients, on a slow network.
+fn three(patience: u8, faults: Faults) -> Config {
     Config {
         clients: vec![1, 1, 1],
+        patience,
+        faults,
         ..Config::default()
+    }
+}
+
+/// Two readers and a writer, on a slow network.
+fn readers(patience: u8, faults: Faults) -> Config {
+    Config {
+        limits: vec![vec![SHARED], vec![SHARED], vec![EXCLUSIVE]],
+        ..three(patience, faults)
     }
 }
 
@@ -24,8 +35,7 @@ fn three_clients_that_come_again() {
         Config {
             attempts: 2,
             slow: false,
-            patience: 2,
-            ..three()
+            ..three(2, Faults::default())
         },
     );
 }
@@ -35,14 +45,13 @@ fn three_clients_that_come_again() {
 fn three_clients_on_a_slow_network_one_cancels() {
     holds(
         "three clients, slow, a cancel",
-        Config {
-            patience: 4,
-            faults: Faults {
+        three(
+            4,
+            Faults {
                 cancels: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -51,14 +60,13 @@ fn three_clients_on_a_slow_network_one_cancels() {
 fn three_clients_on_a_slow_network_one_gives_up_its_connection() {
     holds(
         "three clients, slow, a drop",
-        Config {
-            patience: 5,
-            faults: Faults {
+        three(
+            5,
+            Faults {
                 drops: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -67,14 +75,13 @@ fn three_clients_on_a_slow_network_one_gives_up_its_connection() {
 fn three_clients_on_a_slow_network_one_is_cut_off() {
     holds(
         "three clients, slow, a close",
-        Config {
-            patience: 6,
-            faults: Faults {
+        three(
+            6,
+            Faults {
                 closes: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -83,16 +90,13 @@ fn three_clients_on_a_slow_network_one_is_cut_off() {
 fn two_readers_and_a_writer_one_gives_up_its_connection() {
     holds(
         "two readers and a writer, slow, a drop",
-        Config {
-            clients: vec![1, 1, 1],
-            limits: vec![vec![SHARED], vec![SHARED], vec![EXCLUSIVE]],
-            patience: 6,
-            faults: Faults {
+        readers(
+            6,
+            Faults {
                 drops: 1,
                 ..Faults::default()
             },
-            ..Config::default()
-        },
+        ),
     );
 }
 
@@ -101,14 +105,13 @@ fn two_readers_and_a_writer_one_gives_up_its_connection() {
 fn three_clients_one_killed_on_a_slow_network() {
     holds(
         "three clients, slow, a kill",
-        Config {
-            patience: 4,
-            faults: Faults {
+        three(
+            4,
+            Faults {
                 kills: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -117,14 +120,13 @@ fn three_clients_one_killed_on_a_slow_network() {
 fn three_clients_one_stopped_on_a_slow_network() {
     holds(
         "three clients, slow, a pause",
-        Config {
-            patience: 4,
-            faults: Faults {
+        three(
+            4,
+            Faults {
                 pauses: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -133,15 +135,14 @@ fn three_clients_one_stopped_on_a_slow_network() {
 fn three_clients_one_stopped_and_one_cancels() {
     holds(
         "three clients, slow, a pause and a cancel",
-        Config {
-            patience: 5,
-            faults: Faults {
+        three(
+            5,
+            Faults {
                 pauses: 1,
                 cancels: 1,
                 ..Faults::default()
             },
-            ..three()
-        },
+        ),
     );
 }
 
@@ -182,28 +183,22 @@ fn two_clients_with_many_faults() {
 fn readers_and_a_writer_on_a_slow_network() {
     holds(
         "two readers and a writer, slow, a cancel",
-        Config {
-            clients: vec![1, 1, 1],
-            limits: vec![vec![SHARED], vec![SHARED], vec![EXCLUSIVE]],
-            patience: 4,
-            faults: Faults {
+        readers(
+            4,
+            Faults {
                 cancels: 1,
                 ..Faults::default()
             },
-            ..Config::default()
-        },
+        ),
     );
     holds(
         "two readers and a writer, slow, a kill",
-        Config {
-            clients: vec![1, 1, 1],
-            limits: vec![vec![SHARED], vec![SHARED], vec![EXCLUSIVE]],
-            patience: 5,
-            faults: Faults {
+        readers(
+            5,
+            Faults {
                 kills: 1,
                 ..Faults::default()
             },
-            ..Config::default()
-        },
+        ),
     );
 }

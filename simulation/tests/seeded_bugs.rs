@@ -175,20 +175,15 @@ fn a_shorter_extension_left_behind_is_remembered() {
         back: false,
         lasts: 100,
     };
-    let nobody_connects = Fault::NoConnections {
+    let nobody_connects = |lasts| Fault::NoConnections {
         client: 0,
         refused: true,
-        lasts: 300,
+        lasts,
     };
     let breaks_then = Fault::Reset {
         client: 0,
         late: Some(2_700),
         unheard: 0,
-    };
-    let nobody_connects_again = Fault::NoConnections {
-        client: 0,
-        refused: true,
-        lasts: 2_500,
     };
     let is_silent = Fault::Stall {
         client: 0,
@@ -199,10 +194,10 @@ fn a_shorter_extension_left_behind_is_remembered() {
     let plan = planned(vec![
         (0, lease(then)),
         (1_990, What::Fault(held_up)),
-        (1_995, What::Fault(nobody_connects)),
+        (1_995, What::Fault(nobody_connects(300))),
         (2_020, What::Fault(breaks_then)),
         (3_900, What::Fault(is_silent)),
-        (4_600, What::Fault(nobody_connects_again)),
+        (4_600, What::Fault(nobody_connects(2_500))),
     ]);
     breaks(&plan, Bug::ExtendForgets, HELD_IS_HELD);
 }
