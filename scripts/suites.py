@@ -88,12 +88,14 @@ COUNTS = {
     "node": (r"^[^\w\s] (?:pass|fail|skipped) ", r"pass (\d+)", r"fail (\d+)", r"skipped (\d+)"),
 }
 
-# What names a failed test.
+# What names a failed test; and why it failed, where its line says so.
 FAILED = {
-    "cargo": r"^test (\S+) \.\.\. FAILED$",
-    "pytest": r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$",
-    "node": r"^\s*not ok \d+ - (.*?)(?: # .*)?$",
+    "cargo": r"^test (\S+) \.\.\. FAILED()$",
+    "pytest": r"^(?:FAILED|ERROR) (\S+::.*?)(?: - (.*))?$",
+    "node": r"^\s*not ok \d+ - (.*?)(?: # .*)?()$",
 }
+# So much of it is in the summary, in characters: whoever reads no more than that should know where to look.
+REASON = 600
 # More than a busy machine spoils.
 SPOILT = 8
 # Words in names of tests that look for what happens seldom: for these, once is enough.
@@ -270,13 +272,14 @@ class Outcome:
     counts: tuple[int, int, int]
     # Seconds of processors, of all that it started and waited for.
     cpu: float = 0.0
-    failed: tuple[str, ...] = ()
+    # Their names, and why, as far as that is known.
+    failed: dict[str, str] = field(default_factory=dict)
     spoilt: tuple[str, ...] = ()
 
     def and_then(self, other: Outcome) -> Outcome:
         """Both as one."""
         passed, failed, skipped = (a + b for a, b in zip(self.counts, other.counts, strict=True))
-        names = (*self.failed, *other.failed)
+        names = self.failed | other.failed
         seconds, cpu = self.seconds + other.seconds, self.cpu + other.cpu
         return Outcome(self.suite, self.ok and other.ok, seconds, (passed, failed, skipped), cpu, names)
 
@@ -294,7 +297,7 @@ class Outcome:
             return self
         passed, failed, skipped = self.counts
         seconds, cpu = self.seconds + other.seconds, self.cpu + other.cpu
-        return Outcome(self.suite, True, seconds, (passed + failed, 0, skipped), cpu, (), self.failed)
+        return Outcome(self.suite, True, seconds, (passed + failed, 0, skipped), cpu, {}, tuple(self.failed))
 
 
 def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outcome:
@@ -302,7 +305,7 @@ def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outc
     show(f"\n=== {suite.name}: {' '.join(command).replace(f'{ROOT}/', '')}\n")
     closing, *kinds = (re.compile(p) for p in COUNTS.get(suite.counted, ("(?!)",)))
     names = re.compile(FAILED.get(suite.counted, "(?!)"))
-    failed: dict[str, None] = {}
+    failed: dict[str, str] = {}
     counts = [0, 0, 0]
     started = time.monotonic()
     process = subprocess.Popen(
@@ -321,7 +324,7 @@ def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outc
             if found := names.search(line):
                 # In TAP these are written so.
                 name = re.sub(r"\\([\\#])", r"\1", found[1]) if suite.counted == "node" else found[1]
-                failed[name] = None
+                failed[name] = found[2] or ""
             if closing.search(line):
                 for i, kind in enumerate(kinds):
                     counts[i] += sum(map(int, kind.findall(line)))
@@ -332,7 +335,7 @@ def run(suite: Suite, command: list[str], show: Callable[[str], object]) -> Outc
         show(f"{suite.name}: the runner ended well but no test ran; that counts as a failure\n")
         ok = False
     seconds, cpu = time.monotonic() - started, usage.ru_utime + usage.ru_stime
-    return Outcome(suite, ok, seconds, (counts[0], counts[1], counts[2]), cpu, tuple(failed))
+    return Outcome(suite, ok, seconds, (counts[0], counts[1], counts[2]), cpu, failed)
 
 
 class Show:
@@ -385,7 +388,7 @@ def run_all(suites: list[Suite], at_once: int) -> list[Outcome]:
         outcomes = [one.and_then(other) for one, other in zip(outcomes, alone, strict=True)]
     for i, outcome in enumerate(outcomes):
         if outcome.may_be_spoilt and (again := outcome.suite.again):
-            outcomes[i] = outcome.passed_again(show.run(outcome.suite, again(outcome.failed)))
+            outcomes[i] = outcome.passed_again(show.run(outcome.suite, again(tuple(outcome.failed))))
     return outcomes
 
 
@@ -400,8 +403,8 @@ def sum_up(kind: str, outcomes: list[Outcome]) -> int:
     for o in outcomes:
         for name in o.spoilt:
             print(f"  spoilt once, and passed alone: {name}")
-        for name in o.failed:
-            print(f"  failed: {name}")
+        for name, reason in o.failed.items():
+            print(f"  failed: {name}{reason and f': {reason[:REASON]}'}")
     bad = [o.suite.name for o in outcomes if not o.ok]
     if bad:
         print(f"failed: {', '.join(bad)}; one alone: make {kind} ONLY='{bad[0]}'")
