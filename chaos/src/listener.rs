@@ -221,13 +221,13 @@ impl Pump<'_> {
     async fn run(self, source: &mut OwnedReadHalf, sink: &mut OwnedWriteHalf) {
         let mut buffer = vec![0; 65536];
         let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
-        let mut ended = false;
+        let (mut ended, mut torn) = (false, false);
         loop {
             let due = under_way.front().map(|(due, _)| *due);
             tokio::select! {
                 read = source.read(&mut buffer), if !ended && under_way.len() < UNDER_WAY => match read {
                     Ok(length @ 1..) => {
-                        if !self.take(&buffer[..length], &mut under_way) {
+                        if !self.take(&buffer[..length], &mut under_way, &mut torn) {
                             return;
                         }
                     }
@@ -254,8 +254,14 @@ impl Pump<'_> {
         }
     }
 
-    /// Takes a chunk in; false cuts the connection.
-    fn take(self, chunk: &[u8], under_way: &mut VecDeque<(Instant, Vec<u8>)>) -> bool {
+    /// Takes a chunk in; false cuts the connection. After one that was dropped or replaced nothing true follows, not even in the moment
+    /// before all such connections are cut: an answer would be taken for that of another request.
+    fn take(
+        self,
+        chunk: &[u8],
+        under_way: &mut VecDeque<(Instant, Vec<u8>)>,
+        torn: &mut bool,
+    ) -> bool {
         if self.forgotten() {
             self.touch();
             return true;
@@ -266,12 +272,16 @@ impl Pump<'_> {
         }
         if self.way.drop.load(Relaxed) {
             self.touch();
+            *torn = true;
             return true;
         }
         let instead = self.to_client.then(|| self.state.instead().clone());
         let chunk = if let Some(bytes) = instead.flatten() {
             self.touch();
+            *torn = true;
             bytes.to_vec()
+        } else if *torn {
+            return false;
         } else if self.to_client && self.state.deaf.load(Relaxed) {
             let left = published::without(chunk);
             if left.len() < chunk.len() {

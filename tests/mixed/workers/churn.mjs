@@ -63,7 +63,17 @@ async function takeTurn(client, turn, diary) {
   }
 }
 
+/** Has the lease for a turn. One that fails half-way gives it back: collecting garbage would, but nobody knows when. */
 async function hold(lease, turn, diary) {
+  try {
+    await use(lease, turn, diary);
+  } catch (error) {
+    await lease.release().catch(() => false); // what is told is the first failure
+    throw error;
+  }
+}
+
+async function use(lease, turn, diary) {
   const { name, token } = lease;
   for (const pause of turn.pauses) {
     if (!diary.writes(lease)) return;
