@@ -11,7 +11,7 @@ from pathlib import Path
 
 SRC = Path(__file__).resolve().parent.parent / "core" / "src"
 FLOORS = {
-    "face": ["builder", "ending", "blocking", "port", "lead", "client", "listing"],
+    "face": ["fuzzing", "builder", "ending", "blocking", "port", "lead", "client", "listing"],
     "client": [
         "group",
         "acquire",

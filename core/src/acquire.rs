@@ -232,7 +232,7 @@ impl Attempt {
 
     fn unanswered(&self) -> Error {
         Error::unavailable(format!(
-            "the store gave no answer while acquiring {:?} ({:.3} s); is the server reachable?",
+            "the store gave no answer while acquiring {:?} ({:.3} s); is it reachable?",
             self.request.name(),
             self.started.elapsed().as_secs_f64()
         ))
