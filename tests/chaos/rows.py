@@ -353,7 +353,7 @@ ROWS = [
 
 @dataclass(frozen=True)
 class Covered:
-    """A fault within one process, which a test of each language that can have it causes: file and test by language."""
+    """A fault within one process, or of a file, which tests cause: file and test by language, or by what has it."""
 
     name: str
     known: str
@@ -384,5 +384,35 @@ COVERED = [
         "worker.terminate()",
         "what the worker held is given back, and its place in a queue is left",
         {"Node": ("tests/node/src/workers.test.mts", "worker.terminate ends one that holds and waits")},
+    ),
+    Covered(
+        "a file's machine reboots",
+        "no lease outlives its TTL by the wall clock, and tokens grow",
+        {
+            "all, by the core": (
+                "core/tests/embedded/tokens.rs",
+                "a_reboot_leaves_every_lease_what_the_wall_clock_says_and_never_more_than_its_ttl",
+            )
+        },
+    ),
+    Covered(
+        "a file removed, replaced, damaged",
+        "leases are lost at the next renewal, tokens grow, and what is no store is refused",
+        {
+            "removed": ("core/tests/embedded/files.rs", "a_removed_store_is_made_anew_and_its_leases_are_lost"),
+            "replaced": ("core/tests/embedded/files.rs", "processes_agree_on_a_store_that_was_replaced_under_them"),
+            "tokens": ("core/tests/embedded/tokens.rs", "tokens_grow_over_closing_and_removing_the_file"),
+            "damaged": ("core/tests/embedded/damaged.rs", "whatever_is_damaged_nobody_holds_what_another_holds"),
+        },
+    ),
+    Covered(
+        "a file in another time namespace",
+        "the second namespace is refused, in words",
+        {
+            "all, by the core": (
+                "core/tests/embedded/time_namespaces.rs",
+                "field_bug_68_another_time_namespace_is_refused",
+            )
+        },
     ),
 ]
