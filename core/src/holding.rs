@@ -87,6 +87,8 @@ pub(crate) struct Holding {
 #[allow(clippy::struct_excessive_bools)]
 struct HoldingState {
     ttl: Duration,
+    /// The longest TTL that was ever asked for: the store may have it, also by an extension that nobody heard the answer of.
+    longest: Duration,
     /// The store keeps the lease for this claim window only, since no renewal has set the TTL yet.
     window: Option<Duration>,
     deadline: Moment,
@@ -184,6 +186,7 @@ impl Holding {
             changed: Notify::new(),
             state: Mutex::new(HoldingState {
                 ttl,
+                longest: ttl,
                 window,
                 deadline: deadline(sent, window.unwrap_or(ttl)),
                 last: max_hold.is_some_and(|max_hold| max_hold <= ttl),
@@ -241,6 +244,11 @@ impl Holding {
 
     pub(crate) fn ttl(&self) -> Duration {
         self.lock().ttl
+    }
+
+    /// How long the store may go on having the lease, whatever is known of it here.
+    pub(crate) fn may_last(&self) -> Duration {
+        self.lock().longest
     }
 
     pub(crate) fn expires_in(&self) -> Duration {

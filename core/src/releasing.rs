@@ -222,7 +222,7 @@ fn end_release(
         }
     }
     if holding.stale && error.is_none() && !is_later {
-        let again = undo::again(client.clone(), holding.claim.clone(), holding.ttl());
+        let again = undo::again(client.clone(), holding.claim.clone(), holding.may_last());
         client.background(again);
     }
     error.map_or(Ok(gave_back), Err)

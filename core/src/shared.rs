@@ -272,7 +272,7 @@ impl ClientCore {
     /// Releases in the store a lease that is lost here, and may live on there, or begin anew by what was left on a broken connection.
     pub(crate) fn let_go(self: &Arc<Self>, holding: &Arc<Holding>) {
         let (client, claim) = (self.clone(), holding.claim.clone());
-        let (lasts, sent_in) = (holding.ttl(), self.store.standing(&claim.lock));
+        let (lasts, sent_in) = (holding.may_last(), self.store.standing(&claim.lock));
         let undone = undo::undo(client, claim, lasts, sent_in, holding.stale, AtOnce::Unsent);
         self.background(undone);
     }

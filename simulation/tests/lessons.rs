@@ -137,6 +137,26 @@ fn a_lease_that_is_dropped_when_it_runs_out_leaves_nothing() {
     }
 }
 
+/// The server stopped for longer than a command's time-out when the lease ran out. It had carried out an extension that was given up, and had
+/// the lease for much longer than its TTL, after which nobody released it any more.
+#[test]
+fn a_lease_that_runs_out_while_the_server_is_stopped_leaves_nothing() {
+    for seed in 0..500 {
+        let then = vec![
+            Act::ExtendAndCancel(30_000, 3),
+            Act::Hold(450),
+            Act::Release,
+        ];
+        let stopped = Fault::StopServer { lasts: 2_500 };
+        let items = vec![
+            (0, What::Acquire(acquire(300, true, then))),
+            (200, What::Fault(stopped)),
+        ];
+        let outcome = whole(seed, Delays::Long, items);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+    }
+}
+
 /// After a first lease, so that there is a connection, another is asked for with `asked`; what that sends is held up, and arrives when the
 /// connection has broken and `asked` has got its answer by the next one. Then comes what is `more`.
 fn left_behind(asked: Acquire, more: &[(Millis, Fault)]) -> Outcome {

@@ -30,6 +30,7 @@ impl Holding {
         }
         state.busy = true;
         state.round += 1;
+        state.longest = state.longest.max(ttl);
         state.deadline = state.deadline.min(deadline(now, ttl));
         Ok(Some(ttl))
     }
