@@ -27,7 +27,7 @@ CORE := $(CARGO_FILES) $(shell find core/src cli/src -type f 2>/dev/null)
 PYTHON_SOURCES := $(CORE) pyproject.toml $(shell find bindings-python/src -type f 2>/dev/null)
 NODE_SOURCES := $(CORE) package.json $(shell find bindings-node/src bindings-node/src-ts bindings-node/*.rs bindings-node/*.json -type f 2>/dev/null)
 
-.PHONY: help setup servers rust demo test fuzz check chaos bench jepsen dist dist-test version docs docs-look clean
+.PHONY: help setup servers rust demo test fuzz check chaos bench jepsen sanitize dist dist-test version docs docs-look clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo 'make chaos   every fault on every topology in every language   (some: make chaos WORDS="reply cluster"; an hour: SECONDS=3600)'
 	@echo 'make bench   this project beside its peers (some rows: make bench ROWS=rust_sync,node; in short: BENCH_QUICK=1)'
 	@echo 'make jepsen  what paused programs lose, with this lock and with its peers   (longer: PAUSES=500 CREWS=12; some rows: ONLY=redlock)'
+	@echo 'make sanitize   the tests of all languages under AddressSanitizer   (one: make sanitize WORDS=Node)'
 	@echo 'make dist    what a release is made of, into dist/   (some: make dist ONLY=wheel TARGET=x86_64-unknown-linux-gnu)'
 	@echo 'make dist-test   installs what is in dist/ into clean places, and runs it there   (some: ONLY=wheel RUNTIME="CPython 3.12")'
 	@echo 'make docs    build the pages and the references of all languages into site/   (in a browser: make docs-look)'
@@ -106,6 +107,10 @@ bench: servers node_modules/.stamp-packages
 jepsen: setup
 	@benches/setup.sh peers
 	@$(VENV)/python tests/jepsen/run.py --pauses $(PAUSES) --crews $(CREWS) --only '$(ONLY)'
+
+# The unsafe code and SQLite, under a sanitizer that is built into everything: Rust, Python, Node. Some words choose rows.
+sanitize: servers .venv/.stamp-leaselock node_modules/.stamp-leaselock
+	@$(VENV)/python tests/sanitizers/run.py $(WORDS)
 
 # What registries get: wheels, sdist, crates, npm packages, the command line. Its tools go into .venv-dist and .dist.
 dist:

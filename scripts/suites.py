@@ -230,6 +230,9 @@ CHECK = [
         env={"MYPYPATH": "tests/frameworks/python:tests"},
     ),
     Suite("mypy chaos", [str(VENV / "mypy"), "tests/chaos"], env={"MYPYPATH": "tests/chaos:tests/mixed:tests"}),
+    Suite(
+        "mypy sanitizers", [str(VENV / "mypy"), "tests/sanitizers"], env={"MYPYPATH": "tests/sanitizers:scripts:tests"}
+    ),
     Suite("mypy cli", [str(VENV / "mypy"), "tests/cli"], env={"MYPYPATH": "tests/cli"}),
     # It imports all modules, and that for Django wants settings.
     Suite(
@@ -369,6 +372,13 @@ def _write(text: str) -> None:
     print(text, end="", flush=True)
 
 
+def heed_signals() -> None:
+    """A shell has what it starts in the background ignore some, which tests of Ctrl-C would inherit."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def look_for_programs() -> None:
     """Says to all suites where the Rust programs are."""
     command = [sys.executable, "tests/programs.py"]
@@ -435,10 +445,7 @@ def main() -> int:
         print(f"no such suite: {', '.join(sorted(unknown))}; there are: {', '.join(s.name for s in suites)}")
         return 2
 
-    # A shell has what it starts in the background ignore them, which tests of Ctrl-C would inherit.
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    heed_signals()
     if sys.argv[1] == "test":
         look_for_programs()
     outcomes = run_all([s for s in suites if not wanted or wants(s)], AT_ONCE[sys.argv[1]])
