@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyMapping, PyString, 
 
 use crate::aio::request::PyGroupRequest;
 use crate::errors;
+use crate::once;
 
 /// An argument whose default is not None, so that an explicit None is told apart.
 pub(crate) enum Given<'py> {
@@ -369,5 +370,5 @@ fn wrong_type(field: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
 
 fn timedelta(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "datetime", "timedelta").map(Bound::as_any)
+    once::imported(py, &CLASS, "datetime", "timedelta").map(Bound::as_any)
 }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+use crate::once;
 use crate::process::lock;
 
 /// Where a block is entered or left: in which call of which function, by which thread, greenlet and task.
@@ -39,7 +40,7 @@ impl Place {
 
 fn frame(py: Python<'_>, depth: u32) -> PyResult<Option<(usize, usize)>> {
     static GET_FRAME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    match GET_FRAME.import(py, "sys", "_getframe")?.call1((depth,)) {
+    match once::imported(py, &GET_FRAME, "sys", "_getframe")?.call1((depth,)) {
         Ok(frame) => {
             let code = frame.getattr("f_code")?;
             Ok(Some((address(&frame), address(&code))))
@@ -53,7 +54,7 @@ fn frame(py: Python<'_>, depth: u32) -> PyResult<Option<(usize, usize)>> {
 /// The running greenlet; 0 where greenlets are not used.
 fn greenlet(py: Python<'_>) -> PyResult<usize> {
     static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    match MODULES.import(py, "sys", "modules")?.get_item("greenlet")? {
+    match once::imported(py, &MODULES, "sys", "modules")?.get_item("greenlet")? {
         Some(greenlet) if !greenlet.is_none() => Ok(address(&greenlet.call_method0("getcurrent")?)),
         _ => Ok(0),
     }
@@ -63,15 +64,11 @@ fn greenlet(py: Python<'_>) -> PyResult<usize> {
 fn task(py: Python<'_>) -> PyResult<usize> {
     static GET_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static GET_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = GET_LOOP
-        .import(py, "asyncio", "_get_running_loop")?
-        .call0()?;
+    let running = once::imported(py, &GET_LOOP, "asyncio", "_get_running_loop")?.call0()?;
     if running.is_none() {
         return Ok(0);
     }
-    let task = GET_TASK
-        .import(py, "asyncio", "current_task")?
-        .call1((running,))?;
+    let task = once::imported(py, &GET_TASK, "asyncio", "current_task")?.call1((running,))?;
     Ok(if task.is_none() { 0 } else { address(&task) })
 }
 

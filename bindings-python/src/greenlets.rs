@@ -18,6 +18,7 @@ use crate::aio::operation::Abandoned;
 use crate::aio::wake::Wake;
 use crate::errors;
 use crate::interrupt::blocking;
+use crate::once;
 use crate::process::{self, Own, lock};
 
 /// Makes a call that may wait: in this thread, or, for a greenlet, as what `later` makes of it.
@@ -40,8 +41,7 @@ where
 /// Whether waiting as the system does would keep others of this thread from running.
 pub(crate) fn are_here(py: Python<'_>) -> bool {
     static SELECT: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let select = SELECT
-        .get_or_try_init(py, || py.import("select").map(Bound::unbind))
+    let select = once::made(py, &SELECT, || py.import("select").map(Bound::unbind))
         .and_then(|module| module.bind(py).getattr(intern!(py, "select")));
     // Neither is there when the interpreter is nearly gone.
     select.is_ok_and(|select| !select.is_exact_instance_of::<PyCFunction>())

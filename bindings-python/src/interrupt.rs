@@ -10,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::once;
 use crate::process::{self, Process};
 use crate::{errors, exit};
 
@@ -80,7 +81,7 @@ fn look(py: Python<'_>) -> PyResult<()> {
     // Of signals, which only the main thread does.
     py.check_signals()?;
     // An exception set from outside is raised where Python code begins to run.
-    let nothing = NOTHING.get_or_try_init(py, || {
+    let nothing = once::made(py, &NOTHING, || {
         py.eval(c"lambda: None", None, None).map(Bound::unbind)
     })?;
     nothing.call0(py).map(drop).inspect_err(|error| {

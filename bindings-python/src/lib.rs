@@ -36,6 +36,7 @@ mod lock;
 mod locks;
 mod log;
 mod observe;
+mod once;
 mod process;
 mod records;
 mod runtime;

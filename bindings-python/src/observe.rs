@@ -12,6 +12,7 @@ use leaselock::{Context, ErrorKind, GroupRequest, LockEvent, LossReason, Observe
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::once;
 use crate::process::{self, lock};
 use crate::records::seconds;
 
@@ -116,7 +117,7 @@ fn context(py: Python<'_>) -> PyResult<Option<Context>> {
     if IN_CONTEXT.load(Ordering::Relaxed) <= 0 {
         return Ok(None);
     }
-    let copy_context = COPY_CONTEXT.import(py, "contextvars", "copy_context")?;
+    let copy_context = once::imported(py, &COPY_CONTEXT, "contextvars", "copy_context")?;
     let context = copy_context.call0()?.unbind();
     let number = process::current().contexts.keep(context);
     Ok(Some(Arc::new(number)))

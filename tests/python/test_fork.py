@@ -8,13 +8,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import Program
 
 from leaselock import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from conftest import Program
 
 # Python warns of forking with threads around, and rightly so; here it is the point.
 QUIET = "-Wignore::DeprecationWarning"
@@ -329,3 +328,38 @@ def test_multiprocessing(client: Client, server_url: str, app_id: str, name: str
         tokens = pool.starmap(work, [(server_url, app_id, name)] * 6)
     assert len(set(tokens)) == 6
     assert min(tokens) > first
+
+
+def test_a_fork_while_another_thread_makes_its_first_call(name: str) -> None:
+    """What that thread is looking up, its child looks up itself: it would wait for a thread that it has not got."""
+    output = Program(f"memory:{name}", "app", name).run(
+        """
+        import builtins
+        inside, go_on = threading.Event(), threading.Event()
+        imports = builtins.__import__
+
+        def slow(module, *rest):
+            if module == "select" and threading.current_thread() is thread:
+                inside.set()
+                go_on.wait()
+            return imports(module, *rest)
+
+        client = Client(URL, app_id=APP)
+        thread = threading.Thread(target=lambda: client.acquire(NAME).release())
+        builtins.__import__ = slow
+        thread.start()
+        assert inside.wait(20)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            client.acquire(NAME).release()
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        go_on.set()
+        thread.join()
+        client.close()
+        """,
+        "-Wignore",
+        timeout=60,
+    )
+    assert output == "0\n"
