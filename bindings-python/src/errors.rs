@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::credentials::Raised;
-use crate::{exit, interrupt};
+use crate::{exit, interrupt, once};
 
 /// The code of each class, by its name: the core's own table.
 #[pyfunction]
@@ -84,7 +84,7 @@ pub(crate) fn keep<'py>(
     py: Python<'py>,
     defined: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let kept = KEPT.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
+    let kept = once::made(py, &KEPT, || Ok(PyDict::new(py).unbind()))?.bind(py);
     let first = PyDict::new(py);
     for (name, value) in defined {
         let value = if let Some(value) = kept.get_item(&name)? {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{AbortHandle, Abortable};
 use leaselock::Result;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyModule};
@@ -18,7 +17,7 @@ use crate::aio::operation::Abandoned;
 use crate::aio::wake::Wake;
 use crate::errors;
 use crate::interrupt::blocking;
-use crate::once;
+use crate::once::{self, interned};
 use crate::process::{self, Own, lock};
 
 /// Makes a call that may wait: in this thread, or, for a greenlet, as what `later` makes of it.
@@ -42,7 +41,7 @@ where
 pub(crate) fn are_here(py: Python<'_>) -> bool {
     static SELECT: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let select = once::made(py, &SELECT, || py.import("select").map(Bound::unbind))
-        .and_then(|module| module.bind(py).getattr(intern!(py, "select")));
+        .and_then(|module| module.bind(py).getattr(interned!(py, "select")));
     // Neither is there when the interpreter is nearly gone.
     select.is_ok_and(|select| !select.is_exact_instance_of::<PyCFunction>())
 }
@@ -79,8 +78,8 @@ pub(crate) fn wait<T: Send + 'static>(
     });
     let fd = mine.peek().awaited.wake.fd();
     let waited = py
-        .import(intern!(py, "leaselock._greenlets"))
-        .and_then(|module| module.call_method1(intern!(py, "wait"), (fd,)));
+        .import(interned!(py, "leaselock._greenlets"))
+        .and_then(|module| module.call_method1(interned!(py, "wait"), (fd,)));
     // Thrown into the greenlet: a time-out, or its end.
     waited?;
     // A fork copies greenlets too.

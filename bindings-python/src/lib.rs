@@ -96,6 +96,7 @@ mod _native {
         if INSTALLED.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
+        crate::once::prepare(py)?;
         crate::log::install();
         crate::exit::install(py);
         crate::forks::watch()?;

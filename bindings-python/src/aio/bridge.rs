@@ -8,7 +8,6 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
@@ -17,6 +16,7 @@ use super::wake::Wake;
 use crate::credentials::Call;
 use crate::exit;
 use crate::hooks::Notice;
+use crate::once::interned;
 use crate::process::{Own, lock};
 
 /// The bridge of one event loop. `leaselock._bridge` says which loop has which.
@@ -96,7 +96,9 @@ impl Bridge {
     /// A future of the loop, for a new operation.
     pub(super) fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let event_loop = self.event_loop.bind(py).call0()?;
-        exit::python(py, || event_loop.call_method0(intern!(py, "create_future")))
+        exit::python(py, || {
+            event_loop.call_method0(interned!(py, "create_future"))
+        })
     }
 
     /// Completes this future when the operation of the number is reported.
@@ -263,8 +265,8 @@ impl Bridge {
 pub(super) fn complete(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
     exit::python(py, || {
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        if !future.call_method0(interned!(py, "done"))?.is_truthy()? {
+            future.call_method1(interned!(py, "set_result"), (py.None(),))?;
         }
         Ok(())
     })

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, Weak};
 use leaselock::platform::{RawDescriptor, raw};
 use leaselock::port::{Begin, Done, Port, Wants};
 use leaselock::{Client, GroupRequest, Lease, LeaseGroup, Request};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
@@ -18,6 +17,7 @@ use super::bridge::{Bridge, Item, Ready, complete};
 use super::group::AsyncGroupCore;
 use super::lease::{AsyncLeaseCore, finish_release};
 use super::operation::{Abandoned, Operation, Slot, go_on, outcome};
+use crate::once::interned;
 use crate::process::{self, Own, lock};
 use crate::{errors, exit};
 
@@ -275,8 +275,8 @@ impl Line {
             None => {}
         }
         if wants.turn {
-            let on_turn = slf.getattr(intern!(py, "on_turn"))?;
-            event_loop()?.call_method1(intern!(py, "call_soon"), (on_turn,))?;
+            let on_turn = slf.getattr(interned!(py, "on_turn"))?;
+            event_loop()?.call_method1(interned!(py, "call_soon"), (on_turn,))?;
         }
         if let Some(time) = wants.timer {
             let on_time = slf.getattr("on_time")?;

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{AbortHandle, Abortable};
 use leaselock::Result;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
 
 use super::bridge::{Bridge, Item, Ready};
 use super::line::Line;
 use crate::errors;
+use crate::once::interned;
 use crate::process::{self, Own, lock};
 
 /// The result of an operation, made into a Python object by whoever awaits it.
@@ -158,7 +158,7 @@ impl Operation {
         slot: Arc<Slot>,
     ) -> PyResult<Self> {
         let future = future
-            .call_method0(intern!(bridge.py(), "__await__"))?
+            .call_method0(interned!(bridge.py(), "__await__"))?
             .cast_into::<PyIterator>()?;
         Ok(Self {
             bridge: bridge.clone().unbind(),
