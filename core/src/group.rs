@@ -17,6 +17,7 @@ use crate::holding::LossHook;
 use crate::lease::Lease;
 use crate::observe::Context;
 use crate::options::{AcquireOptions, Request, Unit};
+use crate::seeded::{Bug, is_seeded};
 use crate::state::LeaseState;
 use crate::sync;
 
@@ -34,7 +35,9 @@ impl GroupRequest {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), also for no names, and for more than 64.
     pub fn new(mut names: Vec<String>, options: &AcquireOptions, unit: Unit) -> Result<Self> {
-        names.sort_unstable();
+        if !is_seeded(Bug::GroupUnsorted) {
+            names.sort_unstable();
+        }
         names.dedup();
         if names.is_empty() {
             return Err(Error::invalid(
@@ -207,8 +210,10 @@ impl Members {
                 Loss::Of(..) => return,
             }
         };
-        for lease in &self.leases {
-            lease.give_back();
+        if !is_seeded(Bug::GroupLossKept) {
+            for lease in &self.leases {
+                lease.give_back();
+            }
         }
         for hook in hooks {
             hook(reason);

@@ -38,6 +38,14 @@ pub enum Bug {
     LossKept,
     /// A release whose future is dropped is not sent on.
     ReleaseDropped,
+    /// Several names are taken in the order in which they are given.
+    GroupUnsorted,
+    /// A group is handed out without a look at whether its first leases have outlived the taking of the others.
+    GroupUnlooked,
+    /// A group that does not get all of its names keeps the first ones.
+    GroupKept,
+    /// What is held together with a lease that is lost is kept.
+    GroupLossKept,
 }
 
 #[cfg(feature = "seeded-bugs")]

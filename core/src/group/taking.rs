@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Lease;
 use crate::options::Request;
+use crate::seeded::{Bug, is_seeded};
 use crate::store::BoxFuture;
 
 impl Client {
@@ -119,9 +120,11 @@ impl Client {
     }
 }
 
-/// What was taken out of turn, behind one that is held, is given back.
+/// What was taken out of turn, behind one that is held, is given back. So it is behind one that was lost again while the others were
+/// answered.
 async fn sort_out(requests: &[Request], mut tried: Vec<Option<Lease>>) -> Result<Tried<'_>> {
-    let Some(held) = tried.iter().position(Option::is_none) else {
+    let is_missing = |lease: &Option<Lease>| lease.as_ref().is_none_or(|it| !is_still_held(it));
+    let Some(held) = tried.iter().position(is_missing) else {
         return Ok(Tried::All(tried.into_iter().flatten().collect()));
     };
     let out_of_turn: Vec<Lease> = tried.split_off(held).into_iter().flatten().collect();
@@ -149,7 +152,7 @@ async fn all_or_none(
 enum Tried<'a> {
     All(Vec<Lease>),
     Held {
-        /// The first name that someone else holds.
+        /// The first name that is missing.
         name: &'a str,
         /// What is held of those in front of it.
         before: Vec<Lease>,
@@ -172,7 +175,7 @@ impl InOrder<'_> {
     async fn take(&self, mut taken: Vec<Lease>) -> Result<Vec<Lease>> {
         loop {
             let Some(next) = self.requests.get(taken.len()) else {
-                if taken.iter().all(Lease::held) {
+                if taken.iter().all(is_still_held) {
                     return Ok(taken);
                 }
                 give_back(&taken).await?;
@@ -191,8 +194,12 @@ impl InOrder<'_> {
             match acquired {
                 Some(Ok(lease)) => taken.push(lease),
                 Some(Err(error)) => {
-                    // That one is the error to tell; where this fails, the TTLs free the names.
-                    let _ = give_back(&taken).await;
+                    if is_seeded(Bug::GroupKept) {
+                        taken.iter().for_each(Lease::detach);
+                    } else {
+                        // That one is the error to tell; where this fails, the TTLs free the names.
+                        let _ = give_back(&taken).await;
+                    }
                     return Err(match error.kind() {
                         ErrorKind::LockTimeout => self.timed_out(next.name()),
                         _ => error,
@@ -211,6 +218,11 @@ impl InOrder<'_> {
         let error = Error::timed_out(name, self.started.elapsed());
         in_group(error, self.requests.len())
     }
+}
+
+/// Whether a lease that was taken a while ago can be handed out with the others.
+fn is_still_held(lease: &Lease) -> bool {
+    lease.held() || is_seeded(Bug::GroupUnlooked)
 }
 
 fn in_group(error: Error, names: usize) -> Error {

@@ -190,7 +190,7 @@ fn come_to(whole: Whole, parts: Vec<Option<Done>>) -> Done {
             let parts: Vec<_> = parts.map(Part::acquired).collect();
             if parts
                 .iter()
-                .all(|part| matches!(part, Part::Ended(Ok(Some(_)))))
+                .all(|part| matches!(part, Part::Ended(Ok(Some(lease))) if lease.held()))
             {
                 let leases = parts.into_iter().filter_map(Part::lease);
                 return Done::AcquiredAll(Ok(Some(LeaseGroup::new(leases.collect()))));
