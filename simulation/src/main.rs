@@ -1,4 +1,4 @@
-//! Runs worlds by argument: `leaselock-simulation [--from SEED] [--count N] [--seed SEED] [--kind everything|exclusive|late|calm] [--threads N]
+//! Runs worlds by argument: `leaselock-simulation [--from SEED] [--count N] [--seed SEED] [--kind everything|exclusive|late|calm|groups] [--threads N]
 //! [--enough N] [--whole] [--twice]`. `--twice` looks for seeds that are not the same world when they are run again.
 
 use std::process::ExitCode;
@@ -51,6 +51,7 @@ fn main() -> ExitCode {
                     "exclusive" => Kind::Exclusive,
                     "calm" => Kind::Calm,
                     "late" => Kind::Late,
+                    "groups" => Kind::Groups,
                     _ => Kind::Everything,
                 }
             }

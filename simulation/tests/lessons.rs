@@ -15,7 +15,7 @@ fn whole(seed: u64, delays: Delays, items: Vec<(Millis, What)>) -> Outcome {
     let plan = Plan {
         seed,
         clients: 1,
-        names: 1,
+        names: 2,
         command_timeout: match delays {
             Delays::Distant => 5_000,
             _ => 1_000,
@@ -41,7 +41,7 @@ fn whole(seed: u64, delays: Delays, items: Vec<(Millis, What)>) -> Outcome {
 fn acquire(ttl: Millis, renew: bool, then: Vec<Act>) -> Acquire {
     Acquire {
         client: 0,
-        name: 0,
+        names: vec![0],
         limit: 1,
         ttl,
         wait: Some(0),
@@ -180,6 +180,23 @@ fn left_behind(asked: Acquire, more: &[(Millis, Fault)]) -> Outcome {
     ];
     items.extend(more.iter().map(|&(at, fault)| (at, What::Fault(fault))));
     whole(1, Delays::None, items)
+}
+
+/// Several names were found free, and the server took its time to say so of the last one: the lease on the first had run out, and whoever
+/// asked got what was lost already.
+#[test]
+fn a_group_is_not_handed_out_lost() {
+    let mut leases = 0;
+    for seed in 0..100 {
+        let both = Acquire {
+            names: vec![0, 1],
+            ..acquire(100, true, vec![Act::Release])
+        };
+        let outcome = world(seed, Delays::Long, both);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        leases += outcome.leases;
+    }
+    assert!(leases > 100);
 }
 
 /// The lease was lost before the late command took the name again, and only a release was repeated later.

@@ -2,8 +2,9 @@
 //! by a text that is replaced on the way to the server. Most are those of the model (`model/src/config.rs`), in the real code.
 
 use leaselock_simulation::worlds::{
-    Acquire, Act, Bug, Delays, Fault, HELD_IS_HELD, Item, Kind, LEARNS, Millis, NOTHING_LEFT,
-    ONE_LEASE, Plan, Setting, TAKEN_SOON, TOKENS_GROW, TURN_COMES, WAIT_ENDS, What, run, search,
+    ALL_OR_NONE, Acquire, Act, Bug, Delays, Fault, HELD_IS_HELD, IN_LINE, Item, Kind, LEARNS,
+    LOST_TOGETHER, Millis, NOTHING_LEFT, ONE_LEASE, Plan, Setting, TAKEN_SOON, TOKENS_GROW,
+    TURN_COMES, WAIT_ENDS, What, run, search,
 };
 
 /// Within so many seeds each is found.
@@ -78,6 +79,10 @@ in_the_core! {
     a_take_needs_a_seed: TakeUnseeded, Everything, [TOKENS_GROW];
     what_is_lost_here_is_given_back_there: LossKept, Everything, [NOTHING_LEFT];
     a_release_that_is_dropped_goes_on: ReleaseDropped, Everything, [NOTHING_LEFT];
+    names_are_taken_in_one_order: GroupUnsorted, Groups, [ALL_OR_NONE, TURN_COMES];
+    a_group_has_what_it_took_first: GroupUnlooked, Groups, [ALL_OR_NONE];
+    a_group_that_does_not_get_all_keeps_none: GroupKept, Groups, [ALL_OR_NONE, NOTHING_LEFT];
+    a_group_is_over_as_one: GroupLossKept, Groups, [LOST_TOGETHER];
 }
 
 macro_rules! in_a_script {
@@ -109,7 +114,10 @@ in_a_script! {
     a_queue_ends_by_itself: "  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(pttl, 0) + QUEUE_GRACE_MS))"
         => "", Everything, [NOTHING_LEFT];
     who_shares_a_name_is_forgotten_at_last: "    redis.call('PEXPIRE', H, first)\n    return" => "    return", Everything, [NOTHING_LEFT];
-    a_dead_permit_is_free_again: "    if ended[1] then" => "    if false then", Everything, [TAKEN_SOON, TURN_COMES, WAIT_ENDS, NOTHING_LEFT];
+    who_comes_stands_behind: "score = last and math.max(now(), last + 1) or now()" => "score = last and last - 1 or now()", Calm, [IN_LINE];
+    nobody_shares_a_name_before_those_in_line: "if not ends and admits(limit) and redis.call('EXISTS', Q) == 0 then"
+        => "if not ends and admits(limit) then", Calm, [IN_LINE];
+    a_dead_permit_is_free_again: "    if ended[1] then" => "    if false then", Everything, [TAKEN_SOON, IN_LINE, TURN_COMES, WAIT_ENDS, NOTHING_LEFT];
 }
 
 // What chance seldom brings about, by plans of their own.
@@ -118,7 +126,7 @@ in_a_script! {
 fn lease(then: Vec<Act>) -> What {
     What::Acquire(Acquire {
         client: 0,
-        name: 0,
+        names: vec![0],
         limit: 1,
         ttl: 30_000,
         wait: Some(0),

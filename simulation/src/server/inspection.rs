@@ -22,6 +22,12 @@ impl Server {
         }
     }
 
+    /// When a key ends, in ms of the server's clock.
+    #[must_use]
+    pub fn end_of(&self, key: &str) -> Option<i64> {
+        self.databases[0].get(key.as_bytes())?.expires
+    }
+
     /// The keys that stay until somebody removes them.
     pub fn keys_without_end(&self) -> impl Iterator<Item = &[u8]> {
         let all = self.databases[0].iter();

@@ -1,11 +1,11 @@
 //! What must hold in every world, looked at as it happens: by what the clients say, and by what the server has.
 
-use std::sync::{Arc, Weak};
-
-use leaselock::Lease;
+use std::sync::Weak;
 
 use crate::server::{Micros, Server};
+use crate::worlds::order::Line;
 use crate::worlds::plan::{Acquire, Plan, What};
+use crate::worlds::taken::Taken;
 use crate::worlds::world::{Event, State};
 
 /// At most one live lease, or as many as share the name, by the clients' own deadlines.
@@ -26,6 +26,12 @@ pub const NOTHING_LEFT: &str = "nothing is left";
 pub const LOSS_TOLD: &str = "a loss is told";
 /// A holder whose lease was ended elsewhere learns of it.
 pub const LEARNS: &str = "a holder learns that its lease has gone";
+/// Who waits for several names has none behind the one that is waited for; who has got nothing has none, and who has got them has all.
+pub const ALL_OR_NONE: &str = "all names or none";
+/// Where one name of several is lost, the others are given back.
+pub const LOST_TOGETHER: &str = "what is held together is lost together";
+/// First come, first served.
+pub const IN_LINE: &str = "waiters are served in their order";
 /// A client closes in time.
 pub const CLOSES: &str = "a client closes";
 
@@ -34,21 +40,24 @@ const SOON: u64 = 1_700_000;
 /// A keeper looks once a second.
 const TOLD_WITHIN: u64 = 1_400_000;
 /// What is late beside time-outs.
-const SLACK: u64 = 2_000_000;
-const SECOND: u64 = 1_000_000;
+pub(crate) const SLACK: u64 = 2_000_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 
-/// An acquire, and the lease that came of it.
+/// An acquire of one name, and the lease that came of it; of several names together each has its own.
 // Independent facts.
 #[allow(clippy::struct_excessive_bools)]
+#[derive(Clone)]
 pub(crate) struct Op {
-    pub(crate) id: usize,
+    /// The number of what it is in the plan, and in the owner: the same for all names that are taken together.
+    pub(crate) item: usize,
+    pub(crate) name: usize,
     pub(crate) acquire: Acquire,
     pub(crate) began: Option<u64>,
     pub(crate) started: Option<u64>,
     /// The acquire failed, or all is done that was to be done with the lease.
     pub(crate) over: Option<u64>,
     pub(crate) token: u64,
-    pub(crate) lease: Weak<Lease>,
+    pub(crate) taken: Weak<Taken>,
     /// The holder gave it back.
     pub(crate) given_back: bool,
     pub(crate) is_detached: bool,
@@ -61,41 +70,47 @@ pub(crate) struct Op {
     /// When the holder has to have learned of that.
     pub(crate) learns_by: Option<u64>,
     pub(crate) told: bool,
-    lapsed: Option<u64>,
+    pub(crate) lapsed: Option<u64>,
     /// Since when it is the first in line for a shared name that has room for it.
     room_since: Option<u64>,
+    /// Of one of several names: since when it is the one that is asked for.
+    pub(crate) in_turn_since: Option<u64>,
+    /// Since when it has the name while it waits for another that comes before.
+    pub(crate) out_of_turn_since: Option<u64>,
     /// It was dropped, or its process has ended.
     pub(crate) is_dead: bool,
 }
 
 impl Op {
     /// How long its holder takes it to be held still, in µs.
-    fn held_for(&self) -> u64 {
+    pub(crate) fn held_for(&self) -> u64 {
         if self.given_back || self.is_dead {
             return 0;
         }
-        let left = self.lease.upgrade().map(|lease| lease.expires_in());
+        let left = self.taken.upgrade().map(|taken| taken.expires_in());
         left.map_or(0, |left| {
             u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
         })
     }
 
-    fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.began.is_some() && self.started.is_none() && self.over.is_none() && !self.is_dead
     }
 }
 
 /// What the server has of a name.
 pub(crate) struct Truth {
+    name: usize,
     /// The keys of the lock, of its queue and of those that share it.
-    lock: String,
-    queue: String,
+    pub(crate) lock: String,
+    pub(crate) queue: String,
     sharers: String,
     /// The operations that hold it.
     pub(crate) holders: Vec<usize>,
     is_taken: bool,
     is_shared: bool,
     free_since: Option<u64>,
+    pub(crate) line: Line,
     /// Releases by force that are under way.
     pub(crate) forces: usize,
     /// Whoever waits may have been told of a time until then, which was shortened since.
@@ -105,6 +120,7 @@ pub(crate) struct Truth {
 impl Truth {
     fn new(name: usize) -> Self {
         Self {
+            name,
             lock: lock_key(name),
             queue: queue_key(name),
             sharers: format!("{{lock||app||{name}}}||||holders"),
@@ -112,24 +128,26 @@ impl Truth {
             is_taken: false,
             is_shared: false,
             free_since: None,
+            line: Line::default(),
             forces: 0,
             told_until: 0,
         }
     }
 
     /// Those who wait for it by what the server has, in their order.
-    fn waiting(&self, server: &Server, clock: Micros) -> Vec<usize> {
+    pub(crate) fn waiting(&self, server: &Server, clock: Micros, ops: &[Op]) -> Vec<usize> {
         let members = server.members_of(&self.queue, clock).iter();
-        members.filter_map(|(_, member)| op_of(member)).collect()
+        let waiting = members.filter_map(|(_, member)| op_of(member, self.name, ops));
+        waiting.collect()
     }
 
-    /// Those who share it at this time.
-    fn sharing(&self, server: &Server, clock: Micros) -> Vec<usize> {
+    /// The owners that share it at this time.
+    fn sharing<'a>(&self, server: &'a Server, clock: Micros) -> Vec<&'a [u8]> {
         #[allow(clippy::cast_precision_loss)] // as the scores, which are times
         let now = clock.div_euclid(1_000) as f64;
         let members = server.members_of(&self.sharers, clock).iter();
         let live = members.filter(|(ends, _)| *ends > now);
-        live.filter_map(|(_, member)| op_of(member)).collect()
+        live.map(|(_, owner)| owner.as_slice()).collect()
     }
 }
 
@@ -140,7 +158,7 @@ pub(crate) struct Checker {
     /// The server's clock went back, and its data was lost: the one thing that tokens do not survive.
     pub(crate) went_back: bool,
     pub(crate) lost_data: bool,
-    command_timeout: u64,
+    pub(crate) command_timeout: u64,
     offset: Option<u64>,
 }
 
@@ -149,7 +167,7 @@ impl Checker {
         let most = plan.items.iter().map(|item| item.id + 1).max().unwrap_or(0);
         let nothing = Acquire {
             client: 0,
-            name: 0,
+            names: vec![0],
             limit: 1,
             ttl: 0,
             wait: None,
@@ -159,14 +177,15 @@ impl Checker {
             then: Vec::new(),
         };
         let mut ops: Vec<Op> = (0..most)
-            .map(|id| Op {
-                id,
+            .map(|item| Op {
+                item,
+                name: 0,
                 acquire: nothing.clone(),
                 began: None,
                 started: None,
                 over: Some(0),
                 token: 0,
-                lease: Weak::new(),
+                taken: Weak::new(),
                 given_back: false,
                 is_detached: false,
                 is_left_behind: false,
@@ -176,13 +195,25 @@ impl Checker {
                 told: false,
                 lapsed: None,
                 room_since: None,
+                in_turn_since: Some(0),
+                out_of_turn_since: None,
                 is_dead: false,
             })
             .collect();
         for item in &plan.items {
             if let What::Acquire(acquire) = &item.what {
+                let mut names = acquire.names.clone();
+                names.sort_unstable();
+                names.dedup();
+                ops[item.id].name = names[0];
                 ops[item.id].acquire = acquire.clone();
                 ops[item.id].over = None;
+                let others = names[1..].iter().map(|&name| Op {
+                    name,
+                    ..ops[item.id].clone()
+                });
+                let others: Vec<Op> = others.collect();
+                ops.extend(others);
             }
         }
         Self {
@@ -196,6 +227,11 @@ impl Checker {
     }
 }
 
+/// What these operations are in the plan.
+pub(crate) fn items(ops: &[Op], at: &[usize]) -> Vec<usize> {
+    at.iter().map(|&at| ops[at].item).collect()
+}
+
 /// The lock's key.
 pub(crate) fn lock_key(name: usize) -> String {
     format!("lock||app||{name}")
@@ -206,10 +242,14 @@ pub(crate) fn queue_key(name: usize) -> String {
     format!("{{lock||app||{name}}}||||queue")
 }
 
-/// The operation that an owner is of.
-fn op_of(owner: &[u8]) -> Option<usize> {
+/// The operation that an owner of a name is of.
+fn op_of(owner: &[u8], name: usize, ops: &[Op]) -> Option<usize> {
     let owner = str::from_utf8(owner).ok()?.rsplit('|').next()?;
-    owner.strip_prefix("op")?.split(':').next()?.parse().ok()
+    let item: usize = owner.strip_prefix("op")?.split(':').next()?.parse().ok()?;
+    if ops.get(item)?.name == name {
+        return Some(item);
+    }
+    ops.iter().position(|op| op.item == item && op.name == name)
 }
 
 impl State {
@@ -223,7 +263,8 @@ impl State {
         self.look_at_leases();
     }
 
-    fn see(&mut self) {
+    /// Sees it in any case.
+    pub(crate) fn see(&mut self) {
         let (now, clock) = (self.now(), self.server_clock());
         let Some(server) = &self.server else {
             // What it had then it has still, or it is lost.
@@ -231,14 +272,25 @@ impl State {
         };
         self.checker.offset = Some(server.offset());
         let mut are_met = Vec::new();
+        let ops = &self.checker.ops;
         for (name, truth) in self.checker.truth.iter_mut().enumerate() {
             let owner = server.text_of(&truth.lock, clock);
             truth.is_shared = owner == Some(b"||shared");
-            let holders: Vec<usize> = match owner {
+            let owners = match owner {
                 Some(_) if truth.is_shared => truth.sharing(server, clock),
-                Some(owner) => op_of(owner).into_iter().collect(),
+                Some(owner) => vec![owner],
                 None => Vec::new(),
             };
+            let of_them = owners.iter().filter_map(|owner| op_of(owner, name, ops));
+            let holders: Vec<usize> = of_them.collect();
+            if let Some((served, before)) =
+                truth
+                    .line
+                    .look(server, clock, &truth.lock, &truth.queue, &owners)
+            {
+                let how = format!("{served} got name {name} before {before}, who came before");
+                self.record.violate(IN_LINE, now, || how);
+            }
             // Shared by nobody any more it is free.
             truth.is_shared &= !holders.is_empty();
             truth.is_taken = truth.is_shared || owner.is_some_and(|it| it != b"||shared");
@@ -249,7 +301,7 @@ impl State {
             };
             if truth.holders != holders {
                 self.record.note(now, 4, &[], || {
-                    format!("    name {name} is held by {holders:?}")
+                    format!("    name {name} is held by {:?}", items(ops, &holders))
                 });
                 truth.holders = holders;
             }
@@ -302,85 +354,22 @@ impl State {
             if op.started.is_none() || op.deposed.is_some() || op.held_for() == 0 {
                 continue;
             }
-            if !self.checker.truth[op.acquire.name].holders.contains(&at) {
+            if !self.checker.truth[op.name].holders.contains(&at) {
                 // It may have ended since the last look.
                 self.see();
                 let op = &self.checker.ops[at];
-                let truth = &self.checker.truth[op.acquire.name];
+                let truth = &self.checker.truth[op.name];
                 if !truth.holders.contains(&at) && op.deposed.is_none() {
                     let how = format!(
-                        "op{at} takes name {} to be held for {} ms more, and the server has {:?}",
-                        op.acquire.name,
+                        "op{} takes name {} to be held for {} ms more, and the server has {:?}",
+                        op.item,
+                        op.name,
                         op.held_for() / 1_000,
-                        truth.holders
+                        items(&self.checker.ops, &truth.holders)
                     );
                     self.record.violate(HELD_IS_HELD, now, || how);
                 }
             }
-        }
-    }
-
-    /// A lease begins.
-    pub(crate) fn on_lease(&mut self, at: usize, lease: &Arc<Lease>) {
-        let now = self.now();
-        let token = lease.token();
-        self.record.note(now, 6, &token.to_le_bytes(), || {
-            format!("op{at} has a lease, token {token}")
-        });
-        let op = &mut self.checker.ops[at];
-        op.started = Some(now);
-        op.token = token;
-        op.lease = Arc::downgrade(lease);
-        let left = op.held_for();
-        let (name, limit) = (op.acquire.name, op.acquire.limit);
-        self.schedule((now + left).saturating_sub(1_000), Event::NearlyOver(at));
-        self.see();
-        self.look_at_leases();
-        // Tokens.
-        let began = self.checker.ops[at].began.unwrap_or(0);
-        let is_excused = self.checker.went_back && self.checker.lost_data;
-        let deposed = self.checker.ops[at].deposed;
-        for other in 0..self.checker.ops.len() {
-            let it = &self.checker.ops[other];
-            let Some(started) = it.started.filter(|_| other != at) else {
-                continue;
-            };
-            let is_of_turn = it.acquire.name == name
-                && (limit == 1 || it.acquire.limit == 1)
-                && deposed.is_none()
-                && it.deposed.is_none();
-            let is_before = started < began || is_of_turn;
-            if !is_excused && (it.token == token || is_before && it.token > token) {
-                let how = format!(
-                    "op{at} has token {token}, and op{other}, whose lease started before, {}",
-                    it.token
-                );
-                self.record.violate(TOKENS_GROW, now, || how);
-            }
-        }
-        // Who else has it.
-        if deposed.is_some() || left == 0 {
-            return;
-        }
-        let others: Vec<usize> = (0..self.checker.ops.len())
-            .filter(|&other| {
-                let it = &self.checker.ops[other];
-                let is_live = other != at && it.started.is_some() && it.deposed.is_none();
-                is_live && it.acquire.name == name && it.held_for() > 0
-            })
-            .collect();
-        let limits = others.iter().map(|&it| self.checker.ops[it].acquire.limit);
-        let is_alone = limit == 1 || limits.clone().any(|it| it == 1);
-        let with_permits = limits.filter(|&it| it > 1).max().unwrap_or(0).max(limit);
-        let has_readers = limit == 0
-            || others
-                .iter()
-                .any(|&it| self.checker.ops[it].acquire.limit == 0);
-        let is_crowded = with_permits > 1 && !has_readers && others.len() >= with_permits as usize;
-        if !others.is_empty() && (is_alone || is_crowded) {
-            let how =
-                format!("op{at} (limit {limit}) has a lease on name {name} beside {others:?}");
-            self.record.violate(ONE_LEASE, now, || how);
         }
     }
 
@@ -394,6 +383,7 @@ impl State {
             self.see();
             self.look_at_leases();
             self.look_for_rests();
+            self.look_at_groups();
             self.look_at_waiters();
         }
         self.look_at_holders();
@@ -405,15 +395,15 @@ impl State {
         let clock = self.server_clock();
         let Some(server) = &self.server else { return };
         for (name, truth) in self.checker.truth.iter().enumerate() {
-            let waiting = truth.waiting(server, clock);
+            let waiting = truth.waiting(server, clock, &self.checker.ops);
             let head = waiting.first().copied();
             let (is_shared, count) = (truth.is_shared, truth.holders.len());
-            for op in &mut self.checker.ops {
+            for (at, op) in self.checker.ops.iter_mut().enumerate() {
                 let limit = op.acquire.limit as usize;
                 let has_room = is_shared && (limit == 0 || count < limit) && limit != 1;
-                op.room_since = if has_room && head == Some(op.id) && op.acquire.name == name {
+                op.room_since = if has_room && head == Some(at) && op.name == name {
                     op.room_since.or(Some(now))
-                } else if op.acquire.name == name {
+                } else if op.name == name {
                     None
                 } else {
                     op.room_since
@@ -428,14 +418,15 @@ impl State {
                 let well_from = process.well_from;
                 // A release is tried for the command time-out; a clock that went back keeps what is left for as long.
                 let is_late = op.lapsed.is_none() && well_from > over || self.checker.went_back;
-                let is_excused =
-                    op.is_left_behind || op.is_detached || op.started.is_some() && is_late;
+                // While several are taken there are leases already.
+                let had_lease = op.started.is_some() || op.is_of_group();
+                let is_excused = op.is_left_behind || op.is_detached || had_lease && is_late;
                 // What undoes a late command is sent after the command time-out.
                 let by = well_from.max(over) + 2 * self.checker.command_timeout + SLACK + SECOND;
                 if now > by && !is_excused {
                     let how = format!(
                         "op{} was over at {} ms, and the server has it for name {name} still",
-                        op.id,
+                        op.item,
                         over / 1_000
                     );
                     self.record.violate(NOTHING_LEFT, now, || how);
@@ -457,28 +448,29 @@ impl State {
             }
             if let Some(wait) = op.acquire.wait {
                 let by = (began + wait.max(250) * 1_000).max(process.stopped_until)
-                    + self.checker.command_timeout
+                    + self.checker.command_timeout * if op.acquire.names.len() > 1 { 3 } else { 1 }
                     + SLACK;
                 if now > by {
                     let how = format!(
                         "op{} began at {} ms with a wait of {wait} ms, and goes on",
-                        op.id,
+                        op.item,
                         began / 1_000
                     );
                     self.record.violate(WAIT_ENDS, now, || how);
                 }
             }
-            let truth = &self.checker.truth[op.acquire.name];
+            let truth = &self.checker.truth[op.name];
             let since = truth.free_since.or(op.room_since);
-            let Some(since) = since.map(|it| it.max(truth.told_until)) else {
+            let (Some(since), Some(turn)) = (since, op.in_turn_since) else {
                 continue;
             };
+            let since = since.max(truth.told_until).max(turn);
             if now > since.max(began).max(process.well_from) + SOON {
                 let how = format!(
                     "name {} is free, or has room, since {} ms, and op{} waits for it since {} ms",
-                    op.acquire.name,
+                    op.name,
                     since / 1_000,
-                    op.id,
+                    op.item,
                     began / 1_000
                 );
                 self.record.violate(TAKEN_SOON, now, || how);
@@ -501,7 +493,7 @@ impl State {
                 if left < 400_000 {
                     nearly_over.push((now + left).saturating_sub(1_000));
                 }
-                let is_there = self.checker.truth[op.acquire.name].holders.contains(&at);
+                let is_there = self.checker.truth[op.name].holders.contains(&at);
                 let is_gone = !is_there && !self.is_down();
                 let op = &mut self.checker.ops[at];
                 op.gone_since = is_gone.then(|| op.gone_since.unwrap_or(now));
@@ -521,7 +513,8 @@ impl State {
                     // One that was extended is renewed later.
                     if now > by && !op.acquire.then.iter().any(|act| act.is_extension()) {
                         let how = format!(
-                            "the lease of op{at} was ended at {} ms, and it goes on",
+                            "the lease of op{} was ended at {} ms, and it goes on",
+                            op.item,
                             ended / 1_000
                         );
                         self.record.violate(LEARNS, now, || how);
@@ -533,9 +526,10 @@ impl State {
             let lapsed = *op.lapsed.get_or_insert(now);
             let by = lapsed.max(well_from) + TOLD_WITHIN;
             if now > by && is_running && !op.told && !op.is_detached {
+                let item = op.item;
                 self.record.violate(LOSS_TOLD, now, || {
                     format!(
-                        "the lease of op{at} is over since {} ms, and nobody was told",
+                        "the lease of op{item} is over since {} ms, and nobody was told",
                         lapsed / 1_000
                     )
                 });
@@ -561,13 +555,16 @@ impl State {
             }
         }
         for (name, truth) in self.checker.truth.iter().enumerate() {
-            for op in truth.waiting(server, clock) {
+            for op in truth.waiting(server, clock, &self.checker.ops) {
                 let it = &self.checker.ops[op];
                 // Whoever detaches a lease leaves to others what comes of it.
                 let is_excused = it.is_left_behind || it.is_detached;
                 if !self.processes[it.acquire.client].is_dead && !is_excused {
                     self.record.violate(NOTHING_LEFT, now, || {
-                        format!("op{op} is in the queue of name {name}, and its client is closed")
+                        format!(
+                            "op{} is in the queue of name {name}, and its client is closed",
+                            it.item
+                        )
                     });
                 }
             }

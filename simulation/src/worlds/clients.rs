@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use leaselock::simulation::Gate;
-use leaselock::{Client, Error, Lease};
+use leaselock::{Client, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::worlds::plan::{Acquire, Act, Millis, Plan};
+use crate::worlds::taken::Taken;
 use crate::worlds::world::{ProcessGate, World};
 
 /// A client in its process.
@@ -86,10 +87,8 @@ impl Member {
     }
 
     async fn acquire(self, op: usize, plan: Acquire) {
-        self.world.with(|state| {
-            let now = state.now();
-            state.checker.ops[op].began = Some(now);
-        });
+        let now = self.world.with(|state| state.now());
+        self.change(op, |it| it.began = Some(now));
         self.note(10, || format!("op{op} begins"));
         let asking = Cancelled {
             future: Some(self.ask(op, &plan)),
@@ -100,10 +99,14 @@ impl Member {
             Some(Ok(Some(lease))) => Some(lease),
             Some(Ok(None)) => {
                 self.note(11, || format!("op{op} found it held"));
+                self.world.with(|state| state.look_at_none_of(op));
                 None
             }
             Some(Err(error)) => {
                 self.note(12, || format!("op{op} failed: {error}"));
+                if error.kind() == ErrorKind::LockTimeout {
+                    self.world.with(|state| state.look_at_none_of(op));
+                }
                 None
             }
             None => {
@@ -117,7 +120,7 @@ impl Member {
             lease.on_lost(Box::new(move |reason| {
                 world.with(|state| {
                     let now = state.now();
-                    state.checker.ops[op].told = true;
+                    state.checker.change(op, |it| it.told = true);
                     state
                         .record
                         .note(now, 14, &[], || format!("op{op} lost its lease: {reason}"));
@@ -131,19 +134,16 @@ impl Member {
             self.note(15, || format!("op{op} drops its lease"));
             drop(lease);
         }
-        self.world.with(|state| {
-            let now = state.now();
-            state.checker.ops[op].over = Some(now);
-        });
+        let now = self.world.with(|state| state.now());
+        self.change(op, |it| it.over = Some(now));
     }
 
-    fn change(&self, op: usize, change: impl FnOnce(&mut crate::worlds::checker::Op)) {
-        self.world.with(|state| change(&mut state.checker.ops[op]));
+    fn change(&self, op: usize, change: impl FnMut(&mut crate::worlds::checker::Op)) {
+        self.world.with(|state| state.checker.change(op, change));
     }
 
     fn ask(&self, op: usize, plan: &Acquire) -> Asking {
         let ms = Duration::from_millis;
-        let name = plan.name.to_string();
         let label = format!("op{op}");
         macro_rules! asked {
             ($asked:expr) => {{
@@ -159,18 +159,34 @@ impl Member {
                 asked
             }};
         }
+        macro_rules! waiting {
+            ($asked:expr) => {{
+                let mut asked = asked!($asked);
+                if let Some(wait) = plan.wait {
+                    asked = asked.wait(ms(wait));
+                }
+                asked
+            }};
+        }
+        if let [name] = plan.names[..] {
+            let name = name.to_string();
+            if plan.wait == Some(0) {
+                let asked = asked!(self.client.try_acquire(name));
+                return Box::pin(async move { Ok(asked.await?.map(Taken::One)) });
+            }
+            let asked = waiting!(self.client.acquire(name));
+            return Box::pin(async move { Ok(Some(Taken::One(asked.await?))) });
+        }
+        let names = plan.names.iter().map(ToString::to_string);
         if plan.wait == Some(0) {
-            let asked = asked!(self.client.try_acquire(name));
-            return Box::pin(async move { asked.await });
+            let asked = asked!(self.client.try_acquire_all(names));
+            return Box::pin(async move { Ok(asked.await?.map(Taken::All)) });
         }
-        let mut asked = asked!(self.client.acquire(name));
-        if let Some(wait) = plan.wait {
-            asked = asked.wait(ms(wait));
-        }
-        Box::pin(async move { asked.await.map(Some) })
+        let asked = waiting!(self.client.acquire_all(names));
+        Box::pin(async move { Ok(Some(Taken::All(asked.await?))) })
     }
 
-    async fn act(&self, op: usize, lease: &Arc<Lease>, act: Act) {
+    async fn act(&self, op: usize, lease: &Arc<Taken>, act: Act) {
         let ms = Duration::from_millis;
         match act {
             Act::Hold(time) => tokio::time::sleep(ms(time)).await,
@@ -205,8 +221,9 @@ impl Member {
             }
             Act::ReleaseByOwner => {
                 self.world.with(|state| state.depose(&[op]));
+                let (name, owner) = lease.first();
                 self.note(24, || format!("op{op} releases by its owner"));
-                let _ = self.client.release(lease.name(), lease.owner()).await;
+                let _ = self.client.release(name, owner).await;
             }
             Act::Detach => {
                 self.note(25, || format!("op{op} is left to its TTL"));
@@ -217,13 +234,14 @@ impl Member {
     }
 
     /// A lease is extended, perhaps to less than it has: nobody tells those who wait, who look when they were told that it ends.
-    fn shortens(&self, op: usize, lease: &Lease) {
+    fn shortens(&self, op: usize, lease: &Taken) {
         let ttl = lease.ttl().max(lease.expires_in());
         self.world.with(|state| {
             let until = state.now() + u64::try_from(ttl.as_micros()).unwrap_or(0);
-            let name = state.checker.ops[op].acquire.name;
-            let told = &mut state.checker.truth[name].told_until;
-            *told = until.max(*told);
+            for &name in &state.checker.ops[op].acquire.names {
+                let told = &mut state.checker.truth[name].told_until;
+                *told = until.max(*told);
+            }
         });
     }
 
@@ -258,7 +276,7 @@ impl Member {
     }
 }
 
-type Asking = Pin<Box<dyn Future<Output = Result<Option<Lease>, Error>> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = Result<Option<Taken>, Error>> + Send>>;
 
 /// A future that is dropped when it was polled so often.
 struct Cancelled {
@@ -267,7 +285,7 @@ struct Cancelled {
 }
 
 impl Future for Cancelled {
-    type Output = Option<Result<Option<Lease>, Error>>;
+    type Output = Option<Result<Option<Taken>, Error>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;

@@ -67,8 +67,8 @@ pub enum What {
 pub struct Acquire {
     /// Who asks.
     pub client: usize,
-    /// For which name.
-    pub name: usize,
+    /// For which names: one, or several together, all or none; in any order, and perhaps one twice.
+    pub names: Vec<usize>,
     /// How many may hold it: 1 alone, 0 readers, n permits.
     pub limit: u32,
     /// The lease's TTL.
@@ -102,6 +102,15 @@ pub enum Act {
     ReleaseByOwner,
     /// It is left to its TTL.
     Detach,
+}
+
+impl Acquire {
+    fn called(&self) -> String {
+        match self.names[..] {
+            [name] => format!("name {name}"),
+            _ => format!("names {:?}", self.names),
+        }
+    }
 }
 
 impl Act {
@@ -227,11 +236,19 @@ pub enum Kind {
     Late,
     /// No faults at all.
     Calm,
+    /// All there is, and half of what is asked for are several names together.
+    Groups,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Everything, Self::Exclusive, Self::Late, Self::Calm];
+    pub const ALL: [Self; 5] = [
+        Self::Everything,
+        Self::Exclusive,
+        Self::Late,
+        Self::Calm,
+        Self::Groups,
+    ];
 }
 
 impl Plan {
@@ -268,7 +285,10 @@ impl Planner {
             seed,
             kind,
             clients: chance.index(4) + 2,
-            names: chance.pick(&[1, 1, 1, 2, 3]),
+            names: match kind {
+                Kind::Groups => chance.pick(&[2, 2, 3, 4]),
+                _ => chance.pick(&[1, 1, 1, 2, 3]),
+            },
             permits: chance.pick(&[2, 2, 3]),
             command_timeout: chance.pick(&[1_000, 1_500, 2_000, 5_000]),
             lasts: chance.of(500..=6_000),
@@ -282,7 +302,10 @@ impl Planner {
         let mut items = Vec::new();
         let acquires = self.chance.of(2..=9);
         for _ in 0..acquires {
-            let acquire = self.acquire();
+            let mut acquire = self.acquire();
+            if self.kind == Kind::Groups && self.chance.once_in(2) {
+                self.take_together(&mut acquire);
+            }
             self.add(&mut items, What::Acquire(acquire));
         }
         let faults = match self.kind {
@@ -436,7 +459,7 @@ impl Planner {
         }
         Acquire {
             client: self.chance.index(self.clients),
-            name: self.chance.index(self.names),
+            names: vec![self.chance.index(self.names)],
             limit,
             ttl,
             wait,
@@ -448,6 +471,28 @@ impl Planner {
             cancelled,
             then,
         }
+    }
+
+    /// Several names are asked for in place of one.
+    fn take_together(&mut self, acquire: &mut Acquire) {
+        let mut names: Vec<usize> = (0..self.names).collect();
+        for at in 1..names.len() {
+            names.swap(at, self.chance.index(at + 1));
+        }
+        names.truncate(2 + self.chance.index(self.names - 1));
+        if self.chance.once_in(8) {
+            names.push(names[0]);
+        }
+        acquire.names = names;
+        if acquire.cancelled.is_some() {
+            acquire.cancelled = Some(u32::try_from(self.chance.of(1..=40)).unwrap_or(1));
+        }
+        if !acquire.renew && acquire.wait.is_none() {
+            // Without renewals the first is to live until the last is there.
+            acquire.ttl = acquire.ttl.max(500);
+        }
+        // There is no such thing as leaving several to their TTL.
+        acquire.then.retain(|act| *act != Act::Detach);
     }
 
     fn hold(&mut self, ttl: Millis) -> Act {
@@ -542,11 +587,11 @@ impl fmt::Display for Plan {
             match &item.what {
                 What::Acquire(it) => writeln!(
                     f,
-                    "{:>7} ms  op{} of client {}: name {}, limit {}, ttl {}, wait {:?}, renew {}, max_hold {:?}, cancelled {:?}, then {:?}",
+                    "{:>7} ms  op{} of client {}: {}, limit {}, ttl {}, wait {:?}, renew {}, max_hold {:?}, cancelled {:?}, then {:?}",
                     item.at,
                     item.id,
                     it.client,
-                    it.name,
+                    it.called(),
                     it.limit,
                     it.ttl,
                     it.wait,

@@ -124,7 +124,7 @@ async fn live(world: &Arc<World>, plan: &Plan) {
                 .iter()
                 .find(|op| op.over.is_none() && !op.is_dead)
         {
-            let how = format!("op{} is not over", op.id);
+            let how = format!("op{} is not over", op.item);
             state.record.violate(TURN_COMES, now, || how);
         }
     });

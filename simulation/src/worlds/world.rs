@@ -515,6 +515,9 @@ impl State {
             Some(kept) => Server::from_snapshot(config, &kept),
             None => Server::new(config),
         });
+        for truth in &mut self.checker.truth {
+            truth.line.begin_anew();
+        }
     }
 }
 
