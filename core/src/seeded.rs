@@ -38,6 +38,8 @@ pub enum Bug {
     LossKept,
     /// A release whose future is dropped is not sent on.
     ReleaseDropped,
+    /// A waiter that asks again does not name its place in the queue.
+    PlaceForgotten,
     /// Several names are taken in the order in which they are given.
     GroupUnsorted,
     /// A group is handed out without a look at whether its first leases have outlived the taking of the others.

@@ -15,7 +15,7 @@ fn whole(seed: u64, delays: Delays, items: Vec<(Millis, What)>) -> Outcome {
     let plan = Plan {
         seed,
         clients: 1,
-        names: 2,
+        names: 3,
         command_timeout: match delays {
             Delays::Distant => 5_000,
             _ => 1_000,
@@ -197,6 +197,26 @@ fn a_group_is_not_handed_out_lost() {
         leases += outcome.leases;
     }
     assert!(leases > 100);
+}
+
+/// Over this distance the first of three leases has run out before the last is there, unless all are tried at once. They were taken over
+/// and over, also when the wait was over.
+#[test]
+fn a_group_that_cannot_be_had_ends_within_its_wait() {
+    for wait in (3_000..5_000).step_by(100) {
+        let one = Acquire {
+            names: vec![2],
+            ..acquire(30_000, true, vec![Act::Hold(2_000), Act::Release])
+        };
+        let all = Acquire {
+            names: vec![0, 1, 2],
+            wait: Some(wait),
+            ..acquire(1_000, false, vec![Act::Release])
+        };
+        let items = vec![(0, What::Acquire(one)), (1_500, What::Acquire(all))];
+        let outcome = whole(1, Delays::Distant, items);
+        assert_eq!(outcome.violation, None, "wait {wait}");
+    }
 }
 
 /// The lease was lost before the late command took the name again, and only a release was repeated later.

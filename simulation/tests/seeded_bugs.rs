@@ -79,6 +79,7 @@ in_the_core! {
     a_take_needs_a_seed: TakeUnseeded, Everything, [TOKENS_GROW];
     what_is_lost_here_is_given_back_there: LossKept, Everything, [NOTHING_LEFT];
     a_release_that_is_dropped_goes_on: ReleaseDropped, Everything, [NOTHING_LEFT];
+    a_place_is_named_again: PlaceForgotten, Everything, [IN_LINE];
     names_are_taken_in_one_order: GroupUnsorted, Groups, [ALL_OR_NONE, TURN_COMES];
     a_group_has_what_it_took_first: GroupUnlooked, Groups, [ALL_OR_NONE];
     a_group_that_does_not_get_all_keeps_none: GroupKept, Groups, [ALL_OR_NONE, NOTHING_LEFT];

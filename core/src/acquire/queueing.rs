@@ -100,7 +100,7 @@ impl Attempt {
             }
             let sent = Moment::now();
             let queueing = Queueing {
-                place: self.place,
+                place: self.place.filter(|_| !is_seeded(Bug::PlaceForgotten)),
                 may_cut: granted && self.first_claim == FirstClaim::Unsent,
             };
             if queueing.may_cut {

@@ -178,8 +178,7 @@ impl InOrder<'_> {
                 if taken.iter().all(is_still_held) {
                     return Ok(taken);
                 }
-                give_back(&taken).await?;
-                taken.clear();
+                self.begin_anew(&mut taken).await?;
                 continue;
             };
             let wait = self
@@ -205,13 +204,21 @@ impl InOrder<'_> {
                         _ => error,
                     });
                 }
-                // One that was waited under is lost, as it is without renewals: all of them once more.
-                None => {
-                    give_back(&taken).await?;
-                    taken.clear();
-                }
+                // One that was waited under is lost, as it is without renewals.
+                None => self.begin_anew(&mut taken).await?,
             }
         }
+    }
+
+    /// All of them once more, while there is time.
+    async fn begin_anew(&self, taken: &mut Vec<Lease>) -> Result<()> {
+        give_back(taken).await?;
+        if self.deadline.is_some_and(|at| at <= Instant::now()) {
+            let last = taken.len().min(self.requests.len() - 1);
+            return Err(self.timed_out(self.requests[last].name()));
+        }
+        taken.clear();
+        Ok(())
     }
 
     fn timed_out(&self, name: &str) -> Error {

@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use crate::server::{Micros, Server};
-use crate::worlds::order::Line;
+use crate::worlds::order::{Line, Look};
 use crate::worlds::plan::{Acquire, Plan, What};
 use crate::worlds::taken::Taken;
 use crate::worlds::world::{Event, State};
@@ -283,13 +283,22 @@ impl State {
             };
             let of_them = owners.iter().filter_map(|owner| op_of(owner, name, ops));
             let holders: Vec<usize> = of_them.collect();
-            if let Some((served, before)) =
-                truth
-                    .line
-                    .look(server, clock, &truth.lock, &truth.queue, &owners)
-            {
-                let how = format!("{served} got name {name} before {before}, who came before");
-                self.record.violate(IN_LINE, now, || how);
+            let well_from = |member: &[u8]| {
+                let op = &ops[op_of(member, name, ops)?];
+                let process = &self.processes[op.acquire.client];
+                op.is_waiting().then_some(process.well_from)
+            };
+            let look = Look {
+                server,
+                now,
+                clock,
+                lock: &truth.lock,
+                queue: &truth.queue,
+                owners: &owners,
+            };
+            if let Some(how) = truth.line.look(&look, well_from) {
+                let how = || format!("name {name}: {how}");
+                self.record.violate(IN_LINE, now, how);
             }
             // Shared by nobody any more it is free.
             truth.is_shared &= !holders.is_empty();
