@@ -182,6 +182,33 @@ fn left_behind(asked: Acquire, more: &[(Millis, Fault)]) -> Outcome {
     whole(1, Delays::None, items)
 }
 
+/// The name was handed over while its next holder looked by itself, and the look was the claim. It left the server with the claim window,
+/// and nobody renewed or gave back.
+#[test]
+fn a_look_that_finds_the_name_handed_over_cuts_the_claim_window() {
+    let mut lost = 0;
+    for seed in 0..100 {
+        for hold in (200..300).step_by(20) {
+            let first = acquire(300, false, vec![Act::Hold(hold), Act::Release]);
+            let next = Acquire {
+                wait: None,
+                ..acquire(100, false, vec![Act::Hold(1_000)])
+            };
+            let items = vec![(0, What::Acquire(first)), (50, What::Acquire(next))];
+            let outcome = whole(seed, Delays::Long, items);
+            assert_eq!(outcome.violation, None);
+            let mut steps = outcome.steps.iter();
+            if steps.any(|step| step.contains("op1 lost its lease")) {
+                lost += 1;
+                let gone = steps.take_while(|step| !step.contains("op1 drops its lease"));
+                let mut gone = gone.filter(|step| step.contains("name 0 is held by []"));
+                assert!(gone.next().is_some(), "seed {seed}, held for {hold} ms");
+            }
+        }
+    }
+    assert!(lost > 100);
+}
+
 /// Several names were found free, and the server took its time to say so of the last one: the lease on the first had run out, and whoever
 /// asked got what was lost already.
 #[test]

@@ -92,7 +92,6 @@ impl Attempt {
             self.deadline()
                 .map_or(first, |deadline| deadline.min(first)),
         );
-        let mut granted = false;
         loop {
             let news = waiter.take_news();
             if news & news::CLOSED != 0 {
@@ -101,7 +100,8 @@ impl Attempt {
             let sent = Moment::now();
             let queueing = Queueing {
                 place: self.place.filter(|_| !is_seeded(Bug::PlaceForgotten)),
-                may_cut: granted && self.first_claim == FirstClaim::Unsent,
+                // Also a look may find the name handed over.
+                may_cut: self.place.is_some() && self.first_claim == FirstClaim::Unsent,
             };
             if queueing.may_cut {
                 self.first_claim = FirstClaim::Sent;
@@ -131,7 +131,6 @@ impl Attempt {
             self.on_queued(&queued);
             limit = self.deadline();
             let woken = self.sleep(&waiter, queued.look_again).await?;
-            granted = woken != Woken::Look;
             if let Woken::Granted(Some(grant)) = woken
                 && self.may_begin(&grant, &last)
             {
