@@ -37,7 +37,8 @@ const SECOND_ANSWER: Duration = Duration::from_millis(75);
 /// to answer it, and no less than this. At most it is as long as one that was refused stays.
 const LEAVE_AT_LEAST: Duration = Duration::from_millis(250);
 
-/// What became of an attempt's first claim of a grant, which alone may cut the claim window down to a shorter TTL.
+/// What became of an attempt's first claim of a grant, which alone may cut the claim window down to a shorter TTL. Any look from the
+/// queue may turn out to be that claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FirstClaim {
     Unsent,

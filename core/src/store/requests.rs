@@ -25,7 +25,7 @@ pub(crate) enum Ask {
 pub(crate) struct Queueing {
     /// The place already held in the queue.
     pub(crate) place: Option<u64>,
-    /// This is the first claim of a grant: it may cut what is left of the claim window down to a shorter TTL.
+    /// This is the first claim of a grant, or a look that may turn out to be: it may cut what is left of the claim window down to a shorter TTL.
     pub(crate) may_cut: bool,
 }
 
