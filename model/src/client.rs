@@ -109,7 +109,7 @@ impl Client {
             },
             Ask::Queue => {
                 let Task { placed, cut, .. } = &mut self.tasks[task];
-                let cuts = *cut == Cut::Heard;
+                let cuts = *placed && *cut == Cut::No && config.ttl < config.window;
                 if cuts {
                     *cut = Cut::Sent;
                 }
@@ -222,11 +222,11 @@ impl Client {
         self.hold(task, token, left, config, ghost);
     }
 
-    /// The claim that may cut the claim window is not under way any more.
+    /// The look that may cut the claim window is not under way any more.
     fn answered_cut(&mut self, task: usize) {
         let cut = &mut self.tasks[task].cut;
         if *cut == Cut::Sent {
-            *cut = Cut::Over;
+            *cut = Cut::No;
         }
     }
 

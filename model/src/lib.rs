@@ -24,7 +24,7 @@
 //! | deadlines count from sending, on a clock that never stops | `Tick`; `Phase::Holding::left` |
 //! | *renew* extends what is still the owner's, and leaves more alone; an answer that comes late counts | `Renew`, `RenewalTimesOut`, `Execute`, `ExecuteLate`; `Server::renew`, `Client::on_late` |
 //! | *extend*, to more or to less, may shorten; one that may still be carried out caps later deadlines | `Extend`, `Drop`; `Phase::Holding::cap` |
-//! | a *wait* of the holder leaves more alone; but one claim may cut the claim window to a shorter TTL, and caps like an extend | `Execute`, `ExecuteLate`; `Server::claim`, `Cut` |
+//! | a *wait* of the holder leaves more alone; but a look from the queue may turn out to be the claim, and cut the claim window to a shorter TTL: unanswered it caps like an extend | `Execute`, `ExecuteLate`; `Server::claim`, `Cut` |
 //! | past its deadline a lease is lost, and a late renewal does not revive it | `NoticeLoss`, `Deliver`; `Client::lose` |
 //! | *release* hands over, or deletes; giving up and undoing are the same script | `Release`, `Cancel`, `Execute`; `Server::release` |
 //! | hand-over: pop, count, claim window, grant, and the notice to the next | `Server::hand_over`, `Server::tell_head` |

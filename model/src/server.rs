@@ -13,7 +13,7 @@
 //!   if holder == '||shared': meet
 //!   if holder == '||shared' and H has owner:                     -- claim, of a grant or of a take whose answer was lost
 //!     left = its score - now
-//!     if left <= ttl or cuts: ZADD H now+ttl owner; follow       -- never shortens, but for the one claim that cuts the window
+//!     if left <= ttl or cuts: ZADD H now+ttl owner; follow       -- never shortens, but for a look that may cut the window
 //!     token = next_token(); ZREM Q member
 //!     if it was cut and Q is not empty: tell_head
 //!     return ACQUIRED token
@@ -288,7 +288,7 @@ impl Server {
     }
 
     /// It is the owner's: a claim of what was handed to it, or a wait repeated. It never shortens what there is, but for
-    /// the one claim that may cut the claim window.
+    /// a look that may cut the claim window.
     fn claim(&mut self, owner: Owner, cuts: bool, around: &mut Around<'_>) -> Message {
         let config = around.config;
         let before = self.left(owner);

@@ -16,24 +16,20 @@ pub(crate) struct Task {
     pub(crate) placed: bool,
     /// Nobody polls it any more; it has not been cancelled either.
     pub(crate) stalled: bool,
-    /// What has become of the one claim that may cut the claim window.
+    /// What has become of the last look that may cut the claim window.
     pub(crate) cut: Cut,
     /// Ticks since it sent the wait that was answered last, while that is recent enough for a grant to begin its lease.
     pub(crate) answered: Option<u8>,
 }
 
-/// The one claim of an owner that may cut the claim window down to a shorter TTL.
+/// A look of a waiter in the queue, which may turn out to be its claim, and then cuts the claim window down to a shorter TTL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Cut {
-    /// No grant was heard, or the TTL is no shorter.
+    /// There is none under way.
     #[default]
     No,
-    /// A grant was heard: the next wait is that claim.
-    Heard,
     /// It is unanswered.
     Sent,
-    /// It was answered.
-    Over,
     /// It was left unanswered on a connection that broke: it may still cut what a later command sets.
     Left,
 }

@@ -3,7 +3,7 @@
 use crate::client::{Client, Life};
 use crate::config::{Bug, Config};
 use crate::ghost::Ghost;
-use crate::task::{Ask, Cut, Phase, Task};
+use crate::task::{Ask, Phase, Task};
 use crate::wire::{Kind, Message, Owner};
 
 /// Others than the next in line look this much after the holder's time is up, the first of a client before its second.
@@ -183,9 +183,6 @@ impl Client {
         };
         if self.tasks[task].stalled {
             return;
-        }
-        if self.tasks[task].cut == Cut::No && config.ttl < config.window {
-            self.tasks[task].cut = Cut::Heard;
         }
         if config.has(Bug::GrantIsLease) {
             self.hold(task, token, config.window, config, ghost);
