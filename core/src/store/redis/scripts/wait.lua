@@ -2,7 +2,7 @@
 --
 -- KEYS  1 K the lock (string: owner, or '||shared')   2 Q its queue (sorted set)   3 F the token counter (string)
 -- ARGV  1 owner   2 ttl in ms   3 inbox   4 place already held in the queue, or ''   5 '1' to queue, '0' not to
---       6 '1' where this is the first claim of a grant: what is left of the claim window is cut down to a shorter ttl
+--       6 '1' where this may be the first claim of a grant: what is left of the claim window is cut down to a shorter ttl
 --       7 how many may hold the name beside and with it: '0' any number (shared), n that many; missing: '1', exclusive
 -- Reply {1, token, lost}                           acquired, for the ttl or what is left of more
 --       {0, pttl, place, head, waiters, count, lost}
