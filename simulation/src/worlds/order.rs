@@ -92,7 +92,7 @@ impl Line {
         let stayed = self.here.iter().filter(|it| here.contains(it)).copied();
         let stayed: Vec<usize> = stayed.collect();
         if !stayed.is_empty() {
-            disorder = disorder.or_else(|| self.jumped(&stayed, at));
+            disorder = disorder.or_else(|| self.jumped(&stayed, &here, at));
         }
         self.here = here;
         if !self.had.iter().eq(at.owners) {
@@ -104,7 +104,7 @@ impl Line {
     }
 
     /// Who was served before those that stayed, though one of them had come before.
-    fn jumped(&self, stayed: &[usize], at: &Look<'_>) -> Option<String> {
+    fn jumped(&self, stayed: &[usize], here: &[usize], at: &Look<'_>) -> Option<String> {
         let was_free = self.had.is_empty() || is_over(self.lock_ends, at);
         for &owner in at.owners {
             if self.had.iter().any(|had| had == owner) {
@@ -112,8 +112,9 @@ impl Line {
             }
             let mut comers = self.comers.iter();
             let place = comers.rposition(|it| it.member.ends_with(owner));
-            // Who takes a name in the instants after a lease ran out is in luck: nobody looks at the line then.
-            if place.is_none() && was_free {
+            // Who takes a name in the instants after a lease ran out is in luck: nobody looks at the line then. Whoever stands in it may be,
+            // by a command that was left on a broken connection, and goes on to stand there.
+            if was_free && place.is_none_or(|place| here.contains(&place)) {
                 continue;
             }
             let mut before = stayed
