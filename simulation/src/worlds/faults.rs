@@ -120,7 +120,7 @@ impl State {
                 self.depose_all();
                 for op in &mut self.checker.ops {
                     // What it gave back the replica may have still, and nobody knows that it is another server.
-                    op.is_left_behind |= op.began.is_some();
+                    op.is_left_behind |= op.began.is_some() || op.is_of_group() && op.is_waiting();
                 }
                 self.end_server(copy.map(crate::server::Snapshot::without_scripts), down);
             }

@@ -109,6 +109,7 @@ impl State {
             // Whoever waits with a name behind may wait for somebody who waits for that.
             let mut others = self.checker.ops.iter().enumerate();
             let waits_before = has_it
+                && !op.is_left_behind
                 && op.is_waiting()
                 && others.any(|(other, it)| {
                     let truth = &self.checker.truth[it.name];
