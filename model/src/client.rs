@@ -109,7 +109,7 @@ impl Client {
             },
             Ask::Queue => {
                 let Task { placed, cut, .. } = &mut self.tasks[task];
-                let cuts = *placed && *cut == Cut::No && config.ttl < config.window;
+                let cuts = *placed && *cut == Cut::No;
                 if cuts {
                     *cut = Cut::Sent;
                 }
