@@ -141,6 +141,17 @@ impl Truth {
         waiting.collect()
     }
 
+    /// Whether this one waits for it by what the server has.
+    pub(crate) fn has_in_line(
+        &self,
+        op: usize,
+        server: &Server,
+        clock: Micros,
+        ops: &[Op],
+    ) -> bool {
+        self.waiting(server, clock, ops).contains(&op)
+    }
+
     /// The owners that share it at this time.
     fn sharing<'a>(&self, server: &'a Server, clock: Micros) -> Vec<&'a [u8]> {
         #[allow(clippy::cast_precision_loss)] // as the scores, which are times

@@ -48,12 +48,8 @@ impl State {
             }
             let truth = &self.checker.truth[it.name];
             // Of one that was lost here the server may have the rest still, for which the acquire waits then.
-            let waits_for_it = || {
-                truth
-                    .waiting(server, clock, &self.checker.ops)
-                    .contains(&other)
-            };
-            truth.holders.contains(&other) && !waits_for_it()
+            truth.holders.contains(&other)
+                && !truth.has_in_line(other, server, clock, &self.checker.ops)
         })
     }
 
@@ -84,7 +80,7 @@ impl State {
                 continue;
             }
             let truth = &self.checker.truth[op.name];
-            if truth.holders.contains(&at) || truth.waiting(server, clock, ops).contains(&at) {
+            if truth.holders.contains(&at) || truth.has_in_line(at, server, clock, ops) {
                 let how = format!(
                     "op{item} has got nothing, and the server has it for name {}",
                     op.name
@@ -115,9 +111,7 @@ impl State {
                     let truth = &self.checker.truth[it.name];
                     it.item == item
                         && it.name < name
-                        && truth
-                            .waiting(server, clock, &self.checker.ops)
-                            .contains(&other)
+                        && truth.has_in_line(other, server, clock, &self.checker.ops)
                 });
             let lapsed = op
                 .lapsed
