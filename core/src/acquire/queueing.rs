@@ -25,15 +25,6 @@ const TOUCH_PAUSE: Duration = Duration::from_millis(5);
 /// lease to begin, was not counted by the store: it is claimed.
 const FARTHEST_TOKEN: u64 = 24 * 60 * 60 * 1_000_000;
 
-/// Why a waiter wakes.
-#[derive(PartialEq, Eq)]
-enum Woken {
-    /// The store is to be asked again.
-    Look,
-    /// The name was handed over; with the lease, if one may begin.
-    Granted(Option<Grant>),
-}
-
 /// The last wait that the store answered.
 struct LastWait {
     sent: Moment,
@@ -130,8 +121,7 @@ impl Attempt {
             self.took = last.took;
             self.on_queued(&queued);
             limit = self.deadline();
-            let woken = self.sleep(&waiter, queued.look_again).await?;
-            if let Woken::Granted(Some(grant)) = woken
+            if let Some(grant) = self.sleep(&waiter, queued.look_again).await?
                 && self.may_begin(&grant, &last)
             {
                 return Ok(Some(Start {
@@ -179,8 +169,13 @@ impl Attempt {
             && self.client.store.grants_count()
     }
 
-    /// Sleeps until there is a grant, or a reason to ask again: after `look_again` there is one.
-    async fn sleep(&self, waiter: &Arc<Waiter>, look_again: Option<Duration>) -> Result<Woken> {
+    /// Sleeps until there is a reason to ask the store again: after `look_again` there is one. A grant is one, too, and is returned where a
+    /// lease may begin by it.
+    async fn sleep(
+        &self,
+        waiter: &Arc<Waiter>,
+        look_again: Option<Duration>,
+    ) -> Result<Option<Grant>> {
         // What came before the last answer was read is a reason to ask again, also a grant: it may be older than that.
         let mut reasons = news::GRANTED | news::RECHECK | news::NEXT;
         let mut slept = false;
@@ -195,13 +190,13 @@ impl Attempt {
                 return Err(Error::closed());
             }
             if news & news::RECHECK == 0 && news & news::GRANTED != 0 {
-                return Ok(Woken::Granted(waiter.grant().filter(|_| slept)));
+                return Ok(waiter.grant().filter(|_| slept));
             }
             if news & reasons != 0 {
-                return Ok(Woken::Look);
+                return Ok(None);
             }
             if look_at.is_some_and(|at| at <= Instant::now()) {
-                return Ok(Woken::Look);
+                return Ok(None);
             }
             reasons = news::RECHECK;
             slept = true;
