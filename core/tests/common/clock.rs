@@ -18,7 +18,8 @@ impl Shifted {
             let shifted = Self::start(&binary);
             shifted.write(3_600_000);
             let moves = shifted.offset_ms() > 3_500_000;
-            shifted.write(0);
+            // Valkey answers by a time that it has read before: until it is the right one, a key would end an hour later.
+            shifted.move_to(0);
             assert!(
                 moves || binary.name != "redis",
                 "Debian's server is linked dynamically"
