@@ -113,8 +113,9 @@ impl Line {
             let mut comers = self.comers.iter();
             let place = comers.rposition(|it| it.member.ends_with(owner));
             // Who takes a name in the instants after a lease ran out is in luck: nobody looks at the line then. Whoever stands in it may be,
-            // by a command that was left on a broken connection, and goes on to stand there.
-            if was_free && place.is_none_or(|place| here.contains(&place)) {
+            // by a command that was left on a broken connection, and goes on to stand there; and so may be who has left it.
+            let is_in_luck = |place| here.contains(&place) || !self.here.contains(&place);
+            if was_free && place.is_none_or(is_in_luck) {
                 continue;
             }
             let mut before = stayed
