@@ -19,7 +19,7 @@
 //! whose clock is paused: it goes on to the next timer when nobody has anything to do. So a world of half a minute takes a
 //! millisecond. `make test ONLY=simulation` runs 100,000 of them, and as many as it takes to find each bug that is seeded.
 //!
-//! What must hold is looked at all the time, from both sides (`worlds/checker.rs`): what a client takes to be held the server has for
+//! What must hold is looked at all the time, from both sides (`worlds/rules.rs`): what a client takes to be held the server has for
 //! it; no two leases that exclude each other live at one time; tokens grow; a free name is taken soon by whoever waits, and by those
 //! first who came first; an acquire ends within its wait; of several names all are had or none; what is over leaves nothing behind; a
 //! loss is told. Where others end a lease (by force, with the server's data, by its clock) two may be held for a while, as the README

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::worlds::checker::{ONE_LEASE, TOKENS_GROW, items};
+use crate::worlds::checker::items;
+use crate::worlds::rules::{ONE_LEASE, TOKENS_GROW};
 use crate::worlds::taken::Taken;
 use crate::worlds::world::{Event, State};
 

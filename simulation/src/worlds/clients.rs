@@ -11,8 +11,9 @@ use leaselock::{Client, Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::worlds::plan::{Acquire, Act, Millis, Plan};
+use crate::worlds::process::ProcessGate;
 use crate::worlds::taken::Taken;
-use crate::worlds::world::{ProcessGate, World};
+use crate::worlds::world::World;
 
 /// A client in its process.
 #[derive(Clone)]

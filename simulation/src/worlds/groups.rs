@@ -1,6 +1,7 @@
 //! What must hold of several names that are taken together: all or none, none out of turn, and over together.
 
-use crate::worlds::checker::{ALL_OR_NONE, Checker, LOST_TOGETHER, Op, SECOND, SLACK};
+use crate::worlds::checker::{Checker, Op};
+use crate::worlds::rules::{ALL_OR_NONE, LOST_TOGETHER, SECOND, SLACK};
 use crate::worlds::taken::Taken;
 use crate::worlds::world::State;
 

@@ -9,7 +9,10 @@ mod groups;
 mod network;
 mod order;
 mod plan;
+mod planner;
+mod process;
 mod record;
+mod rules;
 mod run;
 mod scripts;
 mod search;
@@ -17,12 +20,12 @@ mod shrink;
 mod taken;
 mod world;
 
-pub use checker::{
+pub use plan::{Acquire, Act, Delays, Fault, Item, Kind, Millis, Plan, What};
+pub use record::Violation;
+pub use rules::{
     ALL_OR_NONE, CLOSES, HELD_IS_HELD, IN_LINE, LEARNS, LOSS_TOLD, LOST_TOGETHER, NOTHING_LEFT,
     ONE_LEASE, TAKEN_SOON, TOKENS_GROW, TURN_COMES, WAIT_ENDS,
 };
-pub use plan::{Acquire, Act, Delays, Fault, Item, Kind, Millis, Plan, What};
-pub use record::Violation;
 pub use run::{Bug, Outcome, Setting, run};
 pub use search::{Found, explain, search};
 pub use shrink::shrink;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use leaselock::simulation::seed;
 use tokio::runtime::Builder;
 
-use crate::worlds::checker::{CLOSES, TURN_COMES};
 use crate::worlds::clients::Member;
 use crate::worlds::plan::{Fault, Plan, What};
+use crate::worlds::process::Here;
 use crate::worlds::record::Violation;
-use crate::worlds::world::{Event, Here, State, Time, World};
+use crate::worlds::rules::{CLOSES, TURN_COMES};
+use crate::worlds::world::{Event, State, Time, World};
 
 const SECOND: u64 = 1_000_000;
 /// By then everybody has had a turn.

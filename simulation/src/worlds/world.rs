@@ -1,16 +1,13 @@
 //! A world: its clock, its server, its processes, and what is still to happen in it, one thing after the other.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
-use leaselock::simulation::{Environment, Gate, Stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -18,13 +15,12 @@ use crate::server::{Config, ConnId, Server, Snapshot};
 use crate::worlds::chance::Chance;
 use crate::worlds::checker::Checker;
 use crate::worlds::clients::Member;
-use crate::worlds::network::{Connection, End};
+use crate::worlds::network::Connection;
 use crate::worlds::plan::{Delays, Fault, Plan};
+use crate::worlds::process::Process;
 use crate::worlds::record::Record;
 use crate::worlds::run::Setting;
 
-/// Where the clock of the clients begins: they have run for a day.
-const BOOT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where the server's clock begins, in µs since 1970.
 const SERVER_BEGINS: i64 = 1_790_000_000_000_000;
 /// How often all that is to hold is looked at.
@@ -61,18 +57,6 @@ pub(crate) enum Event {
     NearlyOver(usize),
 }
 
-/// A process with a client in it.
-#[derive(Default)]
-pub(crate) struct Process {
-    pub(crate) is_dead: bool,
-    pub(crate) stopped_until: u64,
-    held_back: Vec<Waker>,
-    /// New connections are not answered, or refused, until then.
-    pub(crate) no_connections: Option<(bool, u64)>,
-    /// By then it has recovered from the last that went wrong.
-    pub(crate) well_from: u64,
-}
-
 /// The time of a world: that of its runtime, which stands still but while there is nothing to do.
 #[derive(Default)]
 pub(crate) struct Time {
@@ -93,7 +77,7 @@ impl Time {
         *self.start.get_or_init(Instant::now)
     }
 
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
     }
 }
@@ -102,7 +86,7 @@ impl Time {
 pub(crate) struct State {
     time: Arc<Time>,
     pub(crate) chance: Chance,
-    shuffled: u32,
+    pub(crate) shuffled: u32,
     delays: Delays,
     command_timeout: u64,
     events: BinaryHeap<Reverse<(u64, u64, u64, Event)>>,
@@ -130,7 +114,7 @@ pub(crate) struct State {
 
 /// A world.
 pub(crate) struct World {
-    time: Arc<Time>,
+    pub(crate) time: Arc<Time>,
     state: Mutex<State>,
     changed: Notify,
     members: Mutex<Vec<Member>>,
@@ -143,11 +127,6 @@ fn config(seed: u64) -> Config {
         databases: 1,
         ..Config::default()
     }
-}
-
-thread_local! {
-    /// The process whose code runs.
-    static RUNNING: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 impl World {
@@ -203,7 +182,7 @@ impl World {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -518,81 +497,5 @@ impl State {
         for truth in &mut self.checker.truth {
             truth.line.begin_anew();
         }
-    }
-}
-
-/// What the clients of a world have in place of the system's.
-pub(crate) struct Here(pub(crate) Arc<World>);
-
-impl Environment for Here {
-    fn since_boot(&self) -> Duration {
-        // Also where somebody has the state in hand, and looks at a lease.
-        BOOT + Duration::from_micros(self.0.time.now())
-    }
-
-    fn fill(&self, bytes: &mut [u8]) {
-        self.0.lock().chance.fill(bytes);
-    }
-
-    fn connect(&self, _: &str, _: u16) -> Arc<dyn Stream> {
-        let process = RUNNING.get().expect("only processes connect");
-        let number = self.0.with(|state| state.connect(process));
-        Arc::new(End::new(self.0.clone(), number))
-    }
-
-    fn gate(&self) -> Option<Arc<dyn Gate>> {
-        let gate = ProcessGate::new(&self.0, RUNNING.get()?);
-        Some(Arc::new(gate))
-    }
-}
-
-/// The gate of a process.
-pub(crate) struct ProcessGate {
-    world: Arc<World>,
-    process: usize,
-}
-
-impl ProcessGate {
-    pub(crate) fn new(world: &Arc<World>, process: usize) -> Self {
-        Self {
-            world: world.clone(),
-            process,
-        }
-    }
-
-    /// Runs code of the process.
-    pub(crate) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
-        RUNNING.set(Some(self.process));
-        let result = code();
-        RUNNING.set(None);
-        result
-    }
-}
-
-impl Gate for ProcessGate {
-    fn pass(&self, context: &mut Context<'_>) -> bool {
-        let mut state = self.world.lock();
-        let now = state.now();
-        let process = &mut state.processes[self.process];
-        if process.is_dead {
-            return false;
-        }
-        if process.stopped_until > now {
-            process.held_back.push(context.waker().clone());
-            return false;
-        }
-        let shuffled = state.shuffled;
-        if state.chance.once_in(shuffled) {
-            drop(state);
-            context.waker().wake_by_ref();
-            return false;
-        }
-        drop(state);
-        RUNNING.set(Some(self.process));
-        true
-    }
-
-    fn leave(&self) {
-        RUNNING.set(None);
     }
 }
