@@ -192,14 +192,15 @@ impl Member {
         match act {
             Act::Hold(time) => tokio::time::sleep(ms(time)).await,
             Act::Extend(ttl) => {
-                self.shortens(op, lease);
+                self.shortens(op, lease, 0);
                 self.note(16, || format!("op{op} extends its lease to {ttl} ms"));
                 let extended = lease.extend(Some(ms(ttl))).await;
                 let state = if extended.is_ok() { 17 } else { 18 };
                 self.note(state, || format!("op{op} has extended it: {extended:?}"));
             }
             Act::ExtendAndCancel(ttl, after) => {
-                self.shortens(op, lease);
+                // Carried out, it lasts until the next renewal, which has the TTL from before.
+                self.shortens(op, lease, ttl);
                 self.note(19, || {
                     format!("op{op} extends its lease to {ttl} ms, and gives that up")
                 });
@@ -234,9 +235,11 @@ impl Member {
         }
     }
 
-    /// A lease is extended, perhaps to less than it has: nobody tells those who wait, who look when they were told that it ends.
-    fn shortens(&self, op: usize, lease: &Taken) {
+    /// A lease that has so many ms for a while, or what it has now, gets perhaps less: nobody tells those who wait, who look when they
+    /// were told that it ends.
+    fn shortens(&self, op: usize, lease: &Taken, for_a_while: Millis) {
         let ttl = lease.ttl().max(lease.expires_in());
+        let ttl = ttl.max(Duration::from_millis(for_a_while));
         self.world.with(|state| {
             let until = state.now() + u64::try_from(ttl.as_micros()).unwrap_or(0);
             for &name in &state.checker.ops[op].acquire.names {
