@@ -131,11 +131,11 @@ impl State {
         self.depose(&all);
     }
 
-    /// What was deposed has to learn of it by then.
+    /// Who was deposed with a lease has to learn of it by then; who had none yet may get another one.
     pub(crate) fn deposed_learn_by(&mut self, by: u64) {
         let now = self.now();
         for op in &mut self.checker.ops {
-            if op.deposed == Some(now) {
+            if op.deposed == Some(now) && op.started.is_some() {
                 op.learns_by = Some(by);
             }
         }
