@@ -15,7 +15,7 @@ import type { Lease } from "./lease.js";
 import type { TryAcquireOptions } from "./types.js";
 
 /** How {@link exclusive} takes the lock. Durations are milliseconds. */
-export interface ExclusiveOptions extends Omit<TryAcquireOptions, "signal"> {
+export interface ExclusiveOptions extends Pick<TryAcquireOptions, "ttl" | "renew" | "maxHold" | "label"> {
   /**
    * What is done with a job while the lock is taken: it is delayed, which uses up none of its attempts (`"delay"`); completed
    * with a {@link Skipped} for a result (`"skip"`); or waits in line, as an active job of its worker (`"wait"`).

@@ -8,7 +8,7 @@ import { LeaselockRuns, leases } from "./nest-runs.js";
 import type { TryAcquireOptions } from "./types.js";
 
 /** How {@link Exclusive} takes the lock. Durations are milliseconds. */
-export interface ExclusiveOptions extends Omit<TryAcquireOptions, "signal"> {
+export interface ExclusiveOptions extends Pick<TryAcquireOptions, "ttl" | "renew" | "maxHold" | "minHold" | "label"> {
   /**
    * What is done while the name is taken: the call resolves with `undefined` and nothing is run (`"skip"`), it waits in line
    * (`"wait"`), or rejects with a `LockTimeoutError` (`"throw"`).
