@@ -1,5 +1,6 @@
 //! What must hold of several names that are taken together: all or none, none out of turn, and over together.
 
+use crate::server::ConnId;
 use crate::worlds::checker::{Checker, Op};
 use crate::worlds::rules::{ALL_OR_NONE, LOST_TOGETHER, SECOND, SLACK};
 use crate::worlds::taken::Taken;
@@ -9,6 +10,8 @@ use crate::worlds::world::State;
 /// window.
 const GIVEN_BACK: u64 = 2_500_000;
 const CLAIM_WINDOW_MS: u64 = 2_000;
+/// No answer takes as long, from when it was asked for, unless something goes wrong.
+const SLOW_ANSWER_MS: u64 = 500;
 
 impl Op {
     /// Whether the name is one of several.
@@ -35,8 +38,9 @@ impl State {
     /// Whether an acquire asks for this name of its own: those before have to be held.
     fn is_in_turn(&self, at: usize) -> bool {
         let op = &self.checker.ops[at];
-        // Who was not told that others ended it takes it to be held.
-        if op.deposed.is_some() {
+        // Who was not told that others ended it takes it to be held. A lease that is shorter than answers take is lost while those for the other names
+        // come.
+        if op.deposed.is_some() || op.acquire.ttl < SLOW_ANSWER_MS {
             return false;
         }
         let (Some(server), clock) = (&self.server, self.server_clock()) else {
@@ -52,6 +56,21 @@ impl State {
             truth.holders.contains(&other)
                 && !truth.has_in_line(other, server, clock, &self.checker.ops)
         })
+    }
+
+    /// The server reads what was left on a broken connection. What of several names is taken by that is there until its TTL ends: nobody waits for
+    /// the answer, and what undoes it may have come before.
+    pub(crate) fn feed_late(&mut self, at_server: ConnId, bytes: &[u8]) {
+        self.see();
+        let truths = self.checker.truth.iter();
+        let had: Vec<Vec<usize>> = truths.map(|truth| truth.holders.clone()).collect();
+        self.feed(at_server, bytes);
+        let Checker { truth, ops, .. } = &mut self.checker;
+        for (truth, had) in truth.iter().zip(had) {
+            for &op in truth.holders.iter().filter(|op| !had.contains(op)) {
+                ops[op].is_left_behind |= ops[op].is_of_group();
+            }
+        }
     }
 
     /// Several names were acquired: each of them is held.

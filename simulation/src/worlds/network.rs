@@ -214,7 +214,11 @@ impl State {
         if let (Some(segment), Some(at_server)) =
             (connection.there.under_way.pop_front(), connection.at_server)
         {
-            self.feed(at_server, &segment.bytes);
+            if self.connections[number].is_in_use() {
+                self.feed(at_server, &segment.bytes);
+            } else {
+                self.feed_late(at_server, &segment.bytes);
+            }
         }
     }
 

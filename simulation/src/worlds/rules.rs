@@ -31,8 +31,8 @@ pub const IN_LINE: &str = "waiters are served in their order";
 /// A client closes in time.
 pub const CLOSES: &str = "a client closes";
 
-/// A free name is taken within so many µs.
-const SOON: u64 = 1_700_000;
+/// A free name is taken within so many µs: the next in line was told of a claim window, and is not always told that it was cut.
+const SOON: u64 = 2_300_000;
 /// A keeper looks once a second.
 const TOLD_WITHIN: u64 = 1_400_000;
 /// What is late beside time-outs.
@@ -131,11 +131,12 @@ impl State {
         self.depose(&all);
     }
 
-    /// Who was deposed with a lease has to learn of it by then; who had none yet may get another one.
+    /// Who was deposed with a lease has to learn of it by then; who had none yet may get another one. Whose network fails does not hear of it.
     pub(crate) fn deposed_learn_by(&mut self, by: u64) {
         let now = self.now();
         for op in &mut self.checker.ops {
-            if op.deposed == Some(now) && op.started.is_some() {
+            let is_well = self.processes[op.acquire.client].well_from <= now;
+            if op.deposed == Some(now) && op.started.is_some() && is_well {
                 op.learns_by = Some(by);
             }
         }
