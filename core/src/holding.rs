@@ -281,11 +281,11 @@ impl Holding {
     }
 
     /// Whether the lease is lost, and the store may have it for longer, or will have it again. For longer: it ran out, and a renewal had no
-    /// answer, which may have set its TTL anew, or less was counted on than the store was told, since a command was given up that may
-    /// shorten it. Again: a command that asked for it was left on a broken connection.
+    /// answer, or has none yet, which may have set its TTL anew, or less was counted on than the store was told, since a command was given up
+    /// that may shorten it. Again: a command that asked for it was left on a broken connection.
     pub(crate) fn may_outlive_its_loss(&self) -> bool {
         let state = self.lock();
-        let is_counted_short = state.unsure || state.longer || state.cap.is_some();
+        let is_counted_short = state.unsure || state.busy || state.longer || state.cap.is_some();
         let may_outlive = match state.phase {
             Phase::Lost(LossReason::Expired | LossReason::MaxHold) => {
                 is_counted_short || self.stale

@@ -278,3 +278,29 @@ fn what_is_undone_later_is_repeated_until_it_is_answered() {
     assert_eq!(outcome.leases, 1);
     assert_eq!(outcome.violation, None);
 }
+
+/// The process was stopped until shortly before the lease ran out. Its first renewal then was carried out and had no answer, and the lease
+/// ran out before it counted as failed: the server had the lease for another TTL, and nobody gave it back.
+#[test]
+fn a_renewal_that_is_under_way_when_the_lease_runs_out_leaves_nothing() {
+    let mut lost = 0;
+    for lasts in (18_000..19_800).step_by(100) {
+        let then = vec![Act::Hold(21_000), Act::Release];
+        let stopped = Fault::Stop { client: 0, lasts };
+        let unheard = Fault::Hole {
+            client: 0,
+            there: false,
+            back: true,
+        };
+        let items = vec![
+            (0, What::Acquire(acquire(20_000, true, then))),
+            (1_000, What::Fault(stopped)),
+            (1_010, What::Fault(unheard)),
+        ];
+        let outcome = whole(1, Delays::None, items);
+        assert_eq!(outcome.leases, 1);
+        assert_eq!(outcome.violation, None, "stopped for {lasts} ms");
+        lost += usize::from(is_lost(&outcome));
+    }
+    assert!(lost > 5);
+}

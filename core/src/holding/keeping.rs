@@ -85,7 +85,7 @@ impl Holding {
         }
         // An answer that comes after the deadline revives nothing: someone else may have had the lock meanwhile.
         let (_, told) = state.observe();
-        if told.is_some() {
+        if state.phase != Phase::Live {
             state.unsure = true;
         }
         let sent = if is_seeded(Bug::RenewalFromAnswer) {
