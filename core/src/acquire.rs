@@ -297,3 +297,6 @@ impl Drop for Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,12 +53,15 @@ impl Attempt {
             return Ok(First::Undecided);
         }
         let ttl = self.request.options().ttl;
+        // Before the connection is chosen: one that comes in between shows by its standing.
+        let standing = self.standing();
         let (quick, limit) = (self.client.store.quick(), self.first_limit());
         let asked =
             quick.and_then(|quick| quick.take_blocking(&self.claim, ttl, limit, interrupted));
         let Some(asked) = asked else {
             return Ok(First::Undecided);
         };
+        self.sent_in = Some(standing);
         self.on_first(asked)
     }
 

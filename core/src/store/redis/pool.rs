@@ -88,6 +88,10 @@ impl Pool {
         } else if !self.closed.load(Ordering::Acquire) {
             connection.used = Moment::now();
             lock(&self.idle).push(connection);
+            if self.closed.load(Ordering::Acquire) {
+                // Whoever closed it meanwhile may not have seen this one.
+                self.clear();
+            }
         }
     }
 
