@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use crate::client::Client;
 use crate::error::{Error, LossReason, Result};
-use crate::holding::LossHook;
+use crate::holding::{LossHook, call};
 use crate::lease::Lease;
 use crate::observe::Context;
 use crate::options::{AcquireOptions, Request, Unit};
@@ -216,7 +216,7 @@ impl Members {
             }
         }
         for hook in hooks {
-            hook(reason);
+            call(hook, reason);
         }
     }
 
@@ -380,7 +380,7 @@ impl LeaseGroup {
             }
         };
         match reason {
-            Some((hook, reason)) => hook(reason),
+            Some((hook, reason)) => call(hook, reason),
             // A deadline that has come is noticed by looking.
             None => drop(self.members.loss()),
         }

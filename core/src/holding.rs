@@ -408,8 +408,8 @@ impl HoldingState {
     }
 }
 
-/// Calls a hook; one that panics must not take the keeper down with it.
-fn call(hook: LossHook, reason: LossReason) {
+/// Calls a hook; one that panics must not take the keeper down with it, nor keep others from being called.
+pub(crate) fn call(hook: LossHook, reason: LossReason) {
     let hook = std::panic::AssertUnwindSafe(|| hook(reason));
     if std::panic::catch_unwind(hook).is_err() {
         tracing::error!(target: "leaselock", event = "hook_failed", "a hook for the loss of a lease panicked");
@@ -428,3 +428,6 @@ fn reason(ownership: Ownership) -> LossReason {
         Ownership::Mine | Ownership::MineForLonger | Ownership::Nobody => LossReason::Released,
     }
 }
+
+#[cfg(test)]
+mod tests;

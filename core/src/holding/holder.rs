@@ -135,6 +135,7 @@ impl Holding {
 
     /// Begins giving the lease back: from now on it is not held.
     pub(crate) fn begin_release(&self) -> GiveBack {
+        let mut unused = Vec::new();
         let mut state = self.lock();
         let (_, told) = state.observe();
         let give_back = if state.releasing {
@@ -149,7 +150,7 @@ impl Holding {
                 }
                 Phase::Live | Phase::Released => {
                     state.phase = Phase::Released;
-                    state.hooks = Vec::new();
+                    unused = std::mem::take(&mut state.hooks);
                     self.changed.notify_waiters();
                     state.releasing = true;
                     GiveBack::Send
@@ -157,6 +158,8 @@ impl Holding {
             }
         };
         drop(state);
+        // With nothing locked: a hook may be all that keeps the lease.
+        drop(unused);
         self.tell(told);
         give_back
     }
