@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
 use crate::claim::Claim;
 use crate::error::{ErrorKind, Result};
@@ -178,12 +179,17 @@ async fn give_back(
     mut unanswered: bool,
     mut first: Option<BoxFuture<'static, Result<Ownership, Failure>>>,
 ) -> ReleaseOutcome {
+    let limit = Instant::now() + client.command_timeout;
+    if holding.kept_for().is_some() {
+        // A renewal that comes after it would have the name taken for a whole TTL.
+        let _ = tokio::time::timeout(client.command_timeout / 2, holding.unrenewed()).await;
+    }
     let release = || {
         first
             .take()
             .unwrap_or_else(|| client.store.release(holding.releaser()))
     };
-    let answer = client.repeat(&mut unanswered, release).await;
+    let answer = client.repeat(limit, &mut unanswered, release).await;
     (answer, unanswered)
 }
 
@@ -252,3 +258,6 @@ async fn undo_all(client: &Arc<ClientCore>, claims: Vec<Arc<Claim>>) -> bool {
     let all = answered.fold(true, async |all, answered| all && answered);
     all.await
 }
+
+#[cfg(test)]
+mod tests;

@@ -412,21 +412,22 @@ impl ClientCore {
         }
         self.enter();
         let mut unanswered = false;
-        let value = self.repeat(&mut unanswered, command).await?;
+        let limit = Instant::now() + self.command_timeout;
+        let value = self.repeat(limit, &mut unanswered, command).await?;
         Ok((value, unanswered))
     }
 
-    /// One command, repeated as [`retrying`](Self::retrying) does, also for a client that is closing. `unanswered` is set
+    /// One command, repeated as [`retrying`](Self::retrying) does, until `limit`, also for a client that is closing. `unanswered` is set
     /// when an attempt goes unanswered.
     pub(crate) async fn repeat<'a, T, F>(
         &'a self,
+        limit: Instant,
         unanswered: &mut bool,
         mut command: impl FnMut() -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T, Failure>> + 'a,
     {
-        let limit = Instant::now() + self.command_timeout;
         let mut backoff = Backoff::new();
         loop {
             let failure = match command().await {

@@ -124,6 +124,19 @@ impl Holding {
         (left > Duration::ZERO).then(|| left.max(Duration::from_millis(1)))
     }
 
+    /// Completes when no renewal is under way, and no extension.
+    pub(crate) async fn unrenewed(&self) {
+        loop {
+            let changed = self.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.lock().busy {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// What gives the lease back: now, or when its `min_hold` has passed.
     pub(crate) fn releaser(&self) -> Releaser {
         let claim = self.claim.clone();
