@@ -297,6 +297,3 @@ impl Drop for Attempt {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -334,3 +334,6 @@ impl IntoFuture for TryAcquire {
         Box::pin(async move { self.0.client.try_acquire_request(self.0.request()?).await })
     }
 }
+
+#[cfg(test)]
+mod tests;

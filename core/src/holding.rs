@@ -428,6 +428,3 @@ fn reason(ownership: Ownership) -> LossReason {
         Ownership::Mine | Ownership::MineForLonger | Ownership::Nobody => LossReason::Released,
     }
 }
-
-#[cfg(test)]
-mod tests;

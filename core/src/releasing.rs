@@ -258,6 +258,3 @@ async fn undo_all(client: &Arc<ClientCore>, claims: Vec<Arc<Claim>>) -> bool {
     let all = answered.fold(true, async |all, answered| all && answered);
     all.await
 }
-
-#[cfg(test)]
-mod tests;

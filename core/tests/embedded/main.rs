@@ -8,6 +8,7 @@ mod damaged;
 mod files;
 mod forks;
 mod full_disk;
+mod hooks;
 mod memory;
 mod places;
 mod refusals;

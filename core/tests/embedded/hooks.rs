@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crate::blocking::Client;
+use leaselock::blocking::Client;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(10);
