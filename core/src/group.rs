@@ -26,7 +26,11 @@ const MAX_NAMES: usize = 64;
 
 /// A checked request for several locks, all or none: in the order in which they are taken, each once.
 #[derive(Clone, Debug)]
-pub struct GroupRequest(Vec<Request>);
+pub struct GroupRequest {
+    /// Without a `min_hold`: what is given back before all are held is free at once.
+    requests: Vec<Request>,
+    min_hold: Option<Duration>,
+}
 
 impl GroupRequest {
     /// Checks everything, puts the names in order, and drops those that are there twice. The options are those of each lock, but
@@ -51,22 +55,40 @@ impl GroupRequest {
             )));
         }
         let request = |name: &String| Request::new(name, options.clone(), unit);
-        names.iter().map(request).collect::<Result<_>>().map(Self)
+        let mut requests: Vec<_> = names.iter().map(request).collect::<Result<_>>()?;
+        let mut min_hold = None;
+        for request in &mut requests {
+            min_hold = request.take_min_hold();
+        }
+        Ok(Self { requests, min_hold })
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Request::name)
+        self.requests.iter().map(Request::name)
     }
 
     /// Each, as it is tried.
     pub(crate) fn each(&self) -> impl Iterator<Item = Request> {
-        self.0.iter().cloned()
+        self.requests.iter().cloned()
     }
 
     /// Whether all are tried at the same time to begin with: one alone is waited for at once.
     pub(crate) fn is_tried_at_once(&self, once: bool) -> bool {
-        once || self.0.len() > 1
+        once || self.requests.len() > 1
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let first = self.requests.first()?;
+        first.options().wait
+    }
+
+    /// All of them are held.
+    pub(crate) fn held(&self, leases: Vec<Lease>) -> LeaseGroup {
+        for lease in leases.iter().filter(|_| self.min_hold.is_some()) {
+            lease.holding.keep(self.min_hold);
+        }
+        LeaseGroup::new(leases)
     }
 
     /// See [`Request::in_context`].
@@ -74,7 +96,10 @@ impl GroupRequest {
     #[must_use]
     pub fn in_context(self, context: &Context) -> Self {
         let in_context = |request: Request| request.in_context(context.clone());
-        Self(self.0.into_iter().map(in_context).collect())
+        Self {
+            requests: self.requests.into_iter().map(in_context).collect(),
+            ..self
+        }
     }
 }
 
@@ -238,7 +263,7 @@ impl Members {
 }
 
 impl LeaseGroup {
-    pub(crate) fn new(leases: Vec<Lease>) -> Self {
+    fn new(leases: Vec<Lease>) -> Self {
         let members = Arc::new(Members {
             leases,
             loss: Mutex::new(Loss::NotYet(Vec::new())),

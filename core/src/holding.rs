@@ -75,8 +75,6 @@ pub(crate) struct Holding {
     renew: bool,
     /// Where `max_hold` ends.
     hold_until: Option<Moment>,
-    /// Where `min_hold` ends.
-    keep_until: Option<Moment>,
     unit: Unit,
     changed: Notify,
     state: Mutex<HoldingState>,
@@ -89,6 +87,8 @@ struct HoldingState {
     ttl: Duration,
     /// The longest TTL that was ever asked for: the store may have it, also by an extension that nobody heard the answer of.
     longest: Duration,
+    /// Where `min_hold` ends.
+    keep_until: Option<Moment>,
     /// The store keeps the lease for this claim window only, since no renewal has set the TTL yet.
     window: Option<Duration>,
     deadline: Moment,
@@ -181,12 +181,12 @@ impl Holding {
             context: request.context().cloned(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
-            keep_until: options.min_hold.map(|min_hold| since + min_hold),
             unit: request.unit(),
             changed: Notify::new(),
             state: Mutex::new(HoldingState {
                 ttl,
                 longest: ttl,
+                keep_until: options.min_hold.map(|min_hold| since + min_hold),
                 window,
                 deadline: deadline(sent, window.unwrap_or(ttl)),
                 last: max_hold.is_some_and(|max_hold| max_hold <= ttl),

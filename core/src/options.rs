@@ -299,6 +299,11 @@ impl Request {
         })
     }
 
+    /// Leaves its `min_hold` to whoever asks for several locks.
+    pub(crate) fn take_min_hold(&mut self) -> Option<Duration> {
+        self.options.min_hold.take()
+    }
+
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &str {

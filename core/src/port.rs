@@ -54,6 +54,19 @@ pub enum Done {
     Releasing(Later<bool>),
 }
 
+impl Done {
+    /// Nobody has had what was acquired: given back, it is free at once.
+    fn keep_nothing(&self) {
+        match self {
+            Self::Acquired(Ok(Some(lease))) => lease.holding.keep(None),
+            Self::AcquiredAll(Ok(Some(group))) => {
+                group.leases().iter().for_each(|it| it.holding.keep(None));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// How an operation begins.
 pub enum Begin<W, T> {
     /// It is under way as this number, and given back with its waiter when it ends.
@@ -397,6 +410,7 @@ impl<W> Port<W> {
             }
             Awaiting::Gone(over) => {
                 // A lease that nobody wants is given back by being dropped; then whoever waits for that is told.
+                end.keep_nothing();
                 drop(end);
                 let _ = over.send(());
             }

@@ -392,9 +392,12 @@ async fn what_nobody_waits_for_is_given_back() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut event_loop = Loop::connected(&client).await;
-        let begun = event_loop
-            .port
-            .acquire(&client, request("res", None), true, |id| id);
+        let options = AcquireOptions {
+            min_hold: Some(ms(60_000)),
+            ..AcquireOptions::default()
+        };
+        let request = Request::new("res", options, Unit::Seconds).unwrap();
+        let begun = event_loop.port.acquire(&client, request, true, |id| id);
         let Ok(Begin::UnderWay(id)) = begun else {
             panic!("it is under way");
         };
@@ -559,7 +562,12 @@ async fn several_that_nobody_waits_for_are_given_back() {
     for server in Server::each(&[]) {
         let client = client(&server.url());
         let mut event_loop = Loop::connected(&client).await;
-        let names = group(&["a", "b", "c"], None);
+        let options = AcquireOptions {
+            min_hold: Some(ms(60_000)),
+            ..AcquireOptions::default()
+        };
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let names = GroupRequest::new(names, &options, Unit::Seconds).unwrap();
         let begun = event_loop.port.acquire_all(&client, names, false, |id| id);
         let Ok(Begin::UnderWay(id)) = begun else {
             panic!("it is under way");

@@ -20,50 +20,47 @@ impl Client {
     /// See [`acquire`](Self::acquire).
     pub async fn acquire_all_request(&self, request: GroupRequest) -> Result<LeaseGroup> {
         let started = Instant::now();
-        let requests = &request.0;
-        let wait = requests.first().and_then(|first| first.options().wait);
-        if !request.is_tried_at_once(wait == Some(Duration::ZERO)) {
+        if !request.is_tried_at_once(request.wait() == Some(Duration::ZERO)) {
             // There is no order to keep.
-            return self.take_in_order(requests, started, Vec::new()).await;
+            return self.take_in_order(&request, started, Vec::new()).await;
         }
-        let tried = self.try_all(requests).await?;
-        self.wait_after(requests, started, tried).await
+        let tried = self.try_all(&request.requests).await?;
+        self.wait_after(&request, started, tried).await
     }
 
     /// What has to be done where all of them were tried at the same time, and nobody waited.
     async fn wait_after(
         &self,
-        requests: &[Request],
+        request: &GroupRequest,
         started: Instant,
         tried: Vec<Option<Lease>>,
     ) -> Result<LeaseGroup> {
-        match sort_out(requests, tried).await? {
-            Tried::All(leases) => Ok(LeaseGroup::new(leases)),
+        match sort_out(&request.requests, tried).await? {
+            Tried::All(leases) => Ok(request.held(leases)),
             Tried::Held { name, before } => {
-                let wait = requests.first().and_then(|first| first.options().wait);
-                if wait == Some(Duration::ZERO) {
+                if request.wait() == Some(Duration::ZERO) {
                     give_back(&before).await?;
-                    return Err(in_group(Error::held(name), requests.len()));
+                    return Err(in_group(Error::held(name), request.requests.len()));
                 }
-                self.take_in_order(requests, started, before).await
+                self.take_in_order(request, started, before).await
             }
         }
     }
 
     async fn take_in_order(
         &self,
-        requests: &[Request],
+        request: &GroupRequest,
         started: Instant,
         taken: Vec<Lease>,
     ) -> Result<LeaseGroup> {
-        let wait = requests.first().and_then(|first| first.options().wait);
+        let wait = request.wait();
         let taking = InOrder {
             client: self,
-            requests,
+            requests: &request.requests,
             started,
             deadline: wait.and_then(|wait| started.checked_add(wait)),
         };
-        Ok(LeaseGroup::new(taking.take(taken).await?))
+        Ok(request.held(taking.take(taken).await?))
     }
 
     /// [`try_acquire_all`](Self::try_acquire_all) with a request made beforehand, whose `wait` is not used.
@@ -74,7 +71,8 @@ impl Client {
         &self,
         request: GroupRequest,
     ) -> Result<Option<LeaseGroup>> {
-        all_or_none(&request.0, self.try_all(&request.0).await?).await
+        let tried = self.try_all(&request.requests).await?;
+        all_or_none(&request, tried).await
     }
 
     /// Goes on where each of them is being tried already, since `started`.
@@ -87,9 +85,9 @@ impl Client {
     ) -> Result<Option<LeaseGroup>> {
         let tried = try_join_all(tried).await?;
         if once {
-            all_or_none(&request.0, tried).await
+            all_or_none(&request, tried).await
         } else {
-            let acquired = self.wait_after(&request.0, started, tried).await;
+            let acquired = self.wait_after(&request, started, tried).await;
             acquired.map(Some)
         }
     }
@@ -136,11 +134,11 @@ async fn sort_out(requests: &[Request], mut tried: Vec<Option<Lease>>) -> Result
 }
 
 async fn all_or_none(
-    requests: &[Request],
+    request: &GroupRequest,
     tried: Vec<Option<Lease>>,
 ) -> Result<Option<LeaseGroup>> {
-    match sort_out(requests, tried).await? {
-        Tried::All(leases) => Ok(Some(LeaseGroup::new(leases))),
+    match sort_out(&request.requests, tried).await? {
+        Tried::All(leases) => Ok(Some(request.held(leases))),
         Tried::Held { before, .. } => {
             give_back(&before).await?;
             Ok(None)

@@ -117,9 +117,15 @@ impl Holding {
         brief && self.not_held().is_none()
     }
 
+    /// Has the name stay taken for `min_hold` from now on, also where the lease is given back; without it the name is free then.
+    pub(crate) fn keep(&self, min_hold: Option<Duration>) {
+        self.lock().keep_until = min_hold.map(|min_hold| Moment::now() + min_hold);
+    }
+
     /// How long the name has to stay taken from now on, where the lease is given back before its `min_hold` has passed.
     pub(crate) fn kept_for(&self) -> Option<Duration> {
-        let left = self.keep_until?.remaining();
+        let keep_until = self.lock().keep_until;
+        let left = keep_until?.remaining();
         // A millisecond is the least that a store keeps anything for.
         (left > Duration::ZERO).then(|| left.max(Duration::from_millis(1)))
     }

@@ -193,7 +193,7 @@ fn come_to(whole: Whole, parts: Vec<Option<Done>>) -> Done {
                 .all(|part| matches!(part, Part::Ended(Ok(Some(lease))) if lease.held()))
             {
                 let leases = parts.into_iter().filter_map(Part::lease);
-                return Done::AcquiredAll(Ok(Some(LeaseGroup::new(leases.collect()))));
+                return Done::AcquiredAll(Ok(Some(request.held(leases.collect()))));
             }
             let tried = parts.into_iter().map(Part::later).collect();
             Done::AcquiringAll(Box::pin(async move {
