@@ -47,6 +47,7 @@ fn acquire(ttl: Millis, renew: bool, then: Vec<Act>) -> Acquire {
         wait: Some(0),
         renew,
         max_hold: None,
+        min_hold: None,
         cancelled: None,
         then,
     }

@@ -133,6 +133,7 @@ fn lease(then: Vec<Act>) -> What {
         wait: Some(0),
         renew: true,
         max_hold: None,
+        min_hold: None,
         cancelled: None,
         then,
     })

@@ -57,6 +57,12 @@ impl Op {
         })
     }
 
+    /// Until when the name stays taken though it is given back.
+    pub(crate) fn kept_until(&self) -> u64 {
+        let kept = self.acquire.min_hold.unwrap_or(0) * 1_000;
+        self.started.map_or(0, |started| started + kept)
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         self.began.is_some() && self.started.is_none() && self.over.is_none() && !self.is_dead
     }
@@ -148,6 +154,7 @@ impl Checker {
             wait: None,
             renew: false,
             max_hold: None,
+            min_hold: None,
             cancelled: None,
             then: Vec::new(),
         };

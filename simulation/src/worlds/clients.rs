@@ -152,6 +152,9 @@ impl Member {
                 if let Some(max_hold) = plan.max_hold {
                     asked = asked.max_hold(ms(max_hold));
                 }
+                if let Some(min_hold) = plan.min_hold {
+                    asked = asked.min_hold(ms(min_hold));
+                }
                 match plan.limit {
                     0 => asked = asked.shared(),
                     1 => {}

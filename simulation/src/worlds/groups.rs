@@ -147,8 +147,10 @@ impl State {
                 let how = format!("op{item} has name {name}, and waits for one before it");
                 self.record.violate(ALL_OR_NONE, now, || how);
             }
+            let kept_until = op.kept_until();
             let by = |lapsed: u64| {
-                lapsed.max(well_from) + 2 * self.checker.command_timeout + SLACK + SECOND
+                let ended = lapsed.max(well_from).max(kept_until);
+                ended + 2 * self.checker.command_timeout + SLACK + SECOND
             };
             if let Some(lapsed) = lapsed
                 && now > by(lapsed)

@@ -79,6 +79,7 @@ pub struct Acquire {
     pub renew: bool,
     /// How long it is held at most.
     pub max_hold: Option<Millis>,
+    pub min_hold: Option<Millis>,
     /// The future is dropped when it was polled so often.
     pub cancelled: Option<u32>,
     /// What is done with the lease, in this order; at the end it is dropped.
@@ -278,7 +279,7 @@ impl fmt::Display for Plan {
             match &item.what {
                 What::Acquire(it) => writeln!(
                     f,
-                    "{:>7} ms  op{} of client {}: {}, limit {}, ttl {}, wait {:?}, renew {}, max_hold {:?}, cancelled {:?}, then {:?}",
+                    "{:>7} ms  op{} of client {}: {}, limit {}, ttl {}, wait {:?}, renew {}, max_hold {:?}, min_hold {:?}, cancelled {:?}, then {:?}",
                     item.at,
                     item.id,
                     it.client,
@@ -288,6 +289,7 @@ impl fmt::Display for Plan {
                     it.wait,
                     it.renew,
                     it.max_hold,
+                    it.min_hold,
                     it.cancelled,
                     it.then
                 )?,

@@ -6,6 +6,8 @@ use crate::worlds::plan::{Acquire, Act, Delays, Fault, Item, Kind, Millis, Plan,
 /// What makes a plan.
 pub(super) struct Planner {
     chance: Chance,
+    /// Decides on each `min_hold`.
+    keeping: Chance,
     seed: u64,
     kind: Kind,
     clients: usize,
@@ -40,6 +42,7 @@ impl Planner {
             ttls: chance.pick(&[SHORT, MIXED, MIXED, LONG, LONG]),
             sharing: !matches!(kind, Kind::Exclusive | Kind::Late) && chance.once_in(3),
             chance,
+            keeping: Chance::new(seed),
         }
     }
 
@@ -203,6 +206,10 @@ impl Planner {
             }
             _ => {}
         }
+        let max_hold = self.chance.once_in(8);
+        let max_hold = max_hold.then(|| ttl + self.chance.of(0..=2 * ttl));
+        let min_hold = self.keeping.once_in(8);
+        let min_hold = min_hold.then(|| self.keeping.of(1..=6) * 500);
         Acquire {
             client: self.chance.index(self.clients),
             names: vec![self.chance.index(self.names)],
@@ -210,10 +217,8 @@ impl Planner {
             ttl,
             wait,
             renew: !self.chance.once_in(4),
-            max_hold: self
-                .chance
-                .once_in(8)
-                .then(|| ttl + self.chance.of(0..=2 * ttl)),
+            max_hold,
+            min_hold: min_hold.map(|it| it.min(max_hold.unwrap_or(it))),
             cancelled,
             then,
         }

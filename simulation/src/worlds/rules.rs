@@ -221,7 +221,8 @@ impl State {
                 let had_lease = op.started.is_some() || op.is_of_group();
                 let is_excused = op.is_left_behind || op.is_detached || had_lease && is_late;
                 // What undoes a late command is sent after the command time-out.
-                let by = well_from.max(over) + 2 * self.checker.command_timeout + SLACK + SECOND;
+                let ended = well_from.max(over).max(op.kept_until());
+                let by = ended + 2 * self.checker.command_timeout + SLACK + SECOND;
                 if now > by && !is_excused {
                     let how = format!(
                         "op{} was over at {} ms, and the server has it for name {name} still",
