@@ -33,6 +33,11 @@ impl Moment {
         self.since(Self::now())
     }
 
+    /// The moment so many milliseconds after boot.
+    pub(crate) fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
     /// Milliseconds since boot.
     pub(crate) fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)

@@ -5,6 +5,7 @@
 mod holder;
 mod keeping;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub(crate) struct Holding {
     renew: bool,
     /// Where `max_hold` ends.
     hold_until: Option<Moment>,
+    /// Where `min_hold` ends, in ms since boot; 0 without one.
+    keep_until: AtomicU64,
     unit: Unit,
     changed: Notify,
     state: Mutex<HoldingState>,
@@ -87,8 +90,6 @@ struct HoldingState {
     ttl: Duration,
     /// The longest TTL that was ever asked for: the store may have it, also by an extension that nobody heard the answer of.
     longest: Duration,
-    /// Where `min_hold` ends.
-    keep_until: Option<Moment>,
     /// The store keeps the lease for this claim window only, since no renewal has set the TTL yet.
     window: Option<Duration>,
     deadline: Moment,
@@ -181,12 +182,12 @@ impl Holding {
             context: request.context().cloned(),
             renew: options.renew,
             hold_until: max_hold.map(|max_hold| sent + max_hold),
+            keep_until: AtomicU64::new(end_of_keeping(since, options.min_hold)),
             unit: request.unit(),
             changed: Notify::new(),
             state: Mutex::new(HoldingState {
                 ttl,
                 longest: ttl,
-                keep_until: options.min_hold.map(|min_hold| since + min_hold),
                 window,
                 deadline: deadline(sent, window.unwrap_or(ttl)),
                 last: max_hold.is_some_and(|max_hold| max_hold <= ttl),
@@ -414,6 +415,11 @@ pub(crate) fn call(hook: LossHook, reason: LossReason) {
     if std::panic::catch_unwind(hook).is_err() {
         tracing::error!(target: "leaselock", event = "hook_failed", "a hook for the loss of a lease panicked");
     }
+}
+
+/// Where a `min_hold` that began at `since` ends, in ms since boot; 0 without one.
+fn end_of_keeping(since: Moment, min_hold: Option<Duration>) -> u64 {
+    min_hold.map_or(0, |min_hold| (since + min_hold).millis() + 1)
 }
 
 /// The end of a lease as its holder reckons it: before the store's, by the drift of two clocks.

@@ -1,8 +1,9 @@
 //! What the holder of a lease does with it: extends it, lets it run out, gives it back.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{GiveBack, Holding, Phase, deadline, reason};
+use super::{GiveBack, Holding, Phase, deadline, end_of_keeping, reason};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::seeded::{Bug, is_seeded};
@@ -119,13 +120,17 @@ impl Holding {
 
     /// Has the name stay taken for `min_hold` from now on, also where the lease is given back; without it the name is free then.
     pub(crate) fn keep(&self, min_hold: Option<Duration>) {
-        self.lock().keep_until = min_hold.map(|min_hold| Moment::now() + min_hold);
+        let until = end_of_keeping(Moment::now(), min_hold);
+        self.keep_until.store(until, Relaxed);
     }
 
     /// How long the name has to stay taken from now on, where the lease is given back before its `min_hold` has passed.
     pub(crate) fn kept_for(&self) -> Option<Duration> {
-        let keep_until = self.lock().keep_until;
-        let left = keep_until?.remaining();
+        let until = self.keep_until.load(Relaxed);
+        if until == 0 {
+            return None;
+        }
+        let left = Moment::from_millis(until).remaining();
         // A millisecond is the least that a store keeps anything for.
         (left > Duration::ZERO).then(|| left.max(Duration::from_millis(1)))
     }

@@ -79,6 +79,7 @@ pub struct Acquire {
     pub renew: bool,
     /// How long it is held at most.
     pub max_hold: Option<Millis>,
+    /// How long the name stays taken at the least, though the lease is given back.
     pub min_hold: Option<Millis>,
     /// The future is dropped when it was polled so often.
     pub cancelled: Option<u32>,

@@ -357,8 +357,9 @@ impl State {
         for (name, truth) in self.checker.truth.iter().enumerate() {
             for op in truth.waiting(server, clock, &self.checker.ops) {
                 let it = &self.checker.ops[op];
-                // Whoever detaches a lease leaves to others what comes of it.
-                let is_excused = it.is_left_behind || it.is_detached;
+                // Whoever detaches a lease leaves to others what comes of it. What was given back for later is not given back again.
+                let is_excused =
+                    it.is_left_behind || it.is_detached || it.acquire.min_hold.is_some();
                 if !self.processes[it.acquire.client].is_dead && !is_excused {
                     self.record.violate(NOTHING_LEFT, now, || {
                         format!(
