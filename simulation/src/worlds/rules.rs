@@ -215,8 +215,10 @@ impl State {
                     continue;
                 };
                 let well_from = process.well_from;
-                // A release is tried for the command time-out; a clock that went back keeps what is left for as long.
-                let is_late = op.lapsed.is_none() && well_from > over || self.checker.went_back;
+                // A release is tried for the command time-out, also of what is lost with others; a clock that went back keeps what is left for as
+                // long.
+                let is_release = op.lapsed.is_none() || op.is_of_group();
+                let is_late = is_release && well_from > over || self.checker.went_back;
                 // While several are taken there are leases already.
                 let had_lease = op.started.is_some() || op.is_of_group();
                 let is_excused = op.is_left_behind || op.is_detached || had_lease && is_late;
