@@ -360,8 +360,8 @@ impl State {
             for op in truth.waiting(server, clock, &self.checker.ops) {
                 let it = &self.checker.ops[op];
                 // Whoever detaches a lease leaves to others what comes of it. What was given back for later is not given back again.
-                let is_excused =
-                    it.is_left_behind || it.is_detached || it.acquire.min_hold.is_some();
+                let was_for_later = it.started.is_some() && it.acquire.min_hold.is_some();
+                let is_excused = it.is_left_behind || it.is_detached || was_for_later;
                 if !self.processes[it.acquire.client].is_dead && !is_excused {
                     self.record.violate(NOTHING_LEFT, now, || {
                         format!(
